@@ -1,0 +1,49 @@
+// Reads the safetensors files of a HF checkpoint folder in place: one read-only map a file, every
+// entry of every header checked before any tensor is handed out.
+#ifndef GETP_SAFETENSORS_H
+#define GETP_SAFETENSORS_H
+
+#include "../error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum dtype { DTYPE_U8, DTYPE_F16, DTYPE_BF16, DTYPE_F32 };
+enum { TENSOR_MAX_RANK = 4 };
+
+struct tensor {
+  const char *name;
+  const uint8_t *data; // in the map; aligned to nothing
+  size_t bytes;
+  enum dtype dtype;
+  int rank;
+  int64_t shape[TENSOR_MAX_RANK];
+};
+
+struct safetensors;
+
+// Maps DIRECTORY/model.safetensors, or every file that DIRECTORY/model.safetensors.index.json
+// names. Refuses a header that is cut off, is not JSON, names a tensor twice, or whose dtypes,
+// shapes and offsets do not describe exactly the bytes that follow it. The caller closes *out.
+bool safetensors_open(struct safetensors **out, const char *directory, struct error *err);
+void safetensors_close(struct safetensors *checkpoint);
+
+// NULL if there is no such tensor.
+const struct tensor *safetensors_find(const struct safetensors *checkpoint, const char *name);
+
+// The tensor of that name with exactly that shape (rank numbers), or NULL with a message that says
+// what was wanted and what the file has.
+const struct tensor *safetensors_want(const struct safetensors *checkpoint, const char *name,
+                                      int rank, const int64_t *shape, struct error *err);
+
+// "BF16", ...; and the bytes of one element.
+const char *dtype_name(enum dtype dtype);
+size_t dtype_bytes(enum dtype dtype);
+
+// Widens n elements of data (F32, F16, BF16) to float, exactly.
+void dtype_widen(float *out, const uint8_t *data, enum dtype dtype, size_t n);
+
+// Tells the kernel that a tensor's mapped pages will not be read again soon.
+void safetensors_release(const struct tensor *tensor);
+
+#endif

@@ -1,0 +1,61 @@
+// The config.json and generation_config.json of a checkpoint, as the C side needs them: to refuse a
+// checkpoint that a binary was not generated for, and to run reference.c on any config.
+#ifndef GETP_CONFIG_H
+#define GETP_CONFIG_H
+
+#include "error.h"
+
+#include <stdint.h>
+
+enum { CONFIG_MAX_LAYERS = 512, CONFIG_MAX_STOP_IDS = 16 };
+
+// RoPE parameters as config.json states them; theta and the factors are positive.
+struct rope_config {
+  bool yarn; // false: rope_type "default", and only theta counts
+  bool truncate;
+  double theta;
+  double factor;
+  double beta_fast, beta_slow;
+  double original_max_positions;
+  double attention_factor; // scale of cos and sin; computed from factor where config.json is silent
+};
+
+// Everything in a config.json that changes the arithmetic.
+struct model_config {
+  int32_t vocab_size;
+  int32_t hidden_size;
+  int32_t intermediate_size;
+  int32_t n_layers;
+  int32_t n_heads, n_kv_heads, head_dim;
+  int32_t n_experts, top_k;
+  int32_t sliding_window;                  // 0: every layer is full
+  char layer_types[CONFIG_MAX_LAYERS + 1]; // one letter a layer: 's' sliding, 'f' full
+  double rms_norm_eps;
+  double swiglu_limit, swiglu_alpha;
+  bool attention_bias;
+  bool tie_word_embeddings;
+  bool mxfp4; // expert matrices are packed
+  struct rope_config rope;
+};
+
+// Ids that end a sequence.
+struct stop_ids {
+  int n;
+  int32_t id[CONFIG_MAX_STOP_IDS];
+};
+
+// Reads DIRECTORY/config.json (HF, with rope_scaling or rope_parameters). Refuses what it does not
+// know by key, with the same rules as gen/config.lua.
+bool model_config_read(struct model_config *config, const char *directory, struct error *err);
+
+// True if both describe the same arithmetic; else names the first key that differs. `got` is the
+// checkpoint's, `want` the one that the binary was generated from.
+bool model_config_same(const struct model_config *want, const struct model_config *got,
+                       struct error *err);
+
+// The eos ids of DIRECTORY/generation_config.json if there is one, else config.json's eos_token_id.
+// Neither naming one is an error, as is an id outside [0, vocab_size).
+bool stop_ids_read(struct stop_ids *stop, const char *directory, int32_t vocab_size,
+                   struct error *err);
+
+#endif

@@ -1,0 +1,45 @@
+// Text to token ids and back, from a HF tokenizer.json: byte-level BPE behind a split pattern.
+#ifndef GETP_TOKENIZER_H
+#define GETP_TOKENIZER_H
+
+#include "error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct tokenizer;
+
+// A growing list of ids; zeroed is empty. Free with free(list.id).
+struct id_list {
+  int32_t *id;
+  size_t n, capacity;
+};
+
+// Reads a HF tokenizer.json. Refuses a file that is cut off, a model that is not byte-level BPE, a
+// pre-tokenizer, normalizer or BPE option that it does not implement, and a vocabulary that lacks
+// one of the 256 byte symbols. The caller closes *out.
+bool tokenizer_open(struct tokenizer **out, const char *path, struct error *err);
+void tokenizer_close(struct tokenizer *tokenizer);
+
+// Appends the ids of text to list. Text must be UTF-8 (U+0000 is a character like any other);
+// special tokens in it are ordinary text. O(n log n) in the length of the text.
+bool tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t bytes,
+                      struct id_list *list, struct error *err);
+
+// The id of a special token such as "<|start|>", or -1.
+int32_t tokenizer_special(const struct tokenizer *tokenizer, const char *text);
+
+// The bytes of one token (a special token's are its text), not always whole characters; *bytes is
+// their number. NULL for an id that the vocabulary does not have. Lives as long as the tokenizer.
+const char *tokenizer_bytes(const struct tokenizer *tokenizer, int32_t id, size_t *bytes);
+
+// One more than the largest id.
+int32_t tokenizer_size(const struct tokenizer *tokenizer);
+
+// Appends one id; false when memory runs out.
+bool id_list_add(struct id_list *list, int32_t id);
+
+// The offset of the first byte that is not part of well-formed UTF-8 (RFC 3629), or bytes.
+size_t utf8_check(const char *text, size_t bytes);
+
+#endif
