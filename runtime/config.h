@@ -44,8 +44,9 @@ struct stop_ids {
   int32_t id[CONFIG_MAX_STOP_IDS];
 };
 
-// Reads DIRECTORY/config.json (HF, with rope_scaling or rope_parameters). Refuses what it does not
-// know by key, with the same rules as gen/config.lua.
+// Reads DIRECTORY/config.json (HF, with rope_scaling or rope_parameters) and fills in HF's defaults.
+// Refuses a value that is missing, of another type or out of range, by key. Keys that it does not
+// know are the generator's to refuse (gen/config.lua).
 bool model_config_read(struct model_config *config, const char *directory, struct error *err);
 
 // True if both describe the same arithmetic; else names the first key that differs. `got` is the
