@@ -1,0 +1,534 @@
+-- config.parse: the text of a config.json -> the config, checked and complete, nothing derived.
+--
+-- config = {                       -- in the spelling of HF's config.json
+--   vocab_size, hidden_size, intermediate_size, num_hidden_layers, num_attention_heads,
+--   num_key_value_heads, head_dim, num_local_experts, num_experts_per_tok, max_position_embeddings,
+--                                  -- integers in [1, 2^31)
+--   sliding_window,                -- integer, or nil: no layer has a window
+--   layer_types,                   -- "sliding_attention" or "full_attention", one a layer
+--   rms_norm_eps, swiglu_limit, swiglu_alpha, -- floats > 0
+--   rope = { rope_type = "yarn", rope_theta, factor, beta_fast, beta_slow, -- floats
+--            original_max_position_embeddings, truncate,  -- integer, boolean
+--            attention_factor, mscale, mscale_all_dim }   -- floats or nil
+--       or { rope_type = "default", rope_theta },
+--   attention_bias, tie_word_embeddings, -- booleans
+--   quant_method,                  -- "mxfp4", or nil: no tensor is packed
+--   dtype,                         -- "bfloat16", "float16" or "float32": of the unpacked tensors
+-- }
+--
+-- It reads four dialects: HF with rope_scaling, HF with rope_parameters (transformers 5), OpenAI's
+-- original/config.json and the 15 keys of the .bin exporter. It refuses what it does not know: a key
+-- that could change the arithmetic, another family, a value of another type, shapes that the
+-- kernels cannot hold. It never stops at the first error.
+
+local json = require "dkjson"
+
+local config = {}
+
+local MAX_SIZE <const> = 2147483647 -- shapes are int32_t in the generated code
+local MAX_LAYERS <const> = 999
+local MIN_HEAD_DIM <const>, MAX_HEAD_DIM <const> = 16, 256
+local MIN_FLOAT <const>, MAX_FLOAT <const> = 0x1p-126, 0x1.fffffep127
+local MXFP4_GROUP <const> = 32
+
+local function set_of(words)
+  local set = {}
+  for word in words:gmatch("%S+") do set[word] = true end
+  return set
+end
+
+-- What transformers 4.55 to 5 write into a config.json and no gpt-oss model reads when it computes
+-- logits: training, generation, serialisation and other families' keys of the base class.
+local IGNORED = set_of [[
+  _attn_implementation _attn_implementation_autoset _commit_hash _name_or_path add_cross_attention
+  assistant_confidence_threshold assistant_lookbehind attention_dropout attn_implementation
+  bad_words_ids begin_suppress_tokens bos_token_id chunk_size_feed_forward
+  cross_attention_hidden_size decoder_start_token_id diversity_penalty do_sample early_stopping
+  encoder_no_repeat_ngram_size encoder_repetition_penalty eos_token_id epsilon_cutoff eta_cutoff
+  exponential_decay_length_penalty finetuning_task forced_bos_token_id forced_eos_token_id id2label
+  initializer_range is_decoder is_encoder_decoder label2id length_penalty max_length max_new_tokens
+  min_length name_or_path no_repeat_ngram_size num_assistant_tokens num_assistant_tokens_schedule
+  num_beam_groups num_beams num_labels num_return_sequences output_attentions output_hidden_states
+  output_router_logits output_scores pad_token_id prefix problem_type pruned_heads
+  remove_invalid_values repetition_penalty return_dict return_dict_in_generate
+  router_aux_loss_coef sep_token_id suppress_tokens target_lookbehind task_specific_params
+  temperature tf_legacy_loss tie_encoder_decoder tokenizer_class top_k top_p torchscript
+  transformers_version typical_p use_bfloat16 use_cache]]
+
+-- The modules of a gpt-oss model beside the expert matrices: those stay unpacked.
+local UNPACKED <const> = {
+  "model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head",
+}
+
+-- A reader is one JSON object, where it stands in the file, and which of its keys were asked for.
+
+local function new_reader(object, prefix, report)
+  return { object = object, prefix = prefix, report = report, known = {} }
+end
+
+local function is_json(value, kind)
+  return type(value) == "table" and value ~= json.null and getmetatable(value).__jsontype == kind
+end
+
+local function show(value)
+  if value == nil then return "nothing" end
+  if value == json.null then return "null" end
+  if is_json(value, "array") then return "an array" end
+  if type(value) == "table" then return "an object" end
+  if type(value) ~= "string" then return tostring(value) end
+  if #value > 40 then value = value:sub(1, 37) .. "..." end
+  return json.quotestring(value)
+end
+
+local function place(reader, key)
+  return string.format("%s: %s%s", reader.report.file, reader.prefix, key)
+end
+
+local function refuse(reader, key, want, value)
+  local errors = reader.report.errors
+  errors[#errors + 1] = string.format("%s: want %s, got %s", place(reader, key), want, show(value))
+end
+
+local function warn(reader, key, message)
+  local warnings = reader.report.warnings
+  warnings[#warnings + 1] = place(reader, key) .. ": " .. message
+end
+
+local function take(reader, key)
+  reader.known[key] = true
+  return reader.object[key]
+end
+
+-- The value of a key for which null and absence mean the same.
+local function take_optional(reader, key)
+  local value = take(reader, key)
+  if value == json.null then return nil end
+  return value
+end
+
+-- A key that older or newer files spell otherwise -> its value and the spelling found. Two spellings
+-- must agree.
+local function take_either(reader, key, alias)
+  local value, other = take(reader, key), take(reader, alias)
+  if value == nil then return other, other ~= nil and alias or key end
+  if other ~= nil and other ~= value then
+    refuse(reader, alias, string.format("%s as in %s", show(value), key), other)
+  end
+  return value, key
+end
+
+local function as_size(reader, key, value)
+  local n = math.type(value) and math.tointeger(value)
+  if not n or n < 1 then return refuse(reader, key, "a positive integer", value) end
+  if n > MAX_SIZE then return refuse(reader, key, "an integer up to " .. MAX_SIZE, value) end
+  return n
+end
+
+local function size(reader, key, alias)
+  if not alias then return as_size(reader, key, take(reader, key)) end
+  local value, found = take_either(reader, key, alias)
+  return as_size(reader, found, value)
+end
+
+local function as_positive(reader, key, value)
+  if math.type(value) and value >= MIN_FLOAT and value <= MAX_FLOAT then return value + 0.0 end
+  refuse(reader, key, "a positive number in the range of a float", value)
+end
+
+-- A float; `default` is nil where the key must be present.
+local function positive(reader, key, default)
+  local value = take(reader, key)
+  if value == nil and default then return default end
+  return as_positive(reader, key, value)
+end
+
+local function optional_positive(reader, key)
+  local value = take_optional(reader, key)
+  return value ~= nil and as_positive(reader, key, value) or nil
+end
+
+local function boolean(reader, key, default)
+  local value = take(reader, key)
+  if value == nil then return default end
+  if type(value) ~= "boolean" then refuse(reader, key, "true or false", value) end
+  return value
+end
+
+local function refuse_unknown(reader, ignored)
+  local unknown = {}
+  for key in pairs(reader.object) do
+    if not reader.known[key] and not ignored[key] then unknown[#unknown + 1] = tostring(key):gsub("%c", "?") end
+  end
+  table.sort(unknown)
+  local errors = reader.report.errors
+  for _, key in ipairs(unknown) do
+    errors[#errors + 1] = place(reader, key) .. ": unknown key: it could change the arithmetic"
+  end
+end
+
+-- Shapes.
+
+local function read_head_dim(reader)
+  local n = size(reader, "head_dim")
+  if not n or (n % 2 == 0 and n >= MIN_HEAD_DIM and n <= MAX_HEAD_DIM) then return n end
+  local want = "an even integer from %d to %d (rotary pairs; a wave holds one head)"
+  refuse(reader, "head_dim", string.format(want, MIN_HEAD_DIM, MAX_HEAD_DIM), n)
+end
+
+local function read_grouped(reader, key)
+  local n = size(reader, key)
+  if n and n % MXFP4_GROUP ~= 0 then
+    refuse(reader, key, string.format("a multiple of %d (MXFP4 groups)", MXFP4_GROUP), n)
+  end
+  return n
+end
+
+local function read_kv_heads(reader, n_heads)
+  if reader.object.num_key_value_heads == json.null then
+    reader.known.num_key_value_heads = true
+    return n_heads
+  end
+  local n = size(reader, "num_key_value_heads")
+  if n and n_heads and n_heads % n ~= 0 then
+    local want = string.format("a multiple of num_key_value_heads, %d", n)
+    refuse(reader, "num_attention_heads", want, n_heads)
+  end
+  return n
+end
+
+local function read_shape(reader, out)
+  out.vocab_size = size(reader, "vocab_size")
+  out.hidden_size = read_grouped(reader, "hidden_size")
+  out.intermediate_size = read_grouped(reader, "intermediate_size")
+  out.num_hidden_layers = size(reader, "num_hidden_layers")
+  if out.num_hidden_layers and out.num_hidden_layers > MAX_LAYERS then
+    refuse(reader, "num_hidden_layers", "at most " .. MAX_LAYERS, out.num_hidden_layers)
+  end
+  out.num_attention_heads = size(reader, "num_attention_heads")
+  out.num_key_value_heads = read_kv_heads(reader, out.num_attention_heads)
+  out.head_dim = read_head_dim(reader)
+end
+
+local function check_experts(reader, key, out)
+  local n, top = out.num_local_experts, out.num_experts_per_tok
+  if n and top and top > n then
+    refuse(reader, key, string.format("at most the number of experts, %d", n), top)
+  end
+end
+
+-- Absent: 128 as in HF; null or 0: no window.
+local function read_window(reader)
+  local value = take_optional(reader, "sliding_window")
+  if reader.object.sliding_window == nil then return 128 end
+  if value == nil or value == 0 then return nil end
+  return as_size(reader, "sliding_window", value)
+end
+
+local function alternating(n_layers)
+  local types = {}
+  for i = 1, math.min(n_layers or 0, MAX_LAYERS) do
+    types[i] = i % 2 == 1 and "sliding_attention" or "full_attention"
+  end
+  return types
+end
+
+local function read_layer_types(reader, n_layers)
+  local value = take_optional(reader, "layer_types")
+  if value == nil then return alternating(n_layers) end
+  if not is_json(value, "array") then return refuse(reader, "layer_types", "an array", value) end
+  if n_layers and #value ~= n_layers then
+    local want = string.format("num_hidden_layers, %d, entries", n_layers)
+    refuse(reader, "layer_types", want, #value)
+  end
+  local types = {}
+  for i, name in ipairs(value) do
+    if name ~= "sliding_attention" and name ~= "full_attention" then
+      local key = string.format("layer_types[%d]", i - 1)
+      refuse(reader, key, '"sliding_attention" or "full_attention"', name)
+    end
+    types[i] = name
+  end
+  return types
+end
+
+-- RoPE.
+
+local function read_theta(reader, nested)
+  local outer = reader.object.rope_theta ~= nil and positive(reader, "rope_theta")
+  local inner = nested and nested.object.rope_theta ~= nil and positive(nested, "rope_theta")
+  local theta = inner or outer or 150000.0
+  local where = inner and nested or reader
+  if inner and outer and inner ~= outer then
+    refuse(nested, "rope_theta", show(outer) .. " as in rope_theta", inner)
+  end
+  if theta <= 1 then refuse(where, "rope_theta", "a number above 1", theta) end
+  return theta
+end
+
+local function refuse_partial_rotary(reader)
+  local value = take_optional(reader, "partial_rotary_factor")
+  if value ~= nil and value ~= 1 then
+    refuse(reader, "partial_rotary_factor", "1 or nothing: gpt-oss rotates whole heads", value)
+  end
+end
+
+local function read_rope_type(nested)
+  local value, key = take_either(nested, "rope_type", "type")
+  if value == "yarn" or value == "default" then return value end
+  refuse(nested, key, '"yarn" or "default"', value)
+end
+
+local YARN_KEYS <const> = {
+  "factor", "beta_fast", "beta_slow", "original_max_position_embeddings", "truncate",
+  "attention_factor", "mscale", "mscale_all_dim",
+}
+
+local function check_yarn(reader, rope)
+  if rope.factor and rope.factor < 1 then
+    refuse(reader, "factor", "a number of at least 1", rope.factor)
+  end
+  if rope.beta_fast and rope.beta_slow and rope.beta_fast < rope.beta_slow then
+    refuse(reader, "beta_fast", "at least beta_slow, " .. show(rope.beta_slow), rope.beta_fast)
+  end
+end
+
+-- The defaults are those that transformers' _compute_yarn_parameters takes for absent keys.
+local function read_yarn(nested, rope, max_positions)
+  rope.factor = positive(nested, "factor")
+  rope.beta_fast = optional_positive(nested, "beta_fast") or 32.0
+  rope.beta_slow = optional_positive(nested, "beta_slow") or 1.0
+  local original = take_optional(nested, "original_max_position_embeddings")
+  rope.original_max_position_embeddings = original == nil and max_positions
+    or as_size(nested, "original_max_position_embeddings", original)
+  rope.truncate = boolean(nested, "truncate", true)
+  rope.attention_factor = optional_positive(nested, "attention_factor")
+  rope.mscale = optional_positive(nested, "mscale")
+  rope.mscale_all_dim = optional_positive(nested, "mscale_all_dim")
+  check_yarn(nested, rope)
+end
+
+-- What transformers takes where a gpt-oss config has neither rope_scaling nor rope_parameters.
+local function default_rope(theta)
+  return {
+    rope_type = "yarn", rope_theta = theta, factor = 32.0, beta_fast = 32.0, beta_slow = 1.0,
+    original_max_position_embeddings = 4096, truncate = false,
+  }
+end
+
+local function read_nested_rope(reader, nested, max_positions)
+  local rope = { rope_type = read_rope_type(nested), rope_theta = read_theta(reader, nested) }
+  refuse_partial_rotary(nested)
+  if rope.rope_type == "yarn" then
+    read_yarn(nested, rope, max_positions)
+  else
+    for _, key in ipairs(YARN_KEYS) do
+      if take(nested, key) ~= nil and rope.rope_type then
+        warn(nested, key, 'has no effect with rope_type "default"')
+      end
+    end
+  end
+  refuse_unknown(nested, {})
+  return rope
+end
+
+-- rope_scaling (transformers 4) or rope_parameters (5). An explicit null is refused: version 4 takes
+-- it for plain RoPE, version 5 for YaRN.
+local function read_rope(reader, max_positions)
+  local v4, v5 = take(reader, "rope_scaling"), take(reader, "rope_parameters")
+  if v4 ~= nil and v5 ~= nil then
+    refuse(reader, "rope_parameters", "nothing beside rope_scaling", v5)
+  end
+  take(reader, "rope_theta")
+  refuse_partial_rotary(reader)
+  local key, value = "rope_scaling", v4
+  if v4 == nil then key, value = "rope_parameters", v5 end
+  if value == nil then return default_rope(read_theta(reader)) end
+  if not is_json(value, "object") then
+    local want = 'an object such as {"rope_type": "default"}, or no such key'
+    return refuse(reader, key, want, value)
+  end
+  return read_nested_rope(reader, new_reader(value, key .. ".", reader.report), max_positions)
+end
+
+local function check_context(reader, out)
+  local initial = take_optional(reader, "initial_context_length")
+  local rope = out.rope
+  local original = rope and rope.original_max_position_embeddings
+  if not original then return end
+  if initial ~= nil and initial ~= original then
+    local message = "%s is not original_max_position_embeddings, %d: the latter counts"
+    warn(reader, "initial_context_length", message:format(show(initial), original))
+  end
+  local max_positions = out.max_position_embeddings
+  if max_positions and rope.factor and max_positions ~= original * rope.factor then
+    local message = "%d is not original_max_position_embeddings * factor, %.14g"
+    warn(reader, "max_position_embeddings", message:format(max_positions, original * rope.factor))
+  end
+end
+
+-- Storage.
+
+local function check_unpacked(reader)
+  local list = take_optional(reader, "modules_to_not_convert")
+  if list == nil then return end
+  if not is_json(list, "array") then
+    return refuse(reader, "modules_to_not_convert", "an array", list)
+  end
+  local found, wanted = {}, {}
+  for _, name in ipairs(UNPACKED) do wanted[name] = true end
+  for _, name in ipairs(list) do
+    found[name] = true
+    if not wanted[name] then
+      local want = "only what stays unpacked beside the experts"
+      refuse(reader, "modules_to_not_convert", want, name)
+    end
+  end
+  for _, name in ipairs(UNPACKED) do
+    if not found[name] then
+      refuse(reader, "modules_to_not_convert", show(name) .. " in the list", nil)
+    end
+  end
+end
+
+local function read_quant_method(reader)
+  local value = take_optional(reader, "quantization_config")
+  if value == nil then return nil end
+  if not is_json(value, "object") then
+    return refuse(reader, "quantization_config", "an object", value)
+  end
+  local nested = new_reader(value, "quantization_config.", reader.report)
+  local method = take(nested, "quant_method")
+  if method ~= "mxfp4" then refuse(nested, "quant_method", '"mxfp4"', method) end
+  check_unpacked(nested)
+  refuse_unknown(nested, {})
+  return method
+end
+
+local function read_dtype(reader)
+  local value, key = take_either(reader, "dtype", "torch_dtype")
+  if value == nil or value == json.null then return "bfloat16" end
+  if value ~= "bfloat16" and value ~= "float16" and value ~= "float32" then
+    refuse(reader, key, '"bfloat16", "float16" or "float32"', value)
+  end
+  return value
+end
+
+-- Dialects.
+
+local function check_family(reader)
+  local list = take_optional(reader, "architectures")
+  if list ~= nil and not (is_json(list, "array") and #list == 1 and list[1] == "GptOssForCausalLM") then
+    local got = is_json(list, "array") and list[1] or list
+    refuse(reader, "architectures", '["GptOssForCausalLM"]', got)
+  end
+  local act = take(reader, "hidden_act")
+  if act ~= nil and act ~= "silu" then refuse(reader, "hidden_act", '"silu"', act) end
+end
+
+local function read_hf(reader)
+  local out = {}
+  take(reader, "model_type")
+  check_family(reader)
+  read_shape(reader, out)
+  out.num_local_experts = size(reader, "num_local_experts", "num_experts")
+  out.num_experts_per_tok = size(reader, "num_experts_per_tok", "experts_per_token")
+  check_experts(reader, "num_experts_per_tok", out)
+  out.sliding_window = read_window(reader)
+  out.layer_types = read_layer_types(reader, out.num_hidden_layers)
+  out.rms_norm_eps = positive(reader, "rms_norm_eps", 1e-5)
+  out.swiglu_limit = positive(reader, "swiglu_limit", 7.0)
+  out.swiglu_alpha = positive(reader, "swiglu_alpha", 1.702)
+  out.max_position_embeddings = reader.object.max_position_embeddings == nil and 131072
+    or size(reader, "max_position_embeddings")
+  out.rope = read_rope(reader, out.max_position_embeddings)
+  check_context(reader, out)
+  out.attention_bias = boolean(reader, "attention_bias", true)
+  out.tie_word_embeddings = boolean(reader, "tie_word_embeddings", false)
+  out.quant_method = read_quant_method(reader)
+  out.dtype = read_dtype(reader)
+  refuse_unknown(reader, IGNORED)
+  return out
+end
+
+-- The part that OpenAI's original config.json and the exporter's have in common. What these files do
+-- not say, OpenAI's torch/model.py has as constants.
+local function read_original_common(reader)
+  local out = {}
+  read_shape(reader, out)
+  out.num_local_experts = size(reader, "num_experts")
+  out.num_experts_per_tok = size(reader, "experts_per_token")
+  check_experts(reader, "experts_per_token", out)
+  out.sliding_window = read_window(reader)
+  out.layer_types = alternating(out.num_hidden_layers)
+  out.rms_norm_eps, out.swiglu_alpha = 1e-5, 1.702
+  out.swiglu_limit = positive(reader, "swiglu_limit", 7.0)
+  out.rope = default_rope(read_theta(reader))
+  out.rope.original_max_position_embeddings = size(reader, "initial_context_length")
+  out.rope.factor = positive(reader, "rope_scaling_factor")
+  out.attention_bias, out.tie_word_embeddings = true, false
+  out.quant_method, out.dtype = "mxfp4", "bfloat16"
+  return out
+end
+
+local function read_original(reader)
+  local out = read_original_common(reader)
+  local rope = out.rope
+  rope.beta_fast = positive(reader, "rope_ntk_beta", 32.0)
+  rope.beta_slow = positive(reader, "rope_ntk_alpha", 1.0)
+  if rope.factor and rope.original_max_position_embeddings then
+    local positions = math.floor(rope.original_max_position_embeddings * rope.factor)
+    out.max_position_embeddings = as_size(reader, "rope_scaling_factor", positions)
+  end
+  refuse_unknown(reader, {})
+  return out
+end
+
+local function read_exporter(reader)
+  local out = read_original_common(reader)
+  out.max_position_embeddings = size(reader, "max_seq_len")
+  refuse_unknown(reader, {})
+  return out
+end
+
+local function read_dialect(reader)
+  local object = reader.object
+  if object.model_type == "gpt_oss" then return read_hf(reader) end
+  if object.model_type == nil and object.max_seq_len ~= nil then return read_exporter(reader) end
+  if object.model_type == nil and object.rope_scaling_factor ~= nil then
+    return read_original(reader)
+  end
+  refuse(reader, "model_type", '"gpt_oss", or the keys of OpenAI\'s original config', object.model_type)
+end
+
+-- JSON text -> value, or nil and what is broken, with line and column.
+local function decode(text)
+  local ok, value, stop, message = pcall(json.decode, text, 1, json.null)
+  if not ok then return nil, "nested too deeply" end
+  if not message then
+    stop = text:find("%S", stop)
+    if not stop then return value end
+    message = "want nothing after the first value"
+  end
+  if not message:find("column") then
+    local before = text:sub(1, stop - 1)
+    local _, newlines = before:gsub("\n", "")
+    message = string.format("%s at line %d, column %d", message, newlines + 1, #before:match("[^\n]*$") + 1)
+  end
+  return nil, message
+end
+
+-- Parses the text of a config.json; `file` stands in messages. -> config and a list of warnings, or
+-- nil and a list of all errors, `FILE: KEY: want ..., got ...`.
+function config.parse(text, file)
+  local report = { file = file, errors = {}, warnings = {} }
+  local object, message = decode(text)
+  if message then return nil, { string.format("%s: broken JSON: %s", file, message) } end
+  if not is_json(object, "object") then
+    return nil, { string.format("%s: want a JSON object, got %s", file, show(object)) }
+  end
+  local out = read_dialect(new_reader(object, "", report))
+  if #report.errors > 0 then return nil, report.errors end
+  return out, report.warnings
+end
+
+return config

@@ -1,0 +1,234 @@
+-- gen/config.lua: the four dialects and their defaults, and every refusal of tests/refused with its
+-- exact message.
+-- luacheck: globals TestDialects TestDefaults TestWarnings TestRefused
+package.path = "./?.lua;" .. package.path
+
+local config = require "gen.config"
+local lu = require "luaunit"
+
+local MODELS <const> = { "abacus", "rand_bf16", "rand_mxfp4", "rand_tied" }
+
+local function read(path)
+  local file = assert(io.open(path, "rb"))
+  local text = file:read("a")
+  file:close()
+  return text
+end
+
+local function parse_file(path)
+  local out, warnings = config.parse(read(path), path)
+  if not out then lu.fail(table.concat(warnings, "\n")) end
+  return out, warnings
+end
+
+-- A small complete HF config, key by key, so that a test can replace or drop one.
+local SMALL <const> = {
+  { "model_type", '"gpt_oss"' }, { "vocab_size", "515" }, { "hidden_size", "128" },
+  { "intermediate_size", "96" }, { "num_hidden_layers", "3" }, { "num_attention_heads", "6" },
+  { "num_key_value_heads", "3" }, { "head_dim", "32" }, { "num_local_experts", "5" },
+  { "num_experts_per_tok", "3" },
+}
+
+-- `changes` maps keys to JSON text; false drops the key.
+local function small(changes)
+  local parts, left = {}, {}
+  for key, value in pairs(changes) do left[key] = value end
+  for _, entry in ipairs(SMALL) do
+    local value = left[entry[1]]
+    if value == nil then value = entry[2] end
+    left[entry[1]] = nil
+    if value then parts[#parts + 1] = string.format('"%s": %s', entry[1], value) end
+  end
+  for key, value in pairs(left) do parts[#parts + 1] = string.format('"%s": %s', key, value) end
+  return "{" .. table.concat(parts, ", ") .. "}"
+end
+
+local function parse_small(changes)
+  local out, warnings = config.parse(small(changes), "small.json")
+  if not out then lu.fail(table.concat(warnings, "\n")) end
+  return out, warnings
+end
+
+TestDialects = {}
+
+local function alternating(n)
+  local types = {}
+  for i = 1, n do types[i] = i % 2 == 1 and "sliding_attention" or "full_attention" end
+  return types
+end
+
+local function gpt_oss(n_layers, n_experts)
+  return {
+    vocab_size = 201088, hidden_size = 2880, intermediate_size = 2880, num_hidden_layers = n_layers,
+    num_attention_heads = 64, num_key_value_heads = 8, head_dim = 64, num_local_experts = n_experts,
+    num_experts_per_tok = 4, max_position_embeddings = 131072, sliding_window = 128,
+    layer_types = alternating(n_layers), rms_norm_eps = 1e-5, swiglu_limit = 7.0, swiglu_alpha = 1.702,
+    rope = {
+      rope_type = "yarn", rope_theta = 150000.0, factor = 32.0, beta_fast = 32.0, beta_slow = 1.0,
+      original_max_position_embeddings = 4096, truncate = false,
+    },
+    attention_bias = true, tie_word_embeddings = false, quant_method = "mxfp4", dtype = "bfloat16",
+  }
+end
+
+function TestDialects.test_published_configs()
+  lu.assertEquals({ parse_file("gen/configs/gpt-oss-20b.json") }, { gpt_oss(24, 32), {} })
+  lu.assertEquals({ parse_file("gen/configs/gpt-oss-120b.json") }, { gpt_oss(36, 128), {} })
+end
+
+function TestDialects.test_transformers_5()
+  lu.assertEquals({ parse_file("tests/gen/configs/gpt-oss-20b-hf5.json") }, { gpt_oss(24, 32), {} })
+end
+
+function TestDialects.test_openai_original()
+  lu.assertEquals({ parse_file("tests/gen/configs/gpt-oss-20b-original.json") }, { gpt_oss(24, 32), {} })
+end
+
+function TestDialects.test_exporter_says_its_own_context()
+  local want = gpt_oss(24, 32)
+  want.max_position_embeddings = 2048
+  lu.assertEquals({ parse_file("tests/gen/configs/gpt-oss-20b-exporter.json") }, { want, {} })
+end
+
+function TestDialects.test_sizes_are_integers_and_factors_floats_however_spelt()
+  local out = parse_small { hidden_size = "128.0", vocab_size = "5.15e2", swiglu_limit = "7", rope_theta = "10000" }
+  lu.assertEquals(math.type(out.hidden_size), "integer")
+  lu.assertEquals(out.vocab_size, 515)
+  lu.assertEquals(math.type(out.vocab_size), "integer")
+  lu.assertEquals(math.type(out.swiglu_limit), "float")
+  lu.assertEquals(math.type(out.rope.rope_theta), "float")
+end
+
+function TestDialects.test_other_spellings()
+  local out = parse_small {
+    num_local_experts = false, num_experts = "5", num_experts_per_tok = false, experts_per_token = "3",
+    rope_scaling = '{"type": "default"}', torch_dtype = '"float32"',
+  }
+  lu.assertEquals(out.num_local_experts, 5)
+  lu.assertEquals(out.num_experts_per_tok, 3)
+  lu.assertEquals(out.rope, { rope_type = "default", rope_theta = 150000.0 })
+  lu.assertEquals(out.dtype, "float32")
+end
+
+function TestDialects.test_models_with_reference_outputs()
+  local folder = "tests/models/%s/config.json"
+  for _, name in ipairs(MODELS) do
+    local _, warnings = parse_file(folder:format(name))
+    lu.assertEquals(warnings, {})
+  end
+  local mxfp4 = parse_file(folder:format("rand_mxfp4"))
+  lu.assertTrue(mxfp4.rope.truncate)
+  lu.assertEquals(mxfp4.layer_types, { "sliding_attention", "full_attention", "sliding_attention" })
+  local bf16 = parse_file(folder:format("rand_bf16"))
+  lu.assertEquals(bf16.rope, { rope_type = "default", rope_theta = 500000.0 })
+  lu.assertNil(bf16.quant_method)
+  local tied = parse_file(folder:format("rand_tied"))
+  lu.assertTrue(tied.tie_word_embeddings)
+  lu.assertFalse(tied.attention_bias)
+end
+
+TestDefaults = {}
+
+function TestDefaults.test_everything_absent()
+  local out, warnings = parse_small {}
+  local want = gpt_oss(3, 5)
+  want.vocab_size, want.hidden_size, want.intermediate_size = 515, 128, 96
+  want.num_attention_heads, want.num_key_value_heads, want.head_dim = 6, 3, 32
+  want.num_experts_per_tok, want.quant_method = 3, nil
+  lu.assertEquals(out, want)
+  lu.assertEquals(warnings, {})
+end
+
+function TestDefaults.test_null_means_absent_where_transformers_says_so()
+  local out = parse_small {
+    num_key_value_heads = "null", layer_types = "null", quantization_config = "null", dtype = "null",
+    initial_context_length = "null",
+  }
+  lu.assertEquals(out.num_key_value_heads, 6)
+  lu.assertEquals(out.layer_types, alternating(3))
+  lu.assertNil(out.quant_method)
+  lu.assertEquals(out.dtype, "bfloat16")
+end
+
+function TestDefaults.test_no_window()
+  lu.assertNil(parse_small({ sliding_window = "null" }).sliding_window)
+  lu.assertNil(parse_small({ sliding_window = "0" }).sliding_window)
+  lu.assertEquals(parse_small({ sliding_window = "1" }).sliding_window, 1)
+end
+
+function TestDefaults.test_a_given_yarn_differs_from_the_absent_one()
+  local out = parse_small { rope_scaling = '{"rope_type": "yarn", "factor": 32}' }
+  lu.assertTrue(out.rope.truncate)
+  lu.assertEquals(out.rope.original_max_position_embeddings, 131072)
+  lu.assertEquals({ out.rope.beta_fast, out.rope.beta_slow }, { 32.0, 1.0 })
+  out = parse_small { rope_parameters = '{"rope_type": "yarn", "factor": 2, "beta_fast": null, "mscale": null}' }
+  lu.assertEquals(out.rope.beta_fast, 32.0)
+  lu.assertNil(out.rope.mscale)
+end
+
+function TestDefaults.test_factors_of_yarn()
+  local out = parse_small {
+    rope_scaling = '{"rope_type": "yarn", "factor": 2, "attention_factor": 1, "mscale": 0.5, "mscale_all_dim": 2}',
+  }
+  lu.assertEquals({ out.rope.attention_factor, out.rope.mscale, out.rope.mscale_all_dim }, { 1.0, 0.5, 2.0 })
+end
+
+function TestDefaults.test_quantization_without_a_list_packs_the_experts()
+  lu.assertEquals(parse_small({ quantization_config = '{"quant_method": "mxfp4"}' }).quant_method, "mxfp4")
+end
+
+function TestDefaults.test_keys_that_change_no_logit()
+  parse_small {
+    architectures = '["GptOssForCausalLM"]', transformers_version = '"5.0.0"', use_cache = "false",
+    attention_dropout = "0.1", router_aux_loss_coef = "0.9", output_router_logits = "true",
+    bos_token_id = "null", eos_token_id = "[1, 2]", id2label = '{"0": "a"}', top_k = "50",
+    hidden_act = '"silu"', partial_rotary_factor = "1.0", _name_or_path = '""',
+  }
+end
+
+TestWarnings = {}
+
+function TestWarnings.test_context_that_yarn_does_not_explain()
+  local yarn = '{"rope_type": "yarn", "factor": 2.5, "original_max_position_embeddings": 64}'
+  local _, warnings = parse_small {
+    rope_scaling = yarn, max_position_embeddings = "512", initial_context_length = "4096",
+  }
+  lu.assertEquals(warnings, {
+    "small.json: initial_context_length: 4096 is not original_max_position_embeddings, 64: the latter counts",
+    "small.json: max_position_embeddings: 512 is not original_max_position_embeddings * factor, 160",
+  })
+end
+
+function TestWarnings.test_yarn_keys_beside_plain_rope()
+  local _, warnings = parse_small { rope_parameters = '{"rope_type": "default", "factor": 8, "truncate": true}' }
+  lu.assertEquals(warnings, {
+    'small.json: rope_parameters.factor: has no effect with rope_type "default"',
+    'small.json: rope_parameters.truncate: has no effect with rope_type "default"',
+  })
+end
+
+TestRefused = {}
+
+function TestRefused.test_each_bad_config_gives_its_messages()
+  local listing = assert(io.popen("LC_ALL=C ls tests/refused"))
+  local n = 0
+  for name in listing:lines() do
+    local stem = name:match("^(.*)%.json$")
+    if stem then
+      local out, errors = config.parse(read("tests/refused/" .. name), name)
+      lu.assertNil(out, name .. " was accepted")
+      lu.assertEquals(table.concat(errors, "\n") .. "\n", read("tests/refused/" .. stem .. ".txt"))
+      n = n + 1
+    end
+  end
+  listing:close()
+  lu.assertTrue(n >= 60, "tests/refused has too few files")
+end
+
+function TestRefused.test_nesting_without_end()
+  local out, errors = config.parse(("["):rep(300000), "deep.json")
+  lu.assertNil(out)
+  lu.assertEquals(errors, { "deep.json: broken JSON: nested too deeply" })
+end
+
+os.exit(lu.LuaUnit.run())
