@@ -1,0 +1,126 @@
+-- model -> the operations of one pass on named buffers and weights, layer after layer.
+--
+-- ops = { list = list of op, buffers = list of buffer (in order of first use) }
+-- op = {
+--   op = "matmul" (what it computes), role = "matmul_qkv" (what for),
+--   layer = 0.. or nil (before and after the layers), arguments = list of argument,
+-- }
+-- argument = { name = "in" (the launcher's parameter), type = "buffer" | "weight" | "kv" | "positions",
+--   value = "h" | "W_07_Q" | "KV_07" | "KV_FULL_POSITIONS", access = "read" | "write" | "update" }
+-- buffer = { name = "h", per = "row" | "output" | "pass", count = elements, dtype = "F32" | "I32" }
+
+local ops = {}
+
+local function reads(name, buffer) return { name = name, type = "buffer", value = buffer, access = "read" } end
+local function writes(name, buffer) return { name = name, type = "buffer", value = buffer, access = "write" } end
+local function updates(name, buffer) return { name = name, type = "buffer", value = buffer, access = "update" } end
+local function weight(name, symbol) return { name = name, type = "weight", value = symbol } end
+
+-- The buffers of a pass. A row is a token; an output is a row whose logits are wanted; a pair is a row
+-- and one of its experts.
+local function buffers(model)
+  local q, kv, top = model.n_heads * model.d_head, model.n_kv_heads * model.d_head, model.top_k
+  return {
+    { name = "x", per = "row", count = model.d_model, dtype = "F32" },
+    { name = "h", per = "row", count = model.d_model, dtype = "F32" },
+    { name = "qkv", per = "row", count = q + 2 * kv, dtype = "F32" },
+    { name = "attn", per = "row", count = q, dtype = "F32" },
+    { name = "router", per = "row", count = model.n_experts, dtype = "F32" },
+    { name = "expert", per = "row", count = top, dtype = "I32" },
+    { name = "expert_weight", per = "row", count = top, dtype = "F32" },
+    { name = "expert_start", per = "pass", count = model.n_experts + 1, dtype = "I32" },
+    { name = "pair", per = "row", count = top, dtype = "I32" },
+    { name = "gated", per = "row", count = top * model.d_ff, dtype = "F32" },
+    { name = "down", per = "row", count = top * model.d_model, dtype = "F32" },
+    { name = "last", per = "output", count = model.d_model, dtype = "F32" },
+    { name = "logits", per = "output", count = model.vocab, dtype = "F32" },
+  }
+end
+
+-- Parameter and weight of each given part, the biases last.
+local function linear_weights(parts, biased)
+  local arguments = {}
+  for _, part in ipairs(parts) do arguments[#arguments + 1] = weight(part[1], part[2]) end
+  if biased then
+    for _, part in ipairs(parts) do
+      arguments[#arguments + 1] = weight(#parts == 1 and "bias" or part[1] .. "_bias", part[2] .. "_BIAS")
+    end
+  end
+  return table.unpack(arguments)
+end
+
+local function attention_ops(add, model, layer, w)
+  local kv = { name = "kv", type = "kv", value = string.format("KV_%02d", layer.index) }
+  local positions = { name = "positions", type = "positions",
+    value = string.format("KV_%s_POSITIONS", layer.attention:upper()) }
+  local biased = model.attention_bias
+  add("rmsnorm", "norm_attn", reads("in", "x"), writes("out", "h"), weight("weight", w("ATTN_NORM")))
+  add("matmul_qkv", "matmul_qkv", reads("in", "h"), writes("out", "qkv"),
+    linear_weights({ { "q", w("Q") }, { "k", w("K") }, { "v", w("V") } }, biased))
+  add("rope_append", "rope_append", updates("in", "qkv"), kv, positions)
+  add("attention", "attn_" .. layer.attention, reads("in", "qkv"), writes("out", "attn"), kv,
+    weight("sinks", w("SINKS")))
+  add("matmul_residual", "matmul_o", reads("in", "attn"), updates("out", "x"),
+    linear_weights({ { "weight", w("O") } }, biased))
+end
+
+local function expert_weights(model, symbol)
+  if model.experts == "mxfp4" then
+    return weight("codes", symbol), weight("scales", symbol .. "_SCALES"), weight("bias", symbol .. "_BIAS")
+  end
+  return weight("values", symbol), weight("bias", symbol .. "_BIAS")
+end
+
+local function mlp_ops(add, model, w)
+  local start, pair = reads("start", "expert_start"), reads("pair", "pair")
+  add("rmsnorm", "norm_mlp", reads("in", "x"), writes("out", "h"), weight("weight", w("MLP_NORM")))
+  add("matmul", "matmul_router", reads("in", "h"), writes("out", "router"),
+    linear_weights({ { "weight", w("ROUTER") } }, true))
+  add("router_topk", "router_topk", reads("in", "router"), writes("expert", "expert"),
+    writes("weight", "expert_weight"))
+  add("moe_sort", "moe_sort", reads("expert", "expert"), writes("start", "expert_start"), writes("pair", "pair"))
+  add("moe_gate_up", "moe_gate_up", reads("in", "h"), writes("out", "gated"), start, pair,
+    expert_weights(model, w("GATE_UP")))
+  add("moe_down", "moe_down", reads("in", "gated"), writes("out", "down"), start, pair,
+    expert_weights(model, w("DOWN")))
+  add("moe_combine", "moe_combine", reads("in", "down"), reads("weight", "expert_weight"), updates("out", "x"))
+end
+
+function ops.build(model)
+  local list, layer = {}, nil
+  local function add(op, role, ...)
+    list[#list + 1] = { op = op, role = role, layer = layer and layer.index, arguments = { ... } }
+  end
+  add("embed", "embed", writes("out", "x"), weight("table", "W_EMBED"))
+  for _, each in ipairs(model.layers) do
+    layer = each
+    local function w(name) return string.format("W_%02d_%s", each.index, name) end
+    attention_ops(add, model, each, w)
+    mlp_ops(add, model, w)
+  end
+  layer = nil
+  add("rmsnorm", "norm_final", reads("in", "x"), writes("out", "last"), weight("weight", "W_NORM"))
+  add("matmul", "matmul_unembed", reads("in", "last"), writes("out", "logits"), weight("weight", "W_UNEMBED"))
+  return { list = list, buffers = buffers(model) }
+end
+
+-- The gate: every buffer is written before it is read, every weight exists and is used, and no buffer
+-- or weight is left over.
+function ops.check(built, weights)
+  local written, used = {}, {}
+  for _, op in ipairs(built.list) do
+    for _, argument in ipairs(op.arguments) do
+      local value, place = argument.value, op.role .. ": " .. argument.value
+      used[value] = true
+      if argument.type == "weight" then assert(weights.of[value], place .. " is no tensor") end
+      if argument.type == "buffer" then
+        assert(argument.access == "write" or written[value], place .. " is read before it is written")
+        written[value] = true
+      end
+    end
+  end
+  for _, buffer in ipairs(built.buffers) do assert(used[buffer.name], buffer.name .. " is never used") end
+  for _, tensor in ipairs(weights.tensors) do assert(used[tensor.symbol], tensor.symbol .. " is never used") end
+end
+
+return ops

@@ -1,0 +1,126 @@
+-- model, precision, target -> the tensors of a tree and where each of them lies.
+--
+-- weights = {
+--   tensors = list of tensor, in the order of weights.inc: those of no layer, then layer after layer,
+--   of = { [symbol] = tensor },
+--   mapped_bytes, packed_bytes,
+-- }
+-- tensor = {
+--   symbol = "W_07_Q", name = "model.layers.7.self_attn.q_proj.weight" (as the checkpoint has it),
+--   shape = { 4096, 2880 }, stored = "BF16" | "F32" | "U8" (MXFP4 codes and scales), bytes,
+--   offset = byte offset in the packed weights, or nil: read in place from the checkpoint's map,
+-- }
+-- It refuses a precision that the target does not have.
+
+local weights = {}
+
+local ALIGN = 64 -- of a packed tensor: a cache line
+local BYTES = { U8 = 1, F16 = 2, BF16 = 2, F32 = 4 }
+
+local function elements(shape)
+  local n = 1
+  for _, size in ipairs(shape) do n = n * size end
+  return n
+end
+
+-- A matrix stays as the checkpoint has it where the target's kernels read that type; a vector becomes
+-- F32, which holds every source type exactly and costs next to nothing.
+local function stored_dtype(kind, model, target)
+  if kind == "codes" then return "U8" end
+  if kind == "vector" then return "F32" end
+  return target.matrix_dtypes[model.dtype]
+end
+
+local function is_mapped(kind, stored, model, target)
+  if kind == "vector" or not target.maps_checkpoint then return false end
+  return kind == "codes" or stored == model.dtype
+end
+
+-- The weights of one MoE matrix [experts, n, k]: packed, or in HF's unpacked layout [experts, k, n].
+local function expert_rows(add, model, symbol, name, n, k)
+  if model.experts == "mxfp4" then
+    add("codes", symbol, name .. "_blocks", { model.n_experts, n, k // 32, 16 })
+    add("codes", symbol .. "_SCALES", name .. "_scales", { model.n_experts, n, k // 32 })
+  else
+    add("matrix", symbol, name, { model.n_experts, k, n })
+  end
+  add("vector", symbol .. "_BIAS", name .. "_bias", { model.n_experts, n })
+end
+
+local function attention_rows(add, model)
+  local q, kv, h = model.n_heads * model.d_head, model.n_kv_heads * model.d_head, model.d_model
+  add("vector", "ATTN_NORM", "input_layernorm.weight", { h })
+  local parts = { { "Q", "q_proj", q, h }, { "K", "k_proj", kv, h }, { "V", "v_proj", kv, h }, { "O", "o_proj", h, q } }
+  for _, part in ipairs(parts) do
+    local symbol, name, n, k = table.unpack(part)
+    add("matrix", symbol, "self_attn." .. name .. ".weight", { n, k })
+    if model.attention_bias then add("vector", symbol .. "_BIAS", "self_attn." .. name .. ".bias", { n }) end
+  end
+  add("vector", "SINKS", "self_attn.sinks", { model.n_heads })
+end
+
+local function mlp_rows(add, model)
+  add("vector", "MLP_NORM", "post_attention_layernorm.weight", { model.d_model })
+  add("matrix", "ROUTER", "mlp.router.weight", { model.n_experts, model.d_model })
+  add("vector", "ROUTER_BIAS", "mlp.router.bias", { model.n_experts })
+  expert_rows(add, model, "GATE_UP", "mlp.experts.gate_up_proj", 2 * model.d_ff, model.d_model)
+  expert_rows(add, model, "DOWN", "mlp.experts.down_proj", model.d_model, model.d_ff)
+end
+
+local function head_rows(add, model)
+  local embedding = "model.embed_tokens.weight"
+  add("matrix", "W_EMBED", embedding, { model.vocab, model.d_model })
+  add("vector", "W_NORM", "model.norm.weight", { model.d_model })
+  add("matrix", "W_UNEMBED", model.tied and embedding or "lm_head.weight", { model.vocab, model.d_model })
+end
+
+-- A function that appends tensors to `list`, each placed behind the one before it.
+local function appender(list, model, target)
+  return function(kind, symbol, name, shape)
+    local stored = stored_dtype(kind, model, target)
+    local tensor = { symbol = symbol, name = name, shape = shape, stored = stored }
+    tensor.bytes = elements(shape) * BYTES[stored]
+    if is_mapped(kind, stored, model, target) then
+      list.mapped_bytes = list.mapped_bytes + tensor.bytes
+    else
+      tensor.offset = list.packed_bytes
+      list.packed_bytes = list.packed_bytes + (tensor.bytes + ALIGN - 1) // ALIGN * ALIGN
+    end
+    list.tensors[#list.tensors + 1] = tensor
+    list.of[symbol] = tensor
+  end
+end
+
+function weights.list(model, precision, target)
+  if not target.precisions[precision] then
+    error(string.format("--precision %s: target %s has %s", precision, target.name, target.precision_names), 0)
+  end
+  local list = { tensors = {}, of = {}, mapped_bytes = 0, packed_bytes = 0 }
+  local add = appender(list, model, target)
+  head_rows(add, model)
+  for _, layer in ipairs(model.layers) do
+    local function add_layer(kind, symbol, name, shape)
+      add(kind, string.format("W_%02d_%s", layer.index, symbol),
+        string.format("model.layers.%d.%s", layer.index, name), shape)
+    end
+    attention_rows(add_layer, model)
+    mlp_rows(add_layer, model)
+  end
+  return list
+end
+
+-- The gate: every symbol stands once, and no two packed tensors overlap.
+function weights.check(list)
+  local seen, last = {}, 0
+  for _, tensor in ipairs(list.tensors) do
+    assert(not seen[tensor.symbol], tensor.symbol .. " stands twice")
+    seen[tensor.symbol] = true
+    if tensor.offset then
+      assert(tensor.offset >= last, tensor.symbol .. " overlaps the tensor before it")
+      last = tensor.offset + tensor.bytes
+    end
+  end
+  assert(last <= list.packed_bytes, "the packed weights run over their end")
+end
+
+return weights

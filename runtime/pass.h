@@ -1,0 +1,51 @@
+// What one pass of the schedule works on: the rows of a batch and the memory that the plan laid
+// out. Launchers get it with offsets into its buffers; nothing here knows a shape.
+#ifndef GETP_PASS_H
+#define GETP_PASS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+struct pass {
+  int rows;                  // tokens in this pass
+  int outputs;               // rows whose logits are wanted
+  const int32_t *token;      // (rows) id
+  const int32_t *position;   // (rows) 0-based, within the row's sequence
+  const int32_t *slot;       // (rows) place of the sequence in the KV cache
+  const int32_t *output_row; // (outputs) which row
+  char *arena;               // activations; arena.h
+  float *kv;                 // kv.h
+  char *workspace;           // one piece a thread
+  size_t workspace_bytes;    // of a piece
+  const float *rope_cos;     // (context, head_dim / 2), scaled by YaRN's attention factor
+  const float *rope_sin;     // the same
+  const uint8_t *const
+      *weight; // weights.inc; packed ones aligned to 64 bytes, mapped ones to nothing
+};
+
+static inline float *pass_floats(const struct pass *pass, size_t buffer) {
+  return (float *)(pass->arena + buffer);
+}
+
+static inline int32_t *pass_ints(const struct pass *pass, size_t buffer) {
+  return (int32_t *)(pass->arena + buffer);
+}
+
+static inline const float *pass_packed(const struct pass *pass, int weight) {
+  return (const float *)(const void *)pass->weight[weight];
+}
+
+// The calling thread's piece of the workspace.
+static inline float *pass_workspace(const struct pass *pass) {
+#ifdef _OPENMP
+  return (float *)(pass->workspace + (size_t)omp_get_thread_num() * pass->workspace_bytes);
+#else
+  return (float *)pass->workspace;
+#endif
+}
+
+#endif
