@@ -18,7 +18,7 @@ local TARGETS = { "cpu" }
 local STAGES = { "config", "model", "weights", "ops", "kernels", "limits", "plan", "steps", "files" }
 local HELP = [[
 usage: lua5.4 gen/main.lua --config DIR_OR_JSON --target TARGET [options]
-       lua5.4 gen/main.lua --regen | --check | --list | --help
+       lua5.4 gen/main.lua --regen | --check [--depfile FILE] | --list | --help
 
 Writes generated/NAME, the tree of one model on one target, and its line in generated/trees.ninja;
 `ninja NAME` then builds build/NAME/getp. Run it from the root of the repository.
@@ -34,6 +34,7 @@ Writes generated/NAME, the tree of one model on one target, and its line in gene
                    config model weights ops kernels limits plan steps files
   --regen          make the trees of gen/trees.lua anew
   --check          say which of them are not current; exit 1 if any
+  --depfile FILE   where --check notes, as a make rule, what it depends on
   --list           print targets, precisions and the trees of gen/trees.lua
 ]]
 
@@ -42,7 +43,10 @@ local function fail(format, ...) error({ message = string.format(format, ...) },
 
 -- ---- files ----
 
+local was_read = {} -- every path that the generator looked at, for --depfile
+
 local function read_file(path)
+  was_read[path] = true
   local file, message = io.open(path, "rb")
   local text = file and file:read("a")
   if file then file:close() end
@@ -73,6 +77,7 @@ end
 local function entries(folder, mode)
   local names = {}
   if lfs.attributes(folder, "mode") ~= "directory" then return names end
+  was_read[folder] = true
   for name in lfs.dir(folder) do
     if not name:find("^%.%.?$") and lfs.attributes(folder .. "/" .. name, "mode") == mode then
       names[#names + 1] = name
@@ -210,13 +215,25 @@ local function differences(stages, folder)
   return lines
 end
 
+-- A make rule by which ninja learns when to check again: on any file read, and any module loaded.
+local function write_depfile(path)
+  for name in pairs(package.loaded) do
+    if name:find("^gen%.") then was_read[name:gsub("%.", "/") .. ".lua"] = true end
+  end
+  local names = { "gen/main.lua" }
+  for name in pairs(was_read) do names[#names + 1] = name end
+  table.sort(names)
+  write_if_changed(path, path:gsub("%.d$", "") .. ": " .. table.concat(names, " ") .. "\n")
+end
+
 -- Trees that gen/trees.lua does not list are the user's own: they are only expected in trees.ninja.
-local function check()
+local function check(options)
   local lines = {}
   for _, entry in ipairs(require "gen.trees") do
     local stages = run_chain(committed(entry))
     for _, line in ipairs(differences(stages, "generated/" .. stages.name)) do lines[#lines + 1] = line end
   end
+  if options.depfile then write_depfile(options.depfile) end
   local expected = emit.trees_ninja(entries("generated", "directory"))
   if lfs.attributes("generated/trees.ninja", "mode") ~= "file" or read_file("generated/trees.ninja") ~= expected then
     lines[#lines + 1] = "generated/trees.ninja: stale"
@@ -238,7 +255,8 @@ end
 -- ---- the command line ----
 
 local VALUES = { ["--config"] = "text", ["--target"] = "text", ["--precision"] = "text", ["--slots"] = "integer",
-  ["--context"] = "integer", ["--name"] = "text", ["--out"] = "text", ["--dump"] = "text" }
+  ["--context"] = "integer", ["--name"] = "text", ["--out"] = "text", ["--dump"] = "text",
+  ["--depfile"] = "text" }
 local ACTIONS = { ["--regen"] = regen, ["--check"] = check, ["--list"] = list,
   ["--help"] = function() io.write(HELP) end }
 
@@ -261,14 +279,19 @@ local function check_options(options)
 end
 
 local function main(arguments)
-  local options, i = { precision = "mixed", out = "generated" }, 1
+  local options, action, i = { precision = "mixed", out = "generated" }, nil, 1
   while arguments[i] do
     local flag = arguments[i]
-    if ACTIONS[flag] and #arguments == 1 then return ACTIONS[flag]() end
-    if not VALUES[flag] then fail("%s: unknown, or it stands alone; see --help", flag) end
-    options[flag:sub(3)] = option_value(flag, arguments[i + 1])
-    i = i + 2
+    if ACTIONS[flag] then
+      action, i = ACTIONS[flag], i + 1
+    elseif VALUES[flag] then
+      options[flag:sub(3)] = option_value(flag, arguments[i + 1])
+      i = i + 2
+    else
+      fail("%s: unknown; see --help", flag)
+    end
   end
+  if action then return action(options) end
   check_options(options)
   return generate(options)
 end

@@ -28,7 +28,7 @@ struct model_config {
   int32_t n_layers;
   int32_t n_heads, n_kv_heads, head_dim;
   int32_t n_experts, top_k;
-  int32_t sliding_window;                  // 0: every layer is full
+  int32_t sliding_window;                  // 0 exactly if every layer is full
   char layer_types[CONFIG_MAX_LAYERS + 1]; // one letter a layer: 's' sliding, 'f' full
   double rms_norm_eps;
   double swiglu_limit, swiglu_alpha;
@@ -44,13 +44,15 @@ struct stop_ids {
   int32_t id[CONFIG_MAX_STOP_IDS];
 };
 
-// Reads DIRECTORY/config.json (HF, with rope_scaling or rope_parameters) and fills in HF's defaults.
-// Refuses a value that is missing, of another type or out of range, by key. Keys that it does not
-// know are the generator's to refuse (gen/config.lua).
+// Reads DIRECTORY/config.json (HF, with rope_scaling or rope_parameters) and fills in HF's
+// defaults, but none for the sizes of the model. Refuses a value that is missing, of another type
+// or out of range, by key. Keys that it does not know are the generator's to refuse
+// (gen/config.lua).
 bool model_config_read(struct model_config *config, const char *directory, struct error *err);
 
 // True if both describe the same arithmetic; else names the first key that differs. `got` is the
-// checkpoint's, `want` the one that the binary was generated from.
+// checkpoint's, `want` the one that the binary was generated from. Numbers need to be equal to the
+// precision of a float only.
 bool model_config_same(const struct model_config *want, const struct model_config *got,
                        struct error *err);
 

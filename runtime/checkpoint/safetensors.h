@@ -40,7 +40,7 @@ const struct tensor *safetensors_want(const struct safetensors *checkpoint, cons
 const char *dtype_name(enum dtype dtype);
 size_t dtype_bytes(enum dtype dtype);
 
-// Widens n elements of data (F32, F16, BF16) to float, exactly.
+// Widens n elements of data to float, exactly; U8 counts as whole numbers.
 void dtype_widen(float *out, const uint8_t *data, enum dtype dtype, size_t n);
 
 // Tells the kernel that a tensor's mapped pages will not be read again soon.

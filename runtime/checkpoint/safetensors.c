@@ -1,0 +1,437 @@
+// Owns the maps of a checkpoint's files and the table of its tensors. Refuses whatever a hostile or
+// damaged file may say; after safetensors_open every tensor's bytes lie inside a map.
+#include "safetensors.h"
+
+#include "../json.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char SINGLE_FILE[] = "model.safetensors";
+static const char INDEX_FILE[] = "model.safetensors.index.json";
+
+enum { HEADER_LENGTH_BYTES = 8, HEADER_MAX_BYTES = 100000000 }; // the limit of HF's own reader
+
+struct shard {
+  char *path;
+  const char *name; // the last part of path
+  const uint8_t *map;
+  size_t bytes;
+  const uint8_t *data; // behind the header, data_bytes of it
+  size_t data_bytes;
+  json_t *header; // owns the names of the tensors
+};
+
+struct entry {
+  struct tensor tensor;
+  const struct shard *shard;
+};
+
+struct safetensors {
+  char *place; // the single file or the index, for messages
+  struct shard *shards;
+  size_t n_shards;
+  struct entry *entries; // sorted by name once all shards are read
+  size_t n_entries;
+};
+
+static const struct {
+  const char *name;
+  size_t bytes;
+} DTYPES[] = {
+    [DTYPE_U8] = {"U8", 1},
+    [DTYPE_F16] = {"F16", 2},
+    [DTYPE_BF16] = {"BF16", 2},
+    [DTYPE_F32] = {"F32", 4},
+};
+
+const char *dtype_name(enum dtype dtype) {
+  return DTYPES[dtype].name;
+}
+
+size_t dtype_bytes(enum dtype dtype) {
+  return DTYPES[dtype].bytes;
+}
+
+static float float_of_bits(uint32_t bits) {
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+static uint16_t load_u16(const uint8_t *data) {
+  uint16_t bits;
+  memcpy(&bits, data, sizeof bits);
+  return le16toh(bits);
+}
+
+// IEEE 754 binary16: 1 sign, 5 exponent (bias 15), 10 fraction bits.
+static float widen_f16(uint16_t half) {
+  uint32_t sign = (uint32_t)(half >> 15) << 31, exponent = half >> 10 & 31, fraction = half & 1023;
+  if (exponent == 0) // zero or subnormal: fraction * 2^-24
+    return sign ? -0x1p-24f * (float)fraction : 0x1p-24f * (float)fraction;
+  uint32_t wide = exponent == 31 ? 255 : exponent + (127 - 15);
+  return float_of_bits(sign | wide << 23 | fraction << 13);
+}
+
+void dtype_widen(float *out, const uint8_t *data, enum dtype dtype, size_t n) {
+  switch (dtype) {
+  case DTYPE_U8:
+    for (size_t i = 0; i < n; i++)
+      out[i] = data[i];
+    break;
+  case DTYPE_F16:
+    for (size_t i = 0; i < n; i++)
+      out[i] = widen_f16(load_u16(data + 2 * i));
+    break;
+  case DTYPE_BF16:
+    for (size_t i = 0; i < n; i++)
+      out[i] = float_of_bits((uint32_t)load_u16(data + 2 * i) << 16);
+    break;
+  case DTYPE_F32:
+    memcpy(out, data, n * sizeof *out);
+    break;
+  }
+}
+
+static bool parse_dtype(struct tensor *tensor, const struct shard *shard, const json_t *value,
+                        struct error *err) {
+  const char *name = json_string_value(value);
+  for (size_t i = 0; name && i < sizeof DTYPES / sizeof *DTYPES; i++)
+    if (!strcmp(name, DTYPES[i].name)) {
+      tensor->dtype = (enum dtype)i;
+      return true;
+    }
+  return json_refuse(shard->path, tensor->name, "a dtype of U8, F16, BF16 or F32", value, err);
+}
+
+// Fills in rank, shape, and the bytes that they and the dtype amount to.
+static bool parse_shape(struct tensor *tensor, const struct shard *shard, const json_t *value,
+                        struct error *err) {
+  if (!json_is_array(value) || json_array_size(value) > TENSOR_MAX_RANK)
+    return json_refuse(shard->path, tensor->name, "a shape of at most 4 numbers", value, err);
+  tensor->rank = (int)json_array_size(value);
+  tensor->bytes = dtype_bytes(tensor->dtype);
+  for (int i = 0; i < tensor->rank; i++) {
+    const json_t *size = json_array_get(value, (size_t)i);
+    tensor->shape[i] = json_integer_value(size);
+    if (!json_is_integer(size) || tensor->shape[i] < 0 ||
+        __builtin_mul_overflow(tensor->bytes, (size_t)tensor->shape[i], &tensor->bytes))
+      return json_refuse(shard->path, tensor->name, "a shape of sizes that fit in memory", value,
+                         err);
+  }
+  return true;
+}
+
+// data_offsets is [begin, end), counted from the end of the header.
+static bool parse_offsets(struct tensor *tensor, const struct shard *shard, const json_t *value,
+                          struct error *err) {
+  const json_t *first = json_array_get(value, 0), *second = json_array_get(value, 1);
+  json_int_t begin = json_integer_value(first), end = json_integer_value(second);
+  if (json_array_size(value) != 2 || !json_is_integer(first) || !json_is_integer(second) ||
+      begin < 0 || end < begin)
+    return json_refuse(shard->path, tensor->name, "data_offsets of a begin and an end", value, err);
+  if ((uint64_t)end > shard->data_bytes)
+    return fail(err, "%s: %.200s: want data_offsets within %zu bytes of data, found [%lld, %lld]",
+                shard->path, tensor->name, shard->data_bytes, begin, end);
+  if ((uint64_t)(end - begin) != tensor->bytes)
+    return fail(err, "%s: %.200s: want %zu bytes for its dtype and shape, found %lld in its %s",
+                shard->path, tensor->name, tensor->bytes, end - begin, "data_offsets");
+  tensor->data = shard->data + begin;
+  return true;
+}
+
+static bool parse_tensor(struct tensor *tensor, const struct shard *shard, const json_t *value,
+                         struct error *err) {
+  if (!json_is_object(value))
+    return json_refuse(shard->path, tensor->name, "an object", value, err);
+  return parse_dtype(tensor, shard, json_object_get(value, "dtype"), err) &&
+         parse_shape(tensor, shard, json_object_get(value, "shape"), err) &&
+         parse_offsets(tensor, shard, json_object_get(value, "data_offsets"), err);
+}
+
+// By place in the file; an empty tensor comes before the one that begins where it stands.
+static int compare_place(const void *a, const void *b) {
+  const struct tensor *left = &((const struct entry *)a)->tensor;
+  const struct tensor *right = &((const struct entry *)b)->tensor;
+  if (left->data != right->data)
+    return left->data < right->data ? -1 : 1;
+  return (left->bytes > right->bytes) - (left->bytes < right->bytes);
+}
+
+static int compare_name(const void *a, const void *b) {
+  return strcmp(((const struct entry *)a)->tensor.name, ((const struct entry *)b)->tensor.name);
+}
+
+// The tensors of one shard must cover its data once: no overlap, no hole, no rest.
+static bool check_cover(struct entry *entries, size_t n, const struct shard *shard,
+                        struct error *err) {
+  qsort(entries, n, sizeof *entries, compare_place);
+  const uint8_t *reached = shard->data;
+  for (size_t i = 0; i < n; i++) {
+    const struct tensor *tensor = &entries[i].tensor;
+    if (tensor->data != reached)
+      return fail(err, "%s: %.200s: want it to begin at data byte %td, found %td", shard->path,
+                  tensor->name, reached - shard->data, tensor->data - shard->data);
+    reached += tensor->bytes;
+  }
+  if ((size_t)(reached - shard->data) != shard->data_bytes)
+    return fail(err, "%s: want %td bytes of data for its tensors, found %zu", shard->path,
+                reached - shard->data, shard->data_bytes);
+  return true;
+}
+
+// Appends the tensors of one header to the table.
+static bool add_tensors(struct safetensors *checkpoint, const struct shard *shard,
+                        struct error *err) {
+  size_t first = checkpoint->n_entries, capacity = first + json_object_size(shard->header);
+  struct entry *entries = realloc(checkpoint->entries, (capacity + 1) * sizeof *entries);
+  if (!entries)
+    return fail(err, "%s: out of memory for %zu tensors", shard->path, capacity);
+  checkpoint->entries = entries;
+
+  const char *name;
+  json_t *value;
+  json_object_foreach(shard->header, name, value) {
+    if (!strcmp(name, "__metadata__"))
+      continue;
+    struct entry entry = {.tensor.name = name, .shard = shard};
+    if (!parse_tensor(&entry.tensor, shard, value, err))
+      return false;
+    entries[checkpoint->n_entries++] = entry;
+  }
+  return check_cover(entries + first, checkpoint->n_entries - first, shard, err);
+}
+
+static bool map_open_file(struct shard *shard, int fd, struct error *err) {
+  struct stat status;
+  if (fstat(fd, &status))
+    return fail(err, "%s: %s", shard->path, strerror(errno));
+  if (!S_ISREG(status.st_mode))
+    return fail(err, "%s: want a regular file, found something else", shard->path);
+  if (status.st_size < HEADER_LENGTH_BYTES)
+    return fail(err, "%s: want the 8 bytes of a header's length, found %jd bytes", shard->path,
+                (intmax_t)status.st_size);
+  void *map = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+  if (map == MAP_FAILED)
+    return fail(err, "%s: cannot map it: %s", shard->path, strerror(errno));
+  shard->map = map;
+  shard->bytes = (size_t)status.st_size;
+  return true;
+}
+
+static bool map_file(struct shard *shard, struct error *err) {
+  int fd = open(shard->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // never wait for a pipe's writer
+  if (fd < 0)
+    return fail(err, "%s: %s", shard->path, strerror(errno));
+  bool ok = map_open_file(shard, fd, err);
+  close(fd);
+  return ok;
+}
+
+// The file is an 8-byte little-endian length, that many bytes of JSON, and the data.
+static bool read_header(struct shard *shard, struct error *err) {
+  uint64_t length;
+  memcpy(&length, shard->map, sizeof length);
+  length = le64toh(length);
+  size_t rest = shard->bytes - HEADER_LENGTH_BYTES;
+  if (length > rest || length > HEADER_MAX_BYTES)
+    return fail(err, "%s: want a header of at most %zu bytes, found a length of %" PRIu64,
+                shard->path, rest < HEADER_MAX_BYTES ? rest : HEADER_MAX_BYTES, length);
+  const char *text = (const char *)shard->map + HEADER_LENGTH_BYTES;
+  json_error_t detail;
+  shard->header = json_loadb(text, length, JSON_REJECT_DUPLICATES, &detail);
+  if (!shard->header)
+    return fail(err, "%s: want JSON in its header: %s", shard->path, detail.text);
+  if (!json_is_object(shard->header))
+    return fail(err, "%s: want a JSON object in its header, found an array", shard->path);
+  shard->data = shard->map + HEADER_LENGTH_BYTES + length;
+  shard->data_bytes = rest - length;
+  return true;
+}
+
+// Opens the next of the shards that checkpoint->shards has room for.
+static bool add_shard(struct safetensors *checkpoint, const char *directory, const char *name,
+                      struct error *err) {
+  struct shard *shard = &checkpoint->shards[checkpoint->n_shards];
+  *shard = (struct shard){.path = path_join(directory, name, err)};
+  if (!shard->path)
+    return false;
+  checkpoint->n_shards++;
+  shard->name = shard->path + strlen(directory) + 1;
+  return map_file(shard, err) && read_header(shard, err) && add_tensors(checkpoint, shard, err);
+}
+
+static bool alloc_shards(struct safetensors *checkpoint, size_t n, struct error *err) {
+  checkpoint->shards = calloc(n, sizeof *checkpoint->shards);
+  return checkpoint->shards || fail(err, "%s: out of memory for its files", checkpoint->place);
+}
+
+static bool open_single(struct safetensors *checkpoint, const char *directory, struct error *err) {
+  checkpoint->place = path_join(directory, SINGLE_FILE, err);
+  return checkpoint->place && alloc_shards(checkpoint, 1, err) &&
+         add_shard(checkpoint, directory, SINGLE_FILE, err);
+}
+
+static const struct shard *find_shard(const struct safetensors *checkpoint, const char *name) {
+  for (size_t i = 0; i < checkpoint->n_shards; i++)
+    if (!strcmp(checkpoint->shards[i].name, name))
+      return &checkpoint->shards[i];
+  return NULL;
+}
+
+// A name that cannot lead out of the folder.
+static bool plain_name(const char *name) {
+  return name && *name && !strchr(name, '/') && strcmp(name, ".") && strcmp(name, "..");
+}
+
+static bool open_indexed_shards(struct safetensors *checkpoint, const char *directory,
+                                json_t *weight_map, struct error *err) {
+  if (!json_is_object(weight_map) || !json_object_size(weight_map))
+    return json_refuse(checkpoint->place, "weight_map", "an object of tensor and file names",
+                       weight_map, err);
+  if (!alloc_shards(checkpoint, json_object_size(weight_map), err))
+    return false;
+  const char *tensor;
+  json_t *file;
+  json_object_foreach(weight_map, tensor, file) {
+    const char *name = json_string_value(file);
+    if (!plain_name(name))
+      return json_refuse(checkpoint->place, tensor, "the name of a file in the folder", file, err);
+    if (!find_shard(checkpoint, name) && !add_shard(checkpoint, directory, name, err))
+      return false;
+  }
+  return true;
+}
+
+// Index and shards must say the same. A tensor that only a shard knows, or that stands in another
+// shard than the index says, means that the folder mixes the files of two saves.
+static bool check_index(const struct safetensors *checkpoint, json_t *weight_map,
+                        struct error *err) {
+  for (size_t i = 0; i < checkpoint->n_entries; i++) {
+    const struct entry *entry = &checkpoint->entries[i];
+    const char *name = json_string_value(json_object_get(weight_map, entry->tensor.name));
+    if (!name || strcmp(name, entry->shard->name))
+      return fail(err, "%s: %.200s: want it to be in %.200s by the index, found it here",
+                  entry->shard->path, entry->tensor.name, name ? name : "no file");
+  }
+  const char *tensor;
+  json_t *file;
+  json_object_foreach(weight_map, tensor, file) {
+    if (!safetensors_find(checkpoint, tensor))
+      return fail(err, "%s: %.200s: want it in %.200s, found no such tensor there",
+                  checkpoint->place, tensor, json_string_value(file));
+  }
+  return true;
+}
+
+static bool open_index(struct safetensors *checkpoint, const char *directory, struct error *err) {
+  struct json_file index;
+  if (!json_file_open(&index, directory, INDEX_FILE, err))
+    return false;
+  json_t *weight_map = json_object_get(index.root, "weight_map");
+  checkpoint->place = path_join(directory, INDEX_FILE, err);
+  bool ok = checkpoint->place && open_indexed_shards(checkpoint, directory, weight_map, err);
+  if (ok) {
+    qsort(checkpoint->entries, checkpoint->n_entries, sizeof *checkpoint->entries, compare_name);
+    ok = check_index(checkpoint, weight_map, err);
+  }
+  json_file_close(&index);
+  return ok;
+}
+
+// Where both exist the single file wins, as in HF transformers.
+static bool open_any(struct safetensors *checkpoint, const char *directory, struct error *err) {
+  if (json_file_exists(directory, SINGLE_FILE)) {
+    if (!open_single(checkpoint, directory, err))
+      return false;
+    qsort(checkpoint->entries, checkpoint->n_entries, sizeof *checkpoint->entries, compare_name);
+    return true;
+  }
+  if (json_file_exists(directory, INDEX_FILE))
+    return open_index(checkpoint, directory, err);
+  return fail(err, "%s: want %s or %s in it, found neither", directory, SINGLE_FILE, INDEX_FILE);
+}
+
+bool safetensors_open(struct safetensors **out, const char *directory, struct error *err) {
+  *out = NULL;
+  struct safetensors *checkpoint = calloc(1, sizeof *checkpoint);
+  if (!checkpoint)
+    return fail(err, "%s: out of memory", directory);
+  if (!open_any(checkpoint, directory, err)) {
+    safetensors_close(checkpoint);
+    return false;
+  }
+  *out = checkpoint;
+  return true;
+}
+
+void safetensors_close(struct safetensors *checkpoint) {
+  if (!checkpoint)
+    return;
+  for (size_t i = 0; i < checkpoint->n_shards; i++) {
+    struct shard *shard = &checkpoint->shards[i];
+    json_decref(shard->header);
+    if (shard->map)
+      munmap((void *)(uintptr_t)shard->map, shard->bytes);
+    free(shard->path);
+  }
+  free(checkpoint->shards);
+  free(checkpoint->entries);
+  free(checkpoint->place);
+  free(checkpoint);
+}
+
+static const struct entry *find_entry(const struct safetensors *checkpoint, const char *name) {
+  struct entry key = {.tensor.name = name};
+  return bsearch(&key, checkpoint->entries, checkpoint->n_entries, sizeof key, compare_name);
+}
+
+const struct tensor *safetensors_find(const struct safetensors *checkpoint, const char *name) {
+  const struct entry *entry = find_entry(checkpoint, name);
+  return entry ? &entry->tensor : NULL;
+}
+
+enum { SHAPE_TEXT_BYTES = TENSOR_MAX_RANK * 22 + 3 };
+
+static void format_shape(char out[static SHAPE_TEXT_BYTES], int rank, const int64_t *shape) {
+  size_t used = (size_t)snprintf(out, SHAPE_TEXT_BYTES, "[");
+  for (int i = 0; i < rank; i++)
+    used += (size_t)snprintf(out + used, SHAPE_TEXT_BYTES - used, "%s%" PRId64, i ? ", " : "",
+                             shape[i]);
+  snprintf(out + used, SHAPE_TEXT_BYTES - used, "]");
+}
+
+const struct tensor *safetensors_want(const struct safetensors *checkpoint, const char *name,
+                                      int rank, const int64_t *shape, struct error *err) {
+  char want[SHAPE_TEXT_BYTES], found[SHAPE_TEXT_BYTES];
+  format_shape(want, rank, shape);
+  const struct entry *entry = find_entry(checkpoint, name);
+  if (!entry) {
+    fail(err, "%s: %s: want shape %s, found no such tensor", checkpoint->place, name, want);
+    return NULL;
+  }
+  const struct tensor *tensor = &entry->tensor;
+  if (tensor->rank == rank && !memcmp(tensor->shape, shape, (size_t)rank * sizeof *shape))
+    return tensor;
+  format_shape(found, tensor->rank, tensor->shape);
+  fail(err, "%s: %s: want shape %s, found %s", entry->shard->path, name, want, found);
+  return NULL;
+}
+
+// Only whole pages of the tensor: its neighbours may still be wanted.
+void safetensors_release(const struct tensor *tensor) {
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+  uintptr_t begin = ((uintptr_t)tensor->data + page - 1) / page * page;
+  uintptr_t end = ((uintptr_t)tensor->data + tensor->bytes) / page * page;
+  if (begin < end)
+    madvise((void *)begin, end - begin, MADV_DONTNEED);
+}

@@ -1,0 +1,47 @@
+// One generated tree on one device: its memory, its weights, and running its schedule.
+#ifndef GETP_ENGINE_H
+#define GETP_ENGINE_H
+
+#include "checkpoint/safetensors.h"
+#include "config.h"
+
+struct engine;
+
+// What the tree was generated for.
+struct engine_limits {
+  int vocab;
+  int slots;   // sequences at a time
+  int context; // positions of a sequence
+  int rows;    // of a pass, at least slots
+  int chunk;   // rows of one sequence in a pass
+  int rewind;  // positions that a sequence may go back without running anew from 0
+};
+
+// The rows of one pass. Rows of one sequence follow each other in order of position; ids lie in
+// [0, vocab).
+struct engine_rows {
+  int rows, outputs;
+  int32_t *token, *position, *slot; // (rows)
+  int32_t *output_row;              // (outputs) rows whose logits are wanted
+};
+
+struct engine_limits engine_limits(void);
+void engine_model(struct model_config *config);
+
+// An engine without device memory. NULL when memory runs out.
+struct engine *engine_create(void);
+void engine_destroy(struct engine *engine);
+
+// Takes all memory and the weights of `checkpoint`, which must stay open until engine_finish.
+// Refuses a tensor that is missing or not as weights.inc has it, by name; a failure leaves nothing
+// taken. Both are idempotent and may alternate.
+bool engine_warm_up(struct engine *engine, const struct safetensors *checkpoint, struct error *err);
+void engine_finish(struct engine *engine);
+
+// Runs the schedule once.
+bool engine_pass(struct engine *engine, const struct engine_rows *rows, struct error *err);
+
+// The logits (vocab) of an output of the last pass.
+const float *engine_logits(const struct engine *engine, int output);
+
+#endif

@@ -1,0 +1,34 @@
+// Whole files in memory, and the lines and ids in them.
+#ifndef GETP_FILE_H
+#define GETP_FILE_H
+
+#include "error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+// The bytes of a file and a NUL behind them. Free with free(text.bytes).
+struct text {
+  char *bytes;
+  size_t n;
+};
+
+bool text_read(struct text *text, const char *path, struct error *err);
+
+// Cuts the next line off the front of *rest: everything up to a LF, which is dropped, or to the
+// end. False at the end.
+bool text_line(struct text *rest, struct text *line);
+
+// Sequences of token ids, one after the other. Free with id_lines_free.
+struct id_lines {
+  int32_t *ids;
+  size_t *start; // (n + 1) where each sequence begins in ids
+  size_t n;
+};
+
+// Reads a file of decimal ids separated by spaces, one sequence a line; an empty line is an empty
+// sequence. Refuses, by line, what is no id below `vocab`.
+bool id_lines_read(struct id_lines *lines, const char *path, int32_t vocab, struct error *err);
+void id_lines_free(struct id_lines *lines);
+
+#endif

@@ -1,0 +1,37 @@
+// main: reads the command line, opens what the mode needs, turns errors into one line and a status.
+#include "mode.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static int run(const struct options *options, struct error *err) {
+  static int (*const MODES[])(struct session *, struct error *) = {
+      [MODE_GENERATE] = mode_generate,
+      [MODE_CHAT] = mode_chat,
+      [MODE_GETP] = mode_getp,
+      [MODE_LOGITS] = mode_logits,
+  };
+  if (options->mode == MODE_DECODE)
+    return mode_decode(options, err);
+  struct session session;
+  int status = -1;
+  if (session_open(&session, options, err))
+    status = MODES[options->mode](&session, err);
+  session_close(&session);
+  return status;
+}
+
+int main(int argc, char **argv) {
+  struct options options;
+  struct error err = {"failed"};
+  int status = -1;
+  if (options_parse(&options, argc, argv, &err))
+    status = options.help ? (fputs(OPTIONS_HELP, stdout), 0) : run(&options, &err);
+  if (status < 0)
+    fprintf(stderr, "getp: %s\n", err.text);
+  if (fflush(stdout) != 0 || ferror(stdout)) {
+    perror("getp: standard output");
+    status = -1;
+  }
+  return status < 0 ? EXIT_FAILURE : status;
+}

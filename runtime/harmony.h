@@ -1,0 +1,39 @@
+// The harmony format of gpt-oss: messages as token ids, and the messages in a reply. A message is
+// <|start|>ROLE[<|channel|>CHANNEL]<|message|>TEXT and <|end|>, or, where a reply ends, <|return|>.
+#ifndef GETP_HARMONY_H
+#define GETP_HARMONY_H
+
+#include "tokenizer.h"
+
+struct harmony {
+  const struct tokenizer *tokenizer;
+  int32_t start, end, message, channel, ret, call; // ids of the special tokens
+};
+
+// Refuses a tokenizer that lacks one of the special tokens, by name.
+bool harmony_open(struct harmony *harmony, const struct tokenizer *tokenizer, struct error *err);
+
+// Appends a whole message: <|start|>role[<|channel|>channel]<|message|>text<|end|>. Special tokens
+// in the text are ordinary text.
+bool harmony_add(const struct harmony *harmony, const char *role, const char *channel,
+                 const char *text, size_t bytes, struct id_list *ids, struct error *err);
+
+// Appends what a reply continues: <|start|>assistant.
+bool harmony_begin_reply(const struct harmony *harmony, struct id_list *ids, struct error *err);
+
+enum reply_part {
+  REPLY_CONTROL,
+  REPLY_FINAL,
+  REPLY_OTHER
+}; // no text; of the final channel; of others
+
+// How far a reply has been read.
+struct reply {
+  enum { READING_HEADER, READING_CHANNEL, READING_MESSAGE } state;
+  char channel[32];
+};
+
+// Reads the next id of a reply; says whether it is text of a message, and of which channel.
+enum reply_part reply_read(struct reply *reply, const struct harmony *harmony, int32_t id);
+
+#endif

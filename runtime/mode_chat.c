@@ -1,0 +1,183 @@
+#include "harmony.h"
+#include "interrupt.h"
+#include "mode.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+// A growing string of bytes.
+struct bytes {
+  char *at;
+  size_t n, capacity;
+};
+
+struct chat {
+  struct session *session;
+  struct harmony harmony;
+  struct id_list history; // the conversation, without the reasoning of earlier replies
+  struct id_list cached;  // what slot 0 of the engine holds
+  int32_t *output;        // (steps) of the running turn
+  struct reply reply;
+  struct bytes answer; // text of the final message so far
+  bool terminal;       // stdin is one
+};
+
+static bool append(struct bytes *bytes, const char *from, size_t n) {
+  if (bytes->n + n > bytes->capacity) {
+    const size_t capacity = 2 * (bytes->n + n);
+    char *grown = realloc(bytes->at, capacity);
+    if (!grown)
+      return false;
+    bytes->at = grown;
+    bytes->capacity = capacity;
+  }
+  memcpy(bytes->at + bytes->n, from, n);
+  bytes->n += n;
+  return true;
+}
+
+// The answer streams to stdout, reasoning and tool calls to stderr.
+static bool on_token(void *context, const struct request *request, struct error *err) {
+  struct chat *chat = context;
+  const int32_t id = request->output[request->n_output - 1];
+  const enum reply_part part = reply_read(&chat->reply, &chat->harmony, id);
+  size_t n;
+  const char *bytes = tokenizer_bytes(chat->session->tokenizer, id, &n);
+  if (part == REPLY_CONTROL || !bytes)
+    return true;
+  FILE *stream = part == REPLY_FINAL ? stdout : stderr;
+  fwrite(bytes, 1, n, stream);
+  fflush(stream);
+  return part != REPLY_FINAL || append(&chat->answer, bytes, n)
+             ? true
+             : fail(err, "out of memory for an answer");
+}
+
+static bool go_on(void *context) {
+  (void)context;
+  return interrupt_signal() == 0;
+}
+
+// How many positions of the cache serve the prompt: those of the ids that both begin with, unless a
+// sliding layer's ring has lost keys that the way back would need.
+static int reusable(const struct chat *chat, const struct id_list *prompt) {
+  const struct id_list *cached = &chat->cached;
+  size_t n = 0;
+  while (n < cached->n && n + 1 < prompt->n && cached->id[n] == prompt->id[n])
+    n++;
+  return cached->n - n <= (size_t)chat->session->limits.rewind ? (int)n : 0;
+}
+
+// The cache holds all that was fed: the prompt and, but for the last, the ids that followed it. An
+// interrupted turn may have fed less of a prompt: then the cache counts as empty.
+static bool remember_cache(struct chat *chat, const struct id_list *prompt,
+                           const struct request *request, struct error *err) {
+  bool ok = true;
+  chat->cached.n = 0;
+  if (request->n_output == 0)
+    return true;
+  for (size_t i = 0; ok && i < prompt->n; i++)
+    ok = id_list_add(&chat->cached, prompt->id[i]);
+  for (int i = 0; ok && i + 1 < request->n_output; i++)
+    ok = id_list_add(&chat->cached, request->output[i]);
+  return ok ? true : fail(err, "out of memory for a conversation");
+}
+
+// Runs the reply to the ids of `prompt`.
+static bool reply(struct chat *chat, const struct id_list *prompt, uint64_t turn,
+                  struct error *err) {
+  struct session *session = chat->session;
+  const struct batch_options options = session_batch(session);
+  const struct batch_events events = {.context = chat, .token = on_token, .go_on = go_on};
+  struct request request = {
+      .prompt = prompt->id,
+      .n_prompt = (int)prompt->n,
+      .cached = reusable(chat, prompt),
+      .limit = session->steps,
+      .output = chat->output,
+      .stream = turn,
+  };
+  chat->reply = (struct reply){0};
+  chat->answer.n = 0;
+  if (!batch_run(session->engine, &request, 1, &options, &events, err))
+    return false;
+  putchar('\n');
+  fflush(stdout);
+  if (request.done && (int)prompt->n + request.n_output == session->steps)
+    fprintf(stderr, "getp: the conversation fills its %d tokens\n", session->steps);
+  return remember_cache(chat, prompt, &request, err);
+}
+
+// One turn: the user's text, the reply, and both into the history. A turn that was stopped before
+// an answer began is forgotten.
+static bool turn(struct chat *chat, const char *text, size_t bytes, uint64_t number,
+                 struct error *err) {
+  const struct harmony *harmony = &chat->harmony;
+  const size_t before = chat->history.n;
+  if (!check_text("the message", text, bytes, err)) {
+    fprintf(stderr, "getp: %s\n", err->text);
+    return true;
+  }
+  if (!harmony_add(harmony, "user", NULL, text, bytes, &chat->history, err))
+    return false;
+  const size_t after = chat->history.n;
+  if (!harmony_begin_reply(harmony, &chat->history, err))
+    return false;
+  if (chat->history.n >= (size_t)chat->session->steps)
+    return fail(err, "the conversation has %zu tokens, of %d in all: start a new one",
+                chat->history.n, chat->session->steps);
+  interrupt_clear();
+  if (!reply(chat, &chat->history, number, err))
+    return false;
+  chat->history.n = chat->answer.n ? after : before;
+  return chat->answer.n == 0 || harmony_add(harmony, "assistant", "final", chat->answer.at,
+                                            chat->answer.n, &chat->history, err);
+}
+
+// The next line of stdin without its newline; -1 at the end or when interrupted.
+static ssize_t read_line(const struct chat *chat, char **line, size_t *capacity) {
+  if (chat->terminal) {
+    fputs("> ", stdout);
+    fflush(stdout);
+  }
+  ssize_t n = getline(line, capacity, stdin);
+  if (n > 0 && (*line)[n - 1] == '\n')
+    n--;
+  return n;
+}
+
+static bool converse(struct chat *chat, struct error *err) {
+  const char *first = chat->session->options->input;
+  uint64_t number = 0;
+  if (first && !turn(chat, first, strlen(first), number++, err))
+    return false;
+  char *line = NULL;
+  size_t capacity = 0;
+  bool ok = true;
+  for (ssize_t n; ok && interrupt_signal() != 15 && (n = read_line(chat, &line, &capacity)) >= 0;)
+    if (n > 0)
+      ok = turn(chat, line, (size_t)n, number++, err);
+  free(line);
+  return ok;
+}
+
+int mode_chat(struct session *session, struct error *err) {
+  const char *system = session->options->system;
+  struct chat chat = {.session = session, .terminal = isatty(STDIN_FILENO) == 1};
+  chat.output = calloc((size_t)session->steps, sizeof *chat.output);
+  bool ok = chat.output || fail(err, "out of memory");
+  ok = ok && harmony_open(&chat.harmony, session->tokenizer, err);
+  ok = ok && (!system || check_text("-y", system, strlen(system), err));
+  ok = ok && (!system || harmony_add(&chat.harmony, "system", NULL, system, strlen(system),
+                                     &chat.history, err));
+  interrupt_catch();
+  ok = ok && session_warm_up(session, err) && converse(&chat, err);
+  free(chat.history.id);
+  free(chat.cached.id);
+  free(chat.output);
+  free(chat.answer.at);
+  return ok ? 0 : -1;
+}

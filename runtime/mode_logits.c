@@ -1,0 +1,136 @@
+#include "file.h"
+#include "interrupt.h"
+#include "mode.h"
+#include "reference.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct job {
+  struct session *session;
+  struct id_lines lines;
+  struct request *requests; // (lines.n)
+  const char *path;
+  char *fresh; // FILE.new, renamed at the end
+  int file;
+  size_t first; // reference: where the running sequence begins
+};
+
+// Writes one row of logits; sequences finish in any order, so each row has its place.
+static bool write_row(const struct job *job, size_t row, const float *logits, struct error *err) {
+  const size_t bytes = (size_t)job->session->limits.vocab * sizeof *logits;
+  for (size_t done = 0; done < bytes;) {
+    const ssize_t n =
+        pwrite(job->file, (const char *)logits + done, bytes - done, (off_t)(row * bytes + done));
+    if (n <= 0)
+      return fail(err, "%s: %s", job->fresh, n ? strerror(errno) : "no space left");
+    done += (size_t)n;
+  }
+  return true;
+}
+
+static bool on_logits(void *context, const struct request *request, int position,
+                      const float *logits, struct error *err) {
+  const struct job *job = context;
+  const size_t first = job->lines.start[request - job->requests];
+  return write_row(job, first + (size_t)position, logits, err);
+}
+
+static bool on_reference(void *context, int position, const float *logits, const float *hidden,
+                         struct error *err) {
+  const struct job *job = context;
+  (void)hidden;
+  return interrupt_signal() ? fail(err, "stopped by signal %d", interrupt_signal())
+                            : write_row(job, job->first + (size_t)position, logits, err);
+}
+
+static bool go_on(void *context) {
+  (void)context;
+  return interrupt_signal() == 0;
+}
+
+static bool run_reference(struct job *job, struct error *err) {
+  const struct session *session = job->session;
+  for (size_t i = 0; i < job->lines.n; i++) {
+    job->first = job->lines.start[i];
+    const int n = (int)(job->lines.start[i + 1] - job->first);
+    if (n && !reference_run(session->checkpoint, &session->config, job->lines.ids + job->first, n,
+                            on_reference, job, err))
+      return false;
+  }
+  return true;
+}
+
+static bool run_engine(struct job *job, struct error *err) {
+  const struct batch_options options = session_batch(job->session);
+  const struct batch_events events = {.context = job, .logits = on_logits, .go_on = go_on};
+  for (size_t i = 0; i < job->lines.n; i++) {
+    const int length = (int)(job->lines.start[i + 1] - job->lines.start[i]);
+    job->requests[i] = (struct request){
+        .prompt = job->lines.ids + job->lines.start[i], .n_prompt = length, .limit = length};
+  }
+  if (!session_warm_up(job->session, err) ||
+      !batch_run(job->session->engine, job->requests, (int)job->lines.n, &options, &events, err))
+    return false;
+  return interrupt_signal() ? fail(err, "stopped by signal %d", interrupt_signal()) : true;
+}
+
+static bool check_lengths(const struct job *job, struct error *err) {
+  const int context = job->session->limits.context;
+  for (size_t i = 0; i < job->lines.n; i++) {
+    const size_t n = job->lines.start[i + 1] - job->lines.start[i];
+    if (n == 0 || n > (size_t)context)
+      return fail(err, "%s:%zu: want 1 to %d ids, found %zu", job->session->options->input, i + 1,
+                  context, n);
+  }
+  return true;
+}
+
+static bool open_file(struct job *job, struct error *err) {
+  struct stat status;
+  if (stat(job->path, &status) == 0 && !S_ISREG(status.st_mode))
+    return fail(err, "%s: want a regular file: logits are written in no order", job->path);
+  if (asprintf(&job->fresh, "%s.new", job->path) < 0) {
+    job->fresh = NULL;
+    return fail(err, "out of memory");
+  }
+  job->file = open(job->fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  return job->file >= 0 ? true : fail(err, "%s: %s", job->fresh, strerror(errno));
+}
+
+static bool close_file(struct job *job, bool ok, struct error *err) {
+  if (job->file >= 0) {
+    if (close(job->file) != 0 && ok)
+      ok = fail(err, "%s: %s", job->fresh, strerror(errno));
+    if (ok && rename(job->fresh, job->path) != 0)
+      ok = fail(err, "%s: %s", job->path, strerror(errno));
+    if (!ok)
+      unlink(job->fresh);
+  }
+  free(job->fresh);
+  return ok;
+}
+
+int mode_logits(struct session *session, struct error *err) {
+  const struct options *options = session->options;
+  struct job job = {.session = session, .path = options->output, .file = -1};
+  if (!id_lines_read(&job.lines, options->input, session->limits.vocab, err))
+    return -1;
+  job.requests = calloc(job.lines.n + 1, sizeof *job.requests);
+  interrupt_catch();
+  bool ok = job.requests || fail(err, "out of memory for %zu sequences", job.lines.n);
+  ok = ok && check_lengths(&job, err) && open_file(&job, err);
+  ok = ok && (options->reference ? run_reference(&job, err) : run_engine(&job, err));
+  ok = close_file(&job, ok, err);
+  free(job.requests);
+  id_lines_free(&job.lines);
+  if (ok || !interrupt_signal())
+    return ok ? 0 : -1;
+  fprintf(stderr, "getp: %s\n", err->text);
+  return 128 + interrupt_signal();
+}

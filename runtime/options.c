@@ -1,0 +1,169 @@
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char OPTIONS_HELP[] =
+    "usage: getp CHECKPOINT -m getp -i PROMPTS -o IDS [-n steps] [-b slots]\n"
+    "       getp CHECKPOINT [-m generate] -i TEXT\n"
+    "       getp CHECKPOINT -m chat [-y TEXT]\n"
+    "       getp CHECKPOINT -m logits -i IDS -o FLOATS [--reference]\n"
+    "       getp decode -z TOKENIZER -i IDS\n"
+    "\n"
+    "CHECKPOINT is a folder with config.json, safetensors and tokenizer.json, of the model that\n"
+    "this getp was generated for.\n"
+    "\n"
+    "  -m, --mode MODE         generate (default), chat, getp, logits\n"
+    "  -i, --input IN          generate: the text to go on with; chat: the first message; getp: a\n"
+    "                          file with the number of prompts, then one a line; logits, decode: "
+    "a\n"
+    "                          file with one sequence of ids a line\n"
+    "  -o, --output FILE       getp: a line of ids for each prompt; logits: float32, vocab_size "
+    "for\n"
+    "                          each position of each sequence\n"
+    "  -n, --steps N           tokens of a prompt and its output together (1024; 0: the context)\n"
+    "  -t, --temperature T     0 is greedy (0)\n"
+    "  -p, --top-p P           draw from the most probable tokens that hold P; 0 or 1: all (0.9)\n"
+    "  -s, --seed S            of the random draws (0: by the clock)\n"
+    "  -z, --tokenizer FILE    tokenizer.json (the checkpoint's)\n"
+    "  -y, --system TEXT       chat: the system message\n"
+    "  -b, --slots N           sequences at a time (all)\n"
+    "      --chunk N           rows of one prompt in a pass (all)\n"
+    "      --reference         logits: by the plain C forward pass instead of the generated one\n"
+    "  -h, --help              this text\n";
+
+static const struct option LONG_OPTIONS[] = {
+    {"mode", required_argument, NULL, 'm'},   {"input", required_argument, NULL, 'i'},
+    {"output", required_argument, NULL, 'o'}, {"steps", required_argument, NULL, 'n'},
+    {"top-p", required_argument, NULL, 'p'},  {"temperature", required_argument, NULL, 't'},
+    {"seed", required_argument, NULL, 's'},   {"tokenizer", required_argument, NULL, 'z'},
+    {"system", required_argument, NULL, 'y'}, {"slots", required_argument, NULL, 'b'},
+    {"chunk", required_argument, NULL, 'c'},  {"reference", no_argument, NULL, 'r'},
+    {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+};
+
+static bool parse_integer(int *out, const char *flag, const char *text, int lowest,
+                          struct error *err) {
+  char *end;
+  errno = 0;
+  const long value = strtol(text, &end, 10);
+  if (end == text || *end || errno || value < lowest || value > INT_MAX)
+    return fail(err, "%s %s: want an integer of at least %d", flag, text, lowest);
+  *out = (int)value;
+  return true;
+}
+
+static bool parse_float(float *out, const char *flag, const char *text, float highest,
+                        struct error *err) {
+  char *end;
+  const float value = strtof(text, &end);
+  if (end == text || *end || !(value >= 0 && value <= highest))
+    return fail(err, "%s %s: want a number from 0 to %g", flag, text, (double)highest);
+  *out = value;
+  return true;
+}
+
+static bool parse_seed(uint64_t *out, const char *text, struct error *err) {
+  char *end;
+  errno = 0;
+  *out = strtoull(text, &end, 10);
+  return end != text && !*end && !errno && *text != '-'
+             ? true
+             : fail(err, "-s %s: want an integer from 0 to 2^64 - 1", text);
+}
+
+static bool parse_mode(enum mode *out, const char *text, struct error *err) {
+  static const char *const NAMES[] = {[MODE_GENERATE] = "generate",
+                                      [MODE_CHAT] = "chat",
+                                      [MODE_GETP] = "getp",
+                                      [MODE_LOGITS] = "logits"};
+  for (int i = 0; i < (int)(sizeof NAMES / sizeof *NAMES); i++)
+    if (strcmp(text, NAMES[i]) == 0) {
+      *out = (enum mode)i;
+      return true;
+    }
+  return fail(err, "-m %s: want generate, chat, getp or logits", text);
+}
+
+static bool parse_flag(struct options *o, int flag, const char *text, struct error *err) {
+  switch (flag) {
+  case 'm':
+    return parse_mode(&o->mode, text, err);
+  case 'i':
+    o->input = text;
+    return true;
+  case 'o':
+    o->output = text;
+    return true;
+  case 'z':
+    o->tokenizer = text;
+    return true;
+  case 'y':
+    o->system = text;
+    return true;
+  case 'n':
+    return parse_integer(&o->steps, "-n", text, INT_MIN, err);
+  case 'b':
+    return parse_integer(&o->slots, "-b", text, 1, err);
+  case 'c':
+    return parse_integer(&o->chunk, "--chunk", text, 1, err);
+  case 't':
+    return parse_float(&o->temperature, "-t", text, 1000.0f, err);
+  case 'p':
+    return parse_float(&o->top_p, "-p", text, 1.0f, err);
+  case 's':
+    return parse_seed(&o->seed, text, err);
+  case 'r':
+    return o->reference = true;
+  default:
+    return o->help = true;
+  }
+}
+
+static bool check(const struct options *o, struct error *err) {
+  if (!o->checkpoint && o->mode != MODE_DECODE)
+    return fail(err, "want a checkpoint folder; see --help");
+  if (o->mode == MODE_DECODE && !o->tokenizer)
+    return fail(err, "decode: want -z with a tokenizer.json");
+  if (!o->input && o->mode != MODE_CHAT)
+    return fail(err, "want -i; see --help");
+  if (!o->output && (o->mode == MODE_GETP || o->mode == MODE_LOGITS))
+    return fail(err, "want -o with a file for the output; see --help");
+  if (o->reference && o->mode != MODE_LOGITS)
+    return fail(err, "--reference: only -m logits has it");
+  return true;
+}
+
+static bool parse_operand(struct options *o, const char *text, struct error *err) {
+  if (o->checkpoint || o->mode == MODE_DECODE)
+    return fail(err, "%s: want one checkpoint folder; see --help", text);
+  if (strcmp(text, "decode") == 0)
+    o->mode = MODE_DECODE;
+  else
+    o->checkpoint = text;
+  return true;
+}
+
+bool options_parse(struct options *options, int argc, char **argv, struct error *err) {
+  *options = (struct options){.top_p = 0.9f, .steps = 1024};
+  opterr = 0;
+  for (int flag;
+       (flag = getopt_long(argc, argv, ":m:i:o:n:t:p:s:z:y:b:h", LONG_OPTIONS, NULL)) >= 0;) {
+    if (flag == ':')
+      return fail(err, "%s: want a value behind it", argv[optind - 1]);
+    if (flag == '?')
+      return fail(err, "%s: unknown flag; see --help", argv[optind - 1]);
+    if (!parse_flag(options, flag, optarg, err))
+      return false;
+    if (options->help)
+      return true;
+  }
+  for (; optind < argc; optind++)
+    if (!parse_operand(options, argv[optind], err))
+      return false;
+  return check(options, err);
+}

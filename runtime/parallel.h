@@ -1,0 +1,15 @@
+// One pragma for a loop whose iterations are independent, so that a build without OpenMP compiles
+// without warnings and computes the same bits.
+#ifndef GETP_PARALLEL_H
+#define GETP_PARALLEL_H
+
+#define PARALLEL_TEXT(text) _Pragma(#text)
+
+// Stands before a for loop of about `work` multiplications; small ones are not worth the threads.
+#ifdef _OPENMP
+#define PARALLEL_FOR(work) PARALLEL_TEXT(omp parallel for schedule(static) if ((work) > 1 << 16))
+#else
+#define PARALLEL_FOR(work)
+#endif
+
+#endif

@@ -1,0 +1,35 @@
+#include "progress.h"
+
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+double seconds_now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+void progress_begin(struct progress *progress) {
+  const double now = seconds_now();
+  *progress = (struct progress){isatty(STDERR_FILENO) == 1, now, now};
+}
+
+void progress_update(struct progress *progress, int done, int n, int64_t tokens, int64_t most) {
+  const double now = seconds_now();
+  if (!progress->shown || now - progress->printed < 0.2)
+    return;
+  progress->printed = now;
+  const double rate = (double)tokens / (now - progress->began);
+  fprintf(stderr, "\r%d of %d prompts, %lld tokens, %.1f tok/s, ", done, n, (long long)tokens,
+          rate);
+  if (rate > 0)
+    fprintf(stderr, "at most %.0f s left\033[K", (double)(most - tokens) / rate);
+  else
+    fprintf(stderr, "reading prompts\033[K");
+}
+
+void progress_end(const struct progress *progress) {
+  if (progress->shown)
+    fprintf(stderr, "\r\033[K");
+}

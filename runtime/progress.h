@@ -1,0 +1,22 @@
+// One line on stderr that says how far a batch is, if stderr is a terminal; and the clock.
+#ifndef GETP_PROGRESS_H
+#define GETP_PROGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct progress {
+  bool shown;
+  double began, printed; // seconds
+};
+
+// Seconds of a clock that only goes forward.
+double seconds_now(void);
+
+void progress_begin(struct progress *progress);
+
+// done of n requests, `tokens` generated so far, at most `most` of them in the end.
+void progress_update(struct progress *progress, int done, int n, int64_t tokens, int64_t most);
+void progress_end(const struct progress *progress);
+
+#endif

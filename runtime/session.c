@@ -1,0 +1,106 @@
+#include "session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+static bool open_tokenizer(struct session *session, struct error *err) {
+  const struct options *options = session->options;
+  char *path = NULL;
+  if (!options->tokenizer && asprintf(&path, "%s/tokenizer.json", options->checkpoint) < 0)
+    return fail(err, "out of memory");
+  const bool ok = tokenizer_open(&session->tokenizer, path ? path : options->tokenizer, err);
+  free(path);
+  if (!ok)
+    return false;
+  const int32_t ids = tokenizer_size(session->tokenizer);
+  return ids <= session->limits.vocab
+             ? true
+             : fail(err, "the tokenizer has ids up to %d, the model's vocab_size is %d", ids - 1,
+                    session->limits.vocab);
+}
+
+// The number in the flag, or what it stands for: `all` when it is 0.
+static bool choose(int *out, const char *flag, int given, int all, struct error *err) {
+  *out = given ? given : all;
+  return given <= all ? true : fail(err, "%s %d: this getp was generated for %d", flag, given, all);
+}
+
+static bool check_limits(struct session *session, struct error *err) {
+  const struct options *options = session->options;
+  int ignored;
+  session->limits = engine_limits();
+  session->steps = options->steps;
+  if (session->steps < 1 || session->steps > session->limits.context)
+    session->steps = session->limits.context;
+  return choose(&ignored, "-b", options->slots, session->limits.slots, err) &&
+         choose(&ignored, "--chunk", options->chunk, session->limits.chunk, err);
+}
+
+static bool open_model(struct session *session, struct error *err) {
+  const char *folder = session->options->checkpoint;
+  struct stat status;
+  if (stat(folder, &status) != 0 || !S_ISDIR(status.st_mode))
+    return fail(err,
+                "%s: want a checkpoint folder with config.json, safetensors and tokenizer.json",
+                folder);
+  struct model_config generated;
+  engine_model(&generated);
+  return model_config_read(&session->config, folder, err) &&
+         model_config_same(&generated, &session->config, err) &&
+         stop_ids_read(&session->stop, folder, session->config.vocab_size, err) &&
+         safetensors_open(&session->checkpoint, folder, err);
+}
+
+bool session_open(struct session *session, const struct options *options, struct error *err) {
+  *session = (struct session){.options = options};
+  if (!check_limits(session, err) || !open_model(session, err))
+    return false;
+  if (options->mode != MODE_LOGITS && !open_tokenizer(session, err))
+    return false;
+  const uint64_t seed = options->seed ? options->seed : (uint64_t)time(NULL);
+  if (!sampler_open(&session->sampler, options->temperature, options->top_p, seed,
+                    session->limits.vocab, err))
+    return false;
+  session->engine = engine_create();
+  return session->engine ? true : fail(err, "out of memory");
+}
+
+void session_close(struct session *session) {
+  engine_destroy(session->engine);
+  sampler_close(&session->sampler);
+  tokenizer_close(session->tokenizer);
+  safetensors_close(session->checkpoint);
+}
+
+bool session_warm_up(struct session *session, struct error *err) {
+  return engine_warm_up(session->engine, session->checkpoint, err);
+}
+
+struct batch_options session_batch(const struct session *session) {
+  const struct options *options = session->options;
+  return (struct batch_options){
+      .slots = options->slots ? options->slots : session->limits.slots,
+      .chunk = options->chunk ? options->chunk : session->limits.chunk,
+      .sampler = &session->sampler,
+      .stop = &session->stop,
+  };
+}
+
+bool check_text(const char *where, const char *text, size_t bytes, struct error *err) {
+  if (bytes == 0)
+    return fail(err, "%s: empty: want at least one character", where);
+  const char *nul = memchr(text, 0, bytes);
+  if (nul)
+    return fail(err, "%s: byte %zu is NUL: want UTF-8 text", where, (size_t)(nul - text) + 1);
+  const size_t bad = utf8_check(text, bytes);
+  return bad == bytes ? true : fail(err, "%s: byte %zu is not UTF-8", where, bad + 1);
+}
+
+bool session_encode(const struct session *session, const char *where, const char *text,
+                    size_t bytes, struct id_list *ids, struct error *err) {
+  return check_text(where, text, bytes, err) &&
+         tokenizer_encode(session->tokenizer, text, bytes, ids, err);
+}

@@ -1,0 +1,40 @@
+// What every mode but decode starts from: a checkpoint that fits this getp, its tokenizer, its stop
+// ids, an engine and a sampler.
+#ifndef GETP_SESSION_H
+#define GETP_SESSION_H
+
+#include "batch.h"
+#include "options.h"
+#include "tokenizer.h"
+
+struct session {
+  const struct options *options;
+  struct engine_limits limits;
+  int steps; // prompt and output together, at most the context
+  struct model_config config;
+  struct stop_ids stop;
+  struct safetensors *checkpoint;
+  struct tokenizer *tokenizer; // NULL for logits
+  struct engine *engine;
+  struct sampler sampler;
+};
+
+// Opens everything and checks the checkpoint against what the engine was generated for; the engine
+// is left cold. session_close takes a session that failed to open, too.
+bool session_open(struct session *session, const struct options *options, struct error *err);
+void session_close(struct session *session);
+
+bool session_warm_up(struct session *session, struct error *err);
+
+// The batch options that the command line asks for.
+struct batch_options session_batch(const struct session *session);
+
+// Appends the ids of a text from the user. Refuses what is not UTF-8 or holds a NUL; `where` says
+// whose text it is.
+bool session_encode(const struct session *session, const char *where, const char *text,
+                    size_t bytes, struct id_list *ids, struct error *err);
+
+// Refuses a text that is empty, is not UTF-8 or holds a NUL.
+bool check_text(const char *where, const char *text, size_t bytes, struct error *err);
+
+#endif

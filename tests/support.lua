@@ -1,0 +1,76 @@
+-- What the tests of whole programs share: running commands, files, logits, models.
+
+local lfs = require "lfs"
+local support = { scratch = "build/tests/scratch" }
+
+function support.read(path)
+  local file = assert(io.open(path, "rb"))
+  local text = file:read("a")
+  file:close()
+  return text
+end
+
+-- Writes a file below the scratch folder and returns its path.
+function support.write(name, text)
+  os.execute("mkdir -p " .. support.scratch)
+  local path = support.scratch .. "/" .. name
+  local file = assert(io.open(path, "wb"))
+  file:write(text)
+  file:close()
+  return path
+end
+
+function support.exists(path) return lfs.attributes(path, "mode") ~= nil end
+
+function support.quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
+
+-- Runs a shell command -> its exit status (128 + n for signal n), stdout, stderr.
+function support.run(command)
+  os.execute("mkdir -p " .. support.scratch)
+  local out, err = support.scratch .. "/stdout", support.scratch .. "/stderr"
+  local _, how, status = os.execute(string.format("{ %s\n} >%s 2>%s", command, out, err))
+  return how == "signal" and 128 + status or status, support.read(out), support.read(err)
+end
+
+-- The getp of a tree: one of the tests' own, or a committed one.
+function support.getp(tree)
+  local own = "build/tests/" .. tree .. "/getp"
+  return support.exists(own) and own or "build/" .. tree .. "/getp"
+end
+
+-- A file of prompts as getp mode reads it.
+function support.prompts(name, list)
+  return support.write(name, #list .. "\n" .. table.concat(list, "\n") .. "\n")
+end
+
+-- A file of ids, one sequence a line.
+function support.ids(name, sequences)
+  local lines = {}
+  for i, sequence in ipairs(sequences) do lines[i] = table.concat(sequence, " ") .. "\n" end
+  return support.write(name, table.concat(lines))
+end
+
+-- The largest relative L2 error of any row of `vocab` float32: |got - want| / |want|.
+function support.worst_error(got, want, vocab)
+  assert(#got == #want, string.format("want %d bytes of logits, got %d", #want, #got))
+  local worst = 0.0
+  for first = 1, #got, 4 * vocab do
+    local difference, norm = 0.0, 0.0
+    for at = first, first + 4 * (vocab - 1), 4 do
+      local x, y = string.unpack("<f", got, at), string.unpack("<f", want, at)
+      difference, norm = difference + (x - y) ^ 2, norm + y ^ 2
+    end
+    local this = math.sqrt(difference / norm)
+    if not (this <= worst) then worst = this end
+  end
+  return worst
+end
+
+-- The lines of a text.
+function support.lines(text)
+  local lines = {}
+  for line in text:gmatch("([^\n]*)\n") do lines[#lines + 1] = line end
+  return lines
+end
+
+return support
