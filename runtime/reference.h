@@ -13,7 +13,7 @@
 typedef bool (*reference_visit)(void *context, int position, const float *logits,
                                 const float *hidden, struct error *err);
 
-// Runs one sequence of n token ids from position 0. Fails on an id outside the vocabulary, on a
+// Runs one sequence of n > 0 token ids from position 0. Fails on an id outside the vocabulary, on a
 // missing tensor or one of another shape, and when memory runs out.
 bool reference_run(const struct safetensors *checkpoint, const struct model_config *config,
                    const int32_t *ids, int n, reference_visit visit, void *context,

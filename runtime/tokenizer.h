@@ -22,7 +22,8 @@ bool tokenizer_open(struct tokenizer **out, const char *path, struct error *err)
 void tokenizer_close(struct tokenizer *tokenizer);
 
 // Appends the ids of text to list. Text must be UTF-8 (U+0000 is a character like any other);
-// special tokens in it are ordinary text. O(n log n) in the length of the text.
+// special tokens in it are ordinary text. On failure list is as before. O(n log n) in the length of
+// the text. Several threads may use one tokenizer at once, each with its own list.
 bool tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t bytes,
                       struct id_list *list, struct error *err);
 

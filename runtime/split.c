@@ -1,0 +1,155 @@
+// The split pattern, through PCRE2. HF tokenizers matches it with Oniguruma; the two agree on what
+// split patterns are made of, with two exceptions. Oniguruma's ^ and $ stand for every line. And
+// PCRE2 counts U+180E as \s, which is no White_Space since Unicode 6.3, so \s and \S are written as
+// that property before they are compiled.
+#include "split.h"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+// The o200k pattern needs a few KiB of JIT stack whatever the text; one that repeats a group needs
+// some bytes a repetition. This is reserved address space, touched only as far as a match needs.
+enum { JIT_STACK_START = 32 << 10, JIT_STACK_END = 64 << 20 };
+
+// Copies the pattern with \s and \S replaced. NULL when memory runs out.
+static char *replace_spaces(const char *pattern) {
+  static const char space[] = "\\p{WSpace}", not_space[] = "\\P{WSpace}";
+  char *out = malloc(strlen(pattern) * sizeof space + 1), *end = out;
+  if (!out)
+    return NULL;
+  for (const char *c = pattern; *c; c++) {
+    if (*c != '\\' || !c[1]) {
+      *end++ = *c;
+      continue;
+    }
+    c++;
+    if (*c == 's' || *c == 'S') {
+      memcpy(end, *c == 's' ? space : not_space, sizeof space - 1);
+      end += sizeof space - 1;
+    } else {
+      *end++ = '\\';
+      *end++ = *c;
+    }
+  }
+  *end = '\0';
+  return out;
+}
+
+// The first escape that the two libraries might read differently (\w, \h, \R, \b, ...), or NULL.
+static const char *find_foreign_escape(const char *pattern) {
+  for (const char *c = pattern; *c; c++) {
+    if (*c != '\\' || !c[1])
+      continue;
+    c++;
+    bool alphanumeric = strchr("0123456789", *c) || ((*c | 32) >= 'a' && (*c | 32) <= 'z');
+    if (alphanumeric && !strchr("rntpPsSdD", *c))
+      return c - 1;
+  }
+  return NULL;
+}
+
+bool split_compile(struct split *split, const char *pattern, struct error *err) {
+  const char *escape = find_foreign_escape(pattern);
+  if (escape)
+    return fail(
+        err, "want a pattern with no escapes but \\r \\n \\t \\p \\P \\s \\S \\d \\D, found %.2s",
+        escape);
+  char *spelled = replace_spaces(pattern);
+  if (!spelled)
+    return fail(err, "want a pattern, found no memory for it");
+  int code;
+  PCRE2_SIZE at;
+  split->code = pcre2_compile((PCRE2_SPTR)spelled, PCRE2_ZERO_TERMINATED,
+                              PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE, &code, &at, NULL);
+  free(spelled);
+  if (!split->code) {
+    PCRE2_UCHAR text[128];
+    pcre2_get_error_message(code, text, sizeof text);
+    return fail(err, "want a regular expression, found one with an error: %s", (char *)text);
+  }
+  // Where there is no JIT, pcre2_match interprets the pattern: the same pieces, more slowly.
+  pcre2_jit_compile(split->code, PCRE2_JIT_COMPLETE);
+  return true;
+}
+
+void split_free(struct split *split) {
+  pcre2_code_free(split->code);
+  split->code = NULL;
+}
+
+// What matching needs besides the pattern. It belongs to one call of split_text.
+struct matcher {
+  pcre2_match_data *data;
+  pcre2_match_context *context;
+  pcre2_jit_stack *stack;
+};
+
+static bool matcher_open(struct matcher *m, const struct split *split) {
+  m->data = pcre2_match_data_create_from_pattern(split->code, NULL);
+  m->context = pcre2_match_context_create(NULL);
+  m->stack = pcre2_jit_stack_create(JIT_STACK_START, JIT_STACK_END, NULL);
+  if (!m->data || !m->context)
+    return false;
+  // A long run that a repeat takes and gives back counts once a character.
+  pcre2_set_match_limit(m->context, UINT32_MAX);
+  // PCRE2 without JIT has no such stack, and does not use the one assigned.
+  if (m->stack)
+    pcre2_jit_stack_assign(m->context, NULL, m->stack);
+  return true;
+}
+
+static void matcher_close(struct matcher *m) {
+  pcre2_match_data_free(m->data);
+  pcre2_match_context_free(m->context);
+  pcre2_jit_stack_free(m->stack);
+}
+
+static size_t next_character(const char *text, size_t bytes, size_t at) {
+  do
+    at++;
+  while (at < bytes && ((unsigned char)text[at] & 0xc0) == 0x80);
+  return at;
+}
+
+static bool visit_range(const char *text, size_t start, size_t end, split_visit visit,
+                        void *context, struct error *err) {
+  return start == end || visit(context, text + start, end - start, err);
+}
+
+static bool visit_pieces(struct matcher *m, const struct split *split, const char *text,
+                         size_t bytes, split_visit visit, void *context, struct error *err) {
+  const PCRE2_SIZE *match = pcre2_get_ovector_pointer(m->data);
+  size_t done = 0, from = 0;
+  while (from < bytes) {
+    int rc = pcre2_match(split->code, (PCRE2_SPTR)text, bytes, from, PCRE2_NO_UTF_CHECK, m->data,
+                         m->context);
+    if (rc == PCRE2_ERROR_NOMATCH)
+      break;
+    if (rc < 0) {
+      PCRE2_UCHAR why[128];
+      pcre2_get_error_message(rc, why, sizeof why);
+      return fail(err,
+                  "text: byte %zu: want to match the tokenizer's split pattern, found an error: %s",
+                  from, (char *)why);
+    }
+    if (!visit_range(text, done, match[0], visit, context, err) ||
+        !visit_range(text, match[0], match[1], visit, context, err))
+      return false;
+    done = match[1];
+    from = match[0] < match[1] ? done : next_character(text, bytes, done);
+  }
+  return visit_range(text, done, bytes, visit, context, err);
+}
+
+bool split_text(const struct split *split, const char *text, size_t bytes, split_visit visit,
+                void *context, struct error *err) {
+  struct matcher matcher;
+  bool ok = matcher_open(&matcher, split)
+                ? visit_pieces(&matcher, split, text, bytes, visit, context, err)
+                : fail(err, "text: want memory to split %zu bytes, found none", bytes);
+  matcher_close(&matcher);
+  return ok;
+}

@@ -1,0 +1,90 @@
+// The tokenizer as its users see it: it owns the vocabulary, the merges and the split pattern, and
+// runs them over a text. An open tokenizer does not change: what encoding needs to write belongs to
+// the call, so several threads may use one tokenizer at once. It refuses text that is not UTF-8.
+#include "tokenizer.h"
+
+#include "tokenizer_json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool tokenizer_open(struct tokenizer **out, const char *path, struct error *err) {
+  *out = NULL;
+  struct tokenizer *tokenizer = calloc(1, sizeof *tokenizer);
+  if (!tokenizer)
+    return fail(err, "%s: want memory for a tokenizer, found none", path);
+  if (!tokenizer_json_read(tokenizer, path, err)) {
+    tokenizer_close(tokenizer);
+    return false;
+  }
+  *out = tokenizer;
+  return true;
+}
+
+void tokenizer_close(struct tokenizer *tokenizer) {
+  if (!tokenizer)
+    return;
+  vocabulary_free(&tokenizer->vocabulary);
+  bpe_free(&tokenizer->bpe);
+  split_free(&tokenizer->split);
+  free(tokenizer);
+}
+
+// One call of tokenizer_encode.
+struct encoding {
+  const struct tokenizer *tokenizer;
+  struct bpe_scratch scratch;
+  struct id_list *list;
+};
+
+static bool encode_piece(void *context, const char *piece, size_t bytes, struct error *err) {
+  struct encoding *e = context;
+  int32_t whole = -1;
+  if (e->tokenizer->ignore_merges)
+    whole = vocabulary_find(&e->tokenizer->vocabulary, piece, bytes);
+  if (whole >= 0 ? id_list_add(e->list, whole)
+                 : bpe_encode(&e->tokenizer->bpe, &e->scratch, piece, bytes, e->list))
+    return true;
+  return fail(err, "text: want memory for a piece of %zu bytes, found none", bytes);
+}
+
+bool tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t bytes,
+                      struct id_list *list, struct error *err) {
+  if (bytes > INT32_MAX)
+    return fail(err, "text: want at most %d bytes, found %zu", INT32_MAX, bytes);
+  size_t bad = utf8_check(text, bytes);
+  if (bad < bytes)
+    return fail(err, "text: byte %zu: want UTF-8, found 0x%02x", bad, (unsigned char)text[bad]);
+  size_t before = list->n;
+  struct encoding encoding = {.tokenizer = tokenizer, .list = list};
+  bool ok = split_text(&tokenizer->split, text, bytes, encode_piece, &encoding, err);
+  if (!ok)
+    list->n = before;
+  bpe_scratch_free(&encoding.scratch);
+  return ok;
+}
+
+int32_t tokenizer_special(const struct tokenizer *tokenizer, const char *text) {
+  return vocabulary_find_special(&tokenizer->vocabulary, text, strlen(text));
+}
+
+const char *tokenizer_bytes(const struct tokenizer *tokenizer, int32_t id, size_t *bytes) {
+  return vocabulary_bytes(&tokenizer->vocabulary, id, bytes);
+}
+
+int32_t tokenizer_size(const struct tokenizer *tokenizer) {
+  return tokenizer->vocabulary.size;
+}
+
+bool id_list_add(struct id_list *list, int32_t id) {
+  if (list->n == list->capacity) {
+    size_t capacity = list->capacity ? 2 * list->capacity : 64;
+    int32_t *grown = realloc(list->id, capacity * sizeof *grown);
+    if (!grown)
+      return false;
+    list->id = grown;
+    list->capacity = capacity;
+  }
+  list->id[list->n++] = id;
+  return true;
+}

@@ -1,0 +1,89 @@
+// Token bytes in one block, an array of (start, bytes) by id, and a hash table from bytes to id. It
+// knows nothing of files or of the byte alphabet; whoever fills it checks ids and clashes first.
+#include "vocabulary.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// A power of two that keeps the table at most half full.
+static uint32_t table_size(size_t n) {
+  uint32_t size = 16;
+  while (size / 2 < n)
+    size *= 2;
+  return size;
+}
+
+bool vocabulary_init(struct vocabulary *v, int32_t size, size_t n_ordinary, size_t n_special,
+                     size_t text_bytes) {
+  uint32_t slots = table_size(n_ordinary);
+  *v = (struct vocabulary){.size = size, .mask = slots - 1};
+  v->token = calloc((size_t)size + 1, sizeof *v->token);
+  v->text = malloc(text_bytes + 1);
+  v->slot = malloc(slots * sizeof *v->slot);
+  v->special = malloc((n_special + 1) * sizeof *v->special);
+  if (!v->token || !v->text || !v->slot || !v->special)
+    return false;
+  memset(v->slot, 0xff, slots * sizeof *v->slot);
+  return true;
+}
+
+void vocabulary_free(struct vocabulary *v) {
+  free(v->token);
+  free(v->text);
+  free(v->slot);
+  free(v->special);
+  *v = (struct vocabulary){0};
+}
+
+static bool token_is(const struct vocabulary *v, int32_t id, const char *text, size_t bytes) {
+  const struct token *token = &v->token[id];
+  return token->bytes == bytes && memcmp(v->text + token->start, text, bytes) == 0;
+}
+
+// 64-bit FNV-1a, folded.
+static uint32_t hash_bytes(const char *text, size_t bytes) {
+  uint64_t hash = 0xcbf29ce484222325;
+  for (size_t i = 0; i < bytes; i++)
+    hash = (hash ^ (unsigned char)text[i]) * 0x100000001b3;
+  return (uint32_t)(hash ^ hash >> 32);
+}
+
+// The slot that holds these bytes' token, or the free slot where it would go.
+static int32_t *find_slot(const struct vocabulary *v, const char *text, size_t bytes) {
+  uint32_t i = hash_bytes(text, bytes) & v->mask;
+  while (v->slot[i] >= 0 && !token_is(v, v->slot[i], text, bytes))
+    i = (i + 1) & v->mask;
+  return &v->slot[i];
+}
+
+void vocabulary_add(struct vocabulary *v, int32_t id, const char *text, size_t bytes,
+                    bool special) {
+  memcpy(v->text + v->text_bytes, text, bytes);
+  v->token[id] = (struct token){v->text_bytes, (uint32_t)bytes};
+  v->text_bytes += (uint32_t)bytes;
+  if (special) {
+    v->special[v->n_special++] = id;
+    return;
+  }
+  *find_slot(v, text, bytes) = id;
+  if (v->longest < bytes)
+    v->longest = (uint32_t)bytes;
+}
+
+int32_t vocabulary_find(const struct vocabulary *v, const char *text, size_t bytes) {
+  return bytes > v->longest ? -1 : *find_slot(v, text, bytes);
+}
+
+int32_t vocabulary_find_special(const struct vocabulary *v, const char *text, size_t bytes) {
+  for (size_t i = 0; i < v->n_special; i++)
+    if (token_is(v, v->special[i], text, bytes))
+      return v->special[i];
+  return -1;
+}
+
+const char *vocabulary_bytes(const struct vocabulary *v, int32_t id, size_t *bytes) {
+  if (id < 0 || id >= v->size || v->token[id].bytes == 0)
+    return NULL;
+  *bytes = v->token[id].bytes;
+  return v->text + v->token[id].start;
+}
