@@ -36,7 +36,9 @@ for _, unit in ipairs(UNITS) do
   suite(unit, "CMOCKA_MESSAGE_OUTPUT=TAP build/tests/test_" .. unit)
   suite(unit .. " with sanitizers", "CMOCKA_MESSAGE_OUTPUT=TAP build/sanitize/test_" .. unit)
 end
-for _, path in ipairs(files("tests/getp", "^test_.*%.lua$")) do suite(path, "lua5.4 " .. path .. " -o tap") end
+for _, folder in ipairs { "tests/kernels", "tests/getp" } do
+  for _, path in ipairs(files(folder, "^test_.*%.lua$")) do suite(path, "lua5.4 " .. path .. " -o tap") end
+end
 
 -- ---- running it ----
 

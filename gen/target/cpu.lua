@@ -11,12 +11,12 @@
 -- choice = {
 --   template, because (why this template), weight (abbreviation in the symbol) or nil,
 --   name, fused (of the symbol), dims (of the symbol), parameters (of the template),
---   workspace (bytes a thread), flops (a row),
+--   workspace (bytes a thread), flops (a row; of attention: a row and key),
 -- }
 
 local ctext = require "gen.ctext"
 
-local TILE = 32 -- as in runtime/target/cpu.h
+local ROW_TILE, COLUMN_TILE = 4, 32 -- as in runtime/target/cpu.h
 local WEIGHT_TYPE = { BF16 = "bf16", F32 = "f32", U8 = "mf4" }
 local WEIGHT_BYTES = { BF16 = 2, F32 = 4 }
 
@@ -64,10 +64,11 @@ local function matmul(op, weights, parts, options)
   return {
     template = "matmul", because = options.because or "a tile of weights expanded once for all rows",
     weight = WEIGHT_TYPE[first.stored], name = "matmul", fused = options.residual and "residual" or nil,
-    dims = { { "n", n }, { "k", k } }, workspace = TILE * k * 4, flops = 2 * n * k,
+    dims = { { "n", n }, { "k", k } }, workspace = ROW_TILE * k * 4, flops = 2 * n * k,
     parameters = {
-      parts = described, n = n, k = k, part_sizes = options.part_sizes or {}, rows = options.rows or "rows", residual = options.residual or false,
-      bias = biased, weight_type = WEIGHT_TYPE[first.stored], weight_bytes = WEIGHT_BYTES[first.stored],
+      parts = described, n = n, k = k, part_sizes = options.part_sizes or {},
+      rows = options.rows or "rows", residual = options.residual or false, bias = biased,
+      weight_type = WEIGHT_TYPE[first.stored], weight_bytes = WEIGHT_BYTES[first.stored],
     },
   }
 end
@@ -79,7 +80,7 @@ function kernel.matmul_qkv(op, model, weights)
     because = "three matrices in place, one row of outputs" })
 end
 
-function kernel.matmul(op, model, weights)
+function kernel.matmul(op, _, weights)
   local n = weights.of[argument(op, "weight").value].shape[1]
   local rows = op.role == "matmul_unembed" and "outputs" or "rows"
   return matmul(op, weights, { { "weight", "N", n } }, { rows = rows })
@@ -140,7 +141,7 @@ local function moe_matmul(op, model, weights, n, k, gated)
       or "weights lie input by output: sums run down the columns",
     weight = WEIGHT_TYPE[stored], name = op.role, fused = gated and "swiglu" or nil,
     dims = { { "n", n }, { "k", k }, { "e", model.n_experts }, { "top", model.top_k } },
-    workspace = TILE * k * 4, flops = 2 * n * k * model.top_k,
+    workspace = (packed and ROW_TILE or COLUMN_TILE) * k * 4, flops = 2 * n * k * model.top_k,
     parameters = {
       experts = model.n_experts, top = model.top_k, n = n, k = k, gated = gated, packed = packed,
       product = packed and "rows" or "columns", weight_type = WEIGHT_TYPE[stored],

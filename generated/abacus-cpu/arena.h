@@ -22,6 +22,6 @@
 #define BUF_X ((size_t)655360) // 98304 bytes, embed .. norm_final
 
 #define ARENA_BYTES ((size_t)753664)
-#define WORKSPACE_BYTES ((size_t)65536) // for each thread
+#define WORKSPACE_BYTES ((size_t)8192) // for each thread
 
 #endif

@@ -3,7 +3,7 @@
 #include "kernels.h"
 #include "target/cpu.h"
 
-enum { N = 8, K = 192, ROW_BYTES = K * 2 };
+enum { N = 8, K = 192, ROW_BYTES = K * 2, TILE = ROW_TILE };
 
 // y[r][n] = sum over k of W[n][k] x[r][k] + bias[n]
 // for `outs` of the N columns of y; a tile of W is expanded once for all rows.
@@ -19,7 +19,6 @@ ALWAYS_INLINE void f32_bf16w_matmul_n8_k192__cpu(const struct pass *pass, int ou
     for (int r = 0; r < pass->rows; r++) {
       float *to = y + (size_t)r * N + first;
       product_rows(K, width, x + (size_t)r * K, tile, sum);
-#pragma omp simd
       for (int n = 0; n < width; n++)
         to[n] = sum[n] + bias[first + n];
     }

@@ -3,7 +3,7 @@
 #include "kernels.h"
 #include "target/cpu.h"
 
-enum { EXPERTS = 8, TOP = 2, N = 192, K = 128 };
+enum { EXPERTS = 8, TOP = 2, N = 192, K = 128, TILE = ROW_TILE };
 
 struct weights {
   const uint8_t *codes, *scales;
@@ -11,9 +11,10 @@ struct weights {
 
 // Expands the weights of outputs [first, first + width) of one expert.
 ALWAYS_INLINE void expand_tile(float *tile, const struct weights *w, int expert, int first, int width) {
+  int8_t doubled[K];
   for (int n = 0; n < width; n++) {
     const size_t row = (size_t)expert * N + (size_t)(first + n);
-    expand_mxfp4(K, tile + (size_t)n * K, w->codes + row * (K / 2), w->scales + row * (K / 32));
+    expand_mxfp4(K, tile + (size_t)n * K, w->codes + row * (K / 2), w->scales + row * (K / 32), doubled);
   }
 }
 

@@ -3,7 +3,7 @@
 #include "kernels.h"
 #include "target/cpu.h"
 
-enum { EXPERTS = 8, TOP = 2, N = 256, K = 192 };
+enum { EXPERTS = 8, TOP = 2, N = 256, K = 192, TILE = ROW_TILE };
 static const float LIMIT = 7.0f, ALPHA = 1.702f;
 
 struct weights {
@@ -12,9 +12,10 @@ struct weights {
 
 // Expands the weights of outputs [first, first + width) of one expert.
 ALWAYS_INLINE void expand_tile(float *tile, const struct weights *w, int expert, int first, int width) {
+  int8_t doubled[K];
   for (int n = 0; n < width; n++) {
     const size_t row = (size_t)expert * N + (size_t)(first + n);
-    expand_mxfp4(K, tile + (size_t)n * K, w->codes + row * (K / 2), w->scales + row * (K / 32));
+    expand_mxfp4(K, tile + (size_t)n * K, w->codes + row * (K / 2), w->scales + row * (K / 32), doubled);
   }
 }
 

@@ -16,8 +16,9 @@
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 enum {
-  LANES = 16, // partial sums of a dot product: lane l adds the products l, l + LANES, ...
-  TILE = 32,  // outputs whose weights are expanded together
+  LANES = 16,   // partial sums of a dot product: lane l adds the products l, l + LANES, ...
+  ROW_TILE = 4, // outputs whose weights are expanded together where weights lie output by output,
+  COLUMN_TILE = 32, // and where they lie input by output: a cache line of bf16
 };
 
 // The sum of the lanes, pairwise.
@@ -99,29 +100,39 @@ ALWAYS_INLINE void expand_bf16(int n, float *restrict out, const uint8_t *restri
   }
 }
 
-// Twice the value of an e2m1 code: {0, 1, 2, 3, 4, 6, 8, 12}, negative if bit 3 is set.
+// Twice the value of an e2m1 code: {0, 1, 2, 3, 4, 6, 8, 12}, negative if bit 3 is set. In bytes,
+// so that a vector holds as many as it can.
 ALWAYS_INLINE int8_t e2m1_doubled(uint8_t code) {
   const uint8_t t = code & 7;
-  const uint8_t above4 = t > 4 ? (uint8_t)(t - 4) : 0;
+  const uint8_t above4 = (uint8_t)((t > 4 ? t : 4) - 4);
   const uint8_t v = (uint8_t)(t + above4 + (t == 7 ? 2 : 0));
-  return (int8_t)(code & 8 ? -v : v);
+  const uint8_t sign = code & 8 ? 0xff : 0;
+  return (int8_t)(uint8_t)((v ^ sign) - sign);
+}
+
+// 2^(scale - 128); the two smallest are subnormal.
+ALWAYS_INLINE float half_scale(uint8_t scale) {
+  const uint32_t bits = scale > 1 ? (uint32_t)(scale - 1) << 23 : 0x200000u << scale;
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
 }
 
 // One row of n MXFP4 weights (OCP Microscaling Formats 1.0): n / 2 bytes of codes, the even column
 // in the low nibble, and a scale byte for each 32 columns: value = e2m1(code) * 2^(scale - 127).
+// `doubled` is room for n bytes.
 ALWAYS_INLINE void expand_mxfp4(int n, float *restrict out, const uint8_t *restrict codes,
-                                const uint8_t *restrict scales) {
+                                const uint8_t *restrict scales, int8_t *restrict doubled) {
+#pragma omp simd
+  for (int b = 0; b < n / 2; b++) {
+    doubled[2 * b] = e2m1_doubled(codes[b] & 15);
+    doubled[2 * b + 1] = e2m1_doubled(codes[b] >> 4);
+  }
   for (int group = 0; group < n / 32; group++) {
-    const float scale = ldexpf(0.5f, scales[group] - 127);
-    int8_t doubled[32];
+    const float scale = half_scale(scales[group]);
 #pragma omp simd
-    for (int b = 0; b < 16; b++) {
-      doubled[2 * b] = e2m1_doubled(codes[16 * group + b] & 15);
-      doubled[2 * b + 1] = e2m1_doubled(codes[16 * group + b] >> 4);
-    }
-#pragma omp simd
-    for (int i = 0; i < 32; i++)
-      out[32 * group + i] = (float)doubled[i] * scale;
+    for (int i = 32 * group; i < 32 * group + 32; i++)
+      out[i] = (float)doubled[i] * scale;
   }
 }
 
@@ -153,14 +164,14 @@ ALWAYS_INLINE void product_rows(int k, int outs, const float *restrict x,
 }
 
 // sum[o] = sum over i of x[i] * tile[i][o], in the order of i: for weights that lie input by
-// output. tile has k rows of TILE.
+// output. tile has k rows of COLUMN_TILE.
 ALWAYS_INLINE void product_columns(int k, int outs, const float *restrict x,
                                    const float *restrict tile, float *restrict sum) {
-  float column[TILE] = {0};
+  float column[COLUMN_TILE] = {0};
   for (int i = 0; i < k; i++)
 #pragma omp simd
-    for (int o = 0; o < TILE; o++)
-      column[o] = fmaf(x[i], tile[(size_t)i * TILE + (size_t)o], column[o]);
+    for (int o = 0; o < COLUMN_TILE; o++)
+      column[o] = fmaf(x[i], tile[(size_t)i * COLUMN_TILE + (size_t)o], column[o]);
   memcpy(sum, column, (size_t)outs * sizeof *sum);
 }
 

@@ -29,6 +29,7 @@ static void mxfp4_is_as_defined(void **state) {
   static const float VALUE[16] = {0,     0.5f,  1,  1.5f,  2,  3,  4,  6,
                                   -0.0f, -0.5f, -1, -1.5f, -2, -3, -4, -6};
   uint8_t codes[16];
+  int8_t doubled[32];
   float out[32];
   (void)state;
   for (int scale = 0; scale < 255; scale++)
@@ -36,7 +37,7 @@ static void mxfp4_is_as_defined(void **state) {
       const uint8_t scales[1] = {(uint8_t)scale};
       for (int b = 0; b < 16; b++)
         codes[b] = (uint8_t)(((first + 2 * b + 1) % 16) << 4 | (first + 2 * b) % 16);
-      expand_mxfp4(32, out, codes, scales);
+      expand_mxfp4(32, out, codes, scales, doubled);
       for (int i = 0; i < 32; i++)
         assert_true(out[i] == ldexpf(VALUE[(first + i) % 16], scale - 127));
     }
@@ -84,15 +85,15 @@ static void dot_of_every_length(void **state) {
 
 // Both layouts of weights, every number of outputs; product_rows has the bits of dot().
 static void products(void **state) {
-  static float rows[TILE * K], columns[TILE * K], x[K];
+  static float rows[COLUMN_TILE * K], columns[COLUMN_TILE * K], x[K];
   (void)state;
   for (uint32_t k = 0; k < K; k++) {
     x[k] = noise(k + 5000);
-    for (uint32_t o = 0; o < TILE; o++)
-      rows[o * K + k] = columns[k * TILE + o] = noise(o * 100 + k);
+    for (uint32_t o = 0; o < COLUMN_TILE; o++)
+      rows[o * K + k] = columns[k * COLUMN_TILE + o] = noise(o * 100 + k);
   }
-  for (int outs = 1; outs <= TILE; outs++) {
-    float by_rows[TILE + 1], by_columns[TILE + 1];
+  for (int outs = 1; outs <= COLUMN_TILE; outs++) {
+    float by_rows[COLUMN_TILE + 1], by_columns[COLUMN_TILE + 1];
     by_rows[outs] = by_columns[outs] = 77;
     product_rows(K, outs, x, rows, by_rows);
     product_columns(K, outs, x, columns, by_columns);
