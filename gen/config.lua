@@ -26,7 +26,7 @@ local json = require "dkjson"
 local config = {}
 
 local MAX_SIZE <const> = 2147483647 -- shapes are int32_t in the generated code
-local MAX_LAYERS <const> = 999
+local MAX_LAYERS <const> = 512
 local MIN_HEAD_DIM <const>, MAX_HEAD_DIM <const> = 16, 256
 local MIN_FLOAT <const>, MAX_FLOAT <const> = 0x1p-126, 0x1.fffffep127
 local MXFP4_GROUP <const> = 32

@@ -1,5 +1,7 @@
 -- Any stage's value as text, the same on every run: keys sorted, lists in order.
 
+local ctext = require "gen.ctext"
+
 local dump = {}
 
 local function is_list(value) return #value > 0 or next(value) == nil end
@@ -13,7 +15,7 @@ end
 
 local function scalar(value)
   if type(value) == "string" then return string.format("%q", value) end
-  if math.type(value) == "float" then return string.format("%.17g", value) end
+  if math.type(value) == "float" then return ctext.double(value) end
   return tostring(value)
 end
 

@@ -4,7 +4,8 @@
 -- kernel = {
 --   role, template (its path), file (its name in the tree), symbol (of the C function), prototype (of
 --   the launcher, without the semicolon), parameters (of the template), because (why this template),
---   workspace (bytes a thread), flops (a row and step), weight_bytes (a step, all tensors it may read),
+--   workspace (bytes a thread), flops (a row; of attention: a row and key), weight_bytes (a step, all
+--   tensors it may read),
 -- }
 
 local ctext = require "gen.ctext"

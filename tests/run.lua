@@ -28,7 +28,7 @@ suite("luacheck", "luacheck -q gen tests")
 suite("shape of the sources", "lua5.4 tests/shape.lua")
 for _, path in ipairs(files("tests/gen", "^test_.*%.lua$")) do suite(path, "lua5.4 " .. path .. " -o tap") end
 for _, name in ipairs(files(MODELS, "^[^.]")) do
-  suite("generate " .. name, string.format("lua5.4 gen/main.lua --config %s --target cpu --out build/tests/trees", name))
+  suite("generate " .. name, "lua5.4 gen/main.lua --target cpu --out build/tests/trees --config " .. name)
 end
 suite("build", "ninja -f tests/build.ninja")
 suite("build with sanitizers", "ninja -f tests/sanitize.ninja")

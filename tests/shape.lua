@@ -11,7 +11,9 @@ local function check(path, kind)
     n = n + 1
     if not start and line:find(OPEN[kind]) then start, excused = n, last:find("long") ~= nil end
     if start and line:find(CLOSE[kind]) then
-      if n - start > LIMIT and not excused then bad[#bad + 1] = string.format("%s:%d: %d lines", path, start, n - start) end
+      if n - start > LIMIT and not excused then
+        bad[#bad + 1] = string.format("%s:%d: %d lines", path, start, n - start)
+      end
       start = nil
     end
     last = line

@@ -1,0 +1,360 @@
+-- gen/main.lua: the command line and its errors, what it writes, removes and leaves alone, that the same
+-- input gives the same bytes, and --check on a copy of the generator.
+-- luacheck: globals TestErrors TestPrinting TestNames TestWriting TestSameBytes TestCheck TestCommitted
+package.path = "./?.lua;" .. package.path
+
+local chain = require "tests.gen.chain"
+local lfs = require "lfs"
+local lu = require "luaunit"
+
+local SCRATCH <const>, COPY <const> = "build/tests/main", "build/tests/check"
+local ABACUS <const> = "--config tests/models/abacus --target cpu"
+
+assert(os.execute(string.format("rm -rf %s && mkdir -p %s", SCRATCH, SCRATCH)))
+
+local function write(path, text)
+  local file = assert(io.open(path, "wb"))
+  assert(file:write(text))
+  assert(file:close())
+end
+
+-- Runs the generator on shell words, behind a prefix of the shell's (`HOME=/`, `cd DIR &&`) -> exit
+-- status, stdout, stderr.
+local function run(words, prefix)
+  local command = string.format("( %s lua5.4 gen/main.lua %s ) >%s/stdout 2>%s/stderr", prefix or "", words,
+    SCRATCH, SCRATCH)
+  local _, _, status = os.execute(command)
+  return status, chain.read(SCRATCH .. "/stdout"), chain.read(SCRATCH .. "/stderr")
+end
+
+local function succeed(words, prefix)
+  local status, out, err = run(words, prefix)
+  lu.assertEquals({ status, err }, { 0, "" }, words)
+  return out
+end
+
+local function refused(words, message, prefix)
+  local status, out, err = run(words, prefix)
+  lu.assertEquals({ status, out, err }, { 1, "", "gen/main.lua: " .. message .. "\n" }, words)
+end
+
+-- { [path below the folder] = text }
+local function contents(folder)
+  local texts = {}
+  local pipe = assert(io.popen("cd " .. folder .. " && find . -type f"))
+  for path in pipe:lines() do texts[path:sub(3)] = chain.read(folder .. "/" .. path) end
+  pipe:close()
+  return texts
+end
+
+-- An empty folder for a test's trees.
+local function fresh(name)
+  local folder = SCRATCH .. "/" .. name
+  assert(os.execute("rm -rf " .. folder))
+  return folder
+end
+
+TestErrors = {}
+
+function TestErrors.test_arguments()
+  refused("", "want --config DIR_OR_JSON; see --help")
+  refused("--target cpu", "want --config DIR_OR_JSON; see --help")
+  refused("--config tests/models/abacus", "want --target cpu; see --help")
+  refused("--bogus", "--bogus: unknown; see --help")
+  refused("abacus", "abacus: unknown; see --help")
+  refused("--config", "--config: want a value behind it; see --help")
+  refused("--config '' --target cpu", "--config: want a value behind it; see --help")
+  refused(ABACUS .. " --out ''", "--out: want a value behind it; see --help")
+end
+
+function TestErrors.test_numbers()
+  for _, word in ipairs { "0", "-1", "1.5", "1e3", "0x10", "many", "99999999999999999999" } do
+    refused(ABACUS .. " --slots " .. word, string.format("--slots: want a positive integer, got %q", word))
+  end
+  refused(ABACUS .. " --slots 65537", "--slots 65537: want 1 to 65536")
+  refused(ABACUS .. " --context 513", "--context 513: want 1 to 512 (max_position_embeddings)")
+end
+
+function TestErrors.test_words()
+  refused("--config tests/models/abacus --target gfx", "--target gfx: want cpu")
+  refused(ABACUS .. " --precision fp32",
+    "--precision fp32: target cpu has only mixed: it computes in FP32 from the weights as stored")
+  refused(ABACUS .. " --dump stars",
+    "--dump stars: want one of config model weights ops kernels limits plan steps files")
+  for _, name in ipairs { "a/b", "..", ".hidden", "-x", "a b", "a$b" } do
+    refused(string.format("%s --name '%s'", ABACUS, name),
+      string.format("--name %s: want letters, digits, '-', '_' and '.'", name))
+  end
+  for _, name in ipairs { "check", "demo", "regen", "test", "trees.ninja" } do
+    refused(ABACUS .. " --name " .. name, string.format("--name %s: want another, the build has this one", name))
+  end
+end
+
+function TestErrors.test_configs()
+  refused("--config tests/none.json --target cpu",
+    "tests/none.json: want a file that can be read (tests/none.json: No such file or directory)")
+  refused("--config tests --target cpu --name x",
+    "tests/config.json: want a file that can be read (tests/config.json: No such file or directory)")
+  refused("--config tests/refused/many.json --target cpu",
+    (chain.read("tests/refused/many.txt"):gsub("many%.json", "tests/refused/many.json"):gsub("\n$", "")))
+end
+
+function TestErrors.test_a_config_that_names_no_tree()
+  for _, path in ipairs { ".", "./", "..", "/", "config.json", "gen/.json" } do
+    refused(string.format("--config %s --target cpu", path), string.format("--config %s: give the tree a --name", path))
+  end
+end
+
+function TestErrors.test_folders()
+  refused(ABACUS .. " --out build.ninja", "build.ninja: cannot make the folder (File exists)")
+end
+
+TestPrinting = {}
+
+function TestPrinting.test_help()
+  local text = succeed("--help")
+  lu.assertEquals(text:match("^[^\n]*"), "usage: lua5.4 gen/main.lua --config DIR_OR_JSON --target TARGET [options]")
+  local flags = 0
+  for flag in chain.read("gen/main.lua"):gmatch('%["(%-%-%l+)"%] =') do
+    lu.assertStrMatches(text, ".*" .. flag .. "%s.*")
+    flags = flags + 1
+  end
+  lu.assertTrue(flags >= 13, "too few flags found")
+end
+
+function TestPrinting.test_list()
+  lu.assertEquals(succeed("--list"), "target cpu: weights as in the checkpoint, arithmetic and KV cache FP32\n"
+    .. "tree abacus-cpu: tests/models/abacus/config.json\n")
+end
+
+function TestPrinting.test_dump()
+  local folder = fresh("dump")
+  for _, stage in ipairs { "config", "model", "weights", "ops", "kernels", "limits", "plan", "steps", "files" } do
+    local words = string.format("%s --out %s --dump %s", ABACUS, folder, stage)
+    local text = succeed(words)
+    lu.assertStrMatches(text, "{\n.+\n}\n")
+    lu.assertEquals(succeed(words), text)
+    lu.assertNil(text:find("table: ", 1, true))
+    local last, entry = "", stage == "files" and '\n  (%S+) = "[/#]+ Code' or "\n  (%S+) = "
+    for key in text:gmatch(entry) do
+      lu.assertTrue(last < key, stage .. ": " .. last .. " stands before " .. key)
+      last = key
+    end
+  end
+  lu.assertNil(lfs.attributes(folder))
+end
+
+function TestPrinting.test_dump_takes_the_options()
+  lu.assertEquals(succeed(ABACUS .. " --slots 300 --context 100 --dump limits"),
+    "{\n  chunk = 100\n  context = 100\n  rows = 300\n  slots = 300\n}\n")
+end
+
+TestNames = {}
+
+local function folders(out)
+  local names = {}
+  for name in lfs.dir(out) do
+    if not name:find("^%.") and lfs.attributes(out .. "/" .. name, "mode") == "directory" then
+      names[#names + 1] = name
+    end
+  end
+  table.sort(names)
+  return names
+end
+
+function TestNames.test_after_the_folder_or_the_file()
+  local out = fresh("names")
+  succeed(string.format("%s --out %s", ABACUS, out))
+  succeed(string.format("--config tests/models/rand_bf16/ --target cpu --out %s", out))
+  succeed(string.format("--config tests/models/rand_tied/config.json --target cpu --out %s/", out))
+  succeed(string.format("--config gen/configs/gpt-oss-20b.json --target cpu --out %s", out))
+  succeed(string.format("%s --out %s --name other_1.x", ABACUS, out))
+  local names = { "abacus-cpu", "gpt-oss-20b-cpu", "other_1.x", "rand_bf16-cpu", "rand_tied-cpu" }
+  lu.assertEquals(folders(out), names)
+  local lines = { "# Code generated by gen/main.lua. DO NOT EDIT." }
+  for i, name in ipairs(names) do lines[i + 1] = "subninja $trees/" .. name .. "/build.ninja" end
+  lu.assertEquals(chain.read(out .. "/trees.ninja"), table.concat(lines, "\n") .. "\n")
+end
+
+TestWriting = {}
+
+function TestWriting.test_slots_and_context()
+  local out = fresh("limits")
+  succeed(string.format("%s --out %s --slots 200 --context 96", ABACUS, out))
+  local text = chain.read(out .. "/abacus-cpu/model.h")
+  for _, line in ipairs { "SLOTS = 200, // sequences at a time", "CONTEXT = 96, // positions of a sequence",
+    "ROWS = 200, // of a pass", "CHUNK = 96, // rows of one sequence in a pass" } do
+    lu.assertStrContains(text, "\n  LIMIT_" .. line .. "\n")
+  end
+end
+
+function TestWriting.test_a_second_run_writes_nothing()
+  local out = fresh("again")
+  local words = string.format("%s --out %s", ABACUS, out)
+  succeed(words)
+  assert(os.execute("find " .. out .. " -type f -exec touch -d @1000000000 {} +"))
+  succeed(words)
+  for path in pairs(contents(out)) do
+    lu.assertEquals(lfs.attributes(out .. "/" .. path, "modification"), 1000000000, path)
+  end
+  succeed(words .. " --slots 17")
+  local changed = {}
+  for path in pairs(contents(out)) do
+    if lfs.attributes(out .. "/" .. path, "modification") ~= 1000000000 then changed[#changed + 1] = path end
+  end
+  table.sort(changed)
+  lu.assertEquals(changed, { "abacus-cpu/model.h", "abacus-cpu/summary.txt" })
+end
+
+function TestWriting.test_files_no_longer_made_are_removed()
+  local out = fresh("removed")
+  succeed(string.format("%s --out %s --name tree", ABACUS, out))
+  lu.assertNotNil(lfs.attributes(out .. "/tree/attn_sliding.c"))
+  succeed(string.format("--config tests/models/odd_no_window --target cpu --out %s --name tree", out))
+  lu.assertNil(lfs.attributes(out .. "/tree/attn_sliding.c"))
+  lu.assertNotNil(lfs.attributes(out .. "/tree/attn_full.c"))
+end
+
+function TestWriting.test_what_others_wrote_is_left_alone()
+  local out = fresh("foreign")
+  local words = string.format("%s --out %s --name tree", ABACUS, out)
+  local message = "/tree/%s: not made by the generator: remove it, or give another --name"
+  assert(os.execute("mkdir -p " .. out .. "/tree"))
+  write(out .. "/tree/kernels.h", "int mine;\n")
+  refused(words, string.format(out .. message, "kernels.h"))
+  lu.assertEquals(contents(out), { ["tree/kernels.h"] = "int mine;\n" })
+  os.remove(out .. "/tree/kernels.h")
+  lfs.mkdir(out .. "/tree/notes")
+  refused(words, string.format(out .. message, "notes"))
+  lfs.rmdir(out .. "/tree/notes")
+  succeed(words)
+end
+
+TestSameBytes = {}
+
+function TestSameBytes.test_ten_runs_and_another_environment()
+  local out, first = fresh("same"), nil
+  local absolute = "--config " .. lfs.currentdir() .. "/tests/models/abacus --target cpu"
+  local runs = { { ABACUS, "LC_ALL=C.utf8 LANG=de_DE TZ=Asia/Tokyo HOME=/nonexistent" }, { absolute },
+    { "--config tests/models/abacus/config.json --target cpu" },
+    { "--config tests/../tests/models/abacus// --target cpu" } }
+  for _ = 1, 10 do table.insert(runs, 1, { ABACUS }) end
+  for _, each in ipairs(runs) do
+    assert(os.execute("rm -rf " .. out))
+    succeed(each[1] .. " --out " .. out, each[2])
+    first = first or contents(out)
+    lu.assertEquals(contents(out), first, each[1])
+  end
+end
+
+TestCheck = {}
+
+-- What --check says of a copy of the generator, whose tree was current before the shell command `change`
+-- ran inside.
+local function assert_check(lines, change)
+  assert(os.execute(string.format("rm -rf %s && mkdir -p %s/tests/models/abacus && cp -r gen templates generated %s "
+    .. "&& cp tests/models/abacus/config.json %s/tests/models/abacus", COPY, COPY, COPY, COPY)))
+  succeed("--regen", "cd " .. COPY .. " &&")
+  assert(os.execute(string.format("cd %s && %s", COPY, change)))
+  local inside = "cd " .. COPY .. " &&"
+  if #lines == 0 then
+    lu.assertEquals(succeed("--check", inside), "")
+  else
+    refused("--check", table.concat(lines, "\n") .. "\ngenerated/ is not current: run `ninja regen`", inside)
+  end
+end
+
+local function regen_mends()
+  succeed("--regen", "cd " .. COPY .. " &&")
+  succeed("--check", "cd " .. COPY .. " &&")
+end
+
+function TestCheck.test_current() assert_check({}, "true") end
+
+function TestCheck.test_stale_files()
+  assert_check({ "generated/abacus-cpu/embed.c: stale", "generated/abacus-cpu/kv.h: stale" },
+    "echo >>generated/abacus-cpu/kv.h && sed -i s/HIDDEN/WIDTH/ generated/abacus-cpu/embed.c")
+  regen_mends()
+end
+
+function TestCheck.test_missing_files()
+  assert_check({ "generated/abacus-cpu/arena.h: missing" }, "rm generated/abacus-cpu/arena.h")
+  regen_mends()
+end
+
+function TestCheck.test_a_missing_tree()
+  assert_check({ "generated/trees.ninja: stale" }, "cp -r generated/abacus-cpu generated/own")
+  regen_mends()
+  assert(os.execute("rm -r " .. COPY .. "/generated/abacus-cpu"))
+  local status, _, err = run("--check", "cd " .. COPY .. " &&")
+  lu.assertEquals(status, 1)
+  lu.assertStrContains(err, "generated/abacus-cpu/build.ninja: missing\n")
+  regen_mends()
+end
+
+function TestCheck.test_extra_files()
+  assert_check({ "generated/abacus-cpu/spare.c: not made by the generator",
+    "generated/abacus-cpu/notes: not made by the generator" },
+    "cp generated/abacus-cpu/embed.c generated/abacus-cpu/spare.c && mkdir generated/abacus-cpu/notes")
+  assert_check({ "generated/abacus-cpu/spare.c: not made by the generator" },
+    "cp generated/abacus-cpu/embed.c generated/abacus-cpu/spare.c")
+  regen_mends()
+end
+
+function TestCheck.test_trees_ninja()
+  assert_check({ "generated/trees.ninja: stale" }, "echo >>generated/trees.ninja")
+  regen_mends()
+  assert_check({ "generated/trees.ninja: stale" }, "rm generated/trees.ninja")
+  regen_mends()
+end
+
+function TestCheck.test_a_folder_that_is_no_tree() assert_check({}, "mkdir generated/notes") end
+
+function TestCheck.test_an_edited_template()
+  assert_check({ "generated/abacus-cpu/kv.h: stale" }, "sed -i s/LIMIT_CONTEXT/LIMIT_POSITIONS/ templates/kv.h.in")
+  regen_mends()
+end
+
+-- Ninja checks again when one of these changes.
+function TestCheck.test_depfile()
+  assert_check({}, "true")
+  succeed("--check --depfile check.stamp.d", "cd " .. COPY .. " &&")
+  local text = chain.read(COPY .. "/check.stamp.d")
+  lu.assertEquals(text:match("^[^ ]+ "), "check.stamp: ")
+  local names = {}
+  for name in text:gmatch(" ([^ \n]+)") do
+    lu.assertNotNil(lfs.attributes(COPY .. "/" .. name), name)
+    names[name] = true
+  end
+  for _, name in ipairs { "gen/main.lua", "gen/trees.lua", "gen/emit.lua", "gen/target/cpu.lua", "templates",
+    "templates/kv.h.in", "templates/cpu/attention.c.in", "tests/models/abacus/config.json", "generated",
+    "generated/abacus-cpu", "generated/abacus-cpu/kv.h", "generated/trees.ninja" } do
+    lu.assertTrue(names[name], name)
+  end
+end
+
+function TestCheck.test_the_name_says_fp32()
+  assert_check({}, "true")
+  write(COPY .. "/gen/trees.lua", 'return { { config = "tests/models/abacus", target = "cpu", precision = "fp32" } }\n')
+  lu.assertStrContains(succeed("--list", "cd " .. COPY .. " &&"), "\ntree abacus-cpu-fp32: tests/models/abacus/")
+end
+
+TestCommitted = {}
+
+function TestCommitted.test_git_holds_the_trees_of_the_list()
+  local want, got, seen = {}, {}, {}
+  for name in succeed("--list"):gmatch("\ntree ([^:]+): ") do want[#want + 1] = name end
+  local pipe = assert(io.popen("git ls-files generated"))
+  for path in pipe:lines() do
+    local name = path:match("^generated/([^/]+)/")
+    if name and not seen[name] then got[#got + 1], seen[name] = name, true end
+    lu.assertTrue(name ~= nil or path == "generated/trees.ninja", path)
+  end
+  pipe:close()
+  table.sort(want)
+  lu.assertEquals(got, want)
+end
+
+function TestCommitted.test_they_are_current() succeed("--check") end
+
+os.exit(lu.LuaUnit.run())

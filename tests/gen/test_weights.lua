@@ -1,0 +1,259 @@
+-- gen/weights.lua: the tensors against the published inventory, sizes and parameter counts of gpt-oss,
+-- and against the headers of checkpoints that transformers has written; the gate.
+-- luacheck: globals TestInventory TestSizes TestStorage TestCheckpoints TestCheck
+package.path = "./?.lua;" .. package.path
+
+local chain = require "tests.gen.chain"
+local cpu = require "gen.target.cpu"
+local json = require "dkjson"
+local lfs = require "lfs"
+local lu = require "luaunit"
+local weights = require "gen.weights"
+
+local function list_of(path, change) return weights.list(chain.model(path, change), "mixed", cpu) end
+
+local function elements(tensor)
+  local n = 1
+  for _, size in ipairs(tensor.shape) do n = n * size end
+  return n
+end
+
+local function by_name(list)
+  local tensors = {}
+  for _, tensor in ipairs(list.tensors) do tensors[tensor.name] = tensor end
+  return tensors
+end
+
+TestInventory = {}
+
+-- The names and shapes of a layer of gpt-oss in Hugging Face's checkpoints, E experts.
+local LAYER <const> = [[
+  input_layernorm.weight 2880
+  self_attn.q_proj.weight 4096 2880
+  self_attn.q_proj.bias 4096
+  self_attn.k_proj.weight 512 2880
+  self_attn.k_proj.bias 512
+  self_attn.v_proj.weight 512 2880
+  self_attn.v_proj.bias 512
+  self_attn.o_proj.weight 2880 4096
+  self_attn.o_proj.bias 2880
+  self_attn.sinks 64
+  post_attention_layernorm.weight 2880
+  mlp.router.weight E 2880
+  mlp.router.bias E
+  mlp.experts.gate_up_proj_blocks E 5760 90 16
+  mlp.experts.gate_up_proj_scales E 5760 90
+  mlp.experts.gate_up_proj_bias E 5760
+  mlp.experts.down_proj_blocks E 2880 90 16
+  mlp.experts.down_proj_scales E 2880 90
+  mlp.experts.down_proj_bias E 2880
+]]
+
+local function inventory(n_layers, n_experts)
+  local lines = { "model.embed_tokens.weight 201088 2880", "model.norm.weight 2880", "lm_head.weight 201088 2880" }
+  for layer = 0, n_layers - 1 do
+    for line in LAYER:gmatch("[^\n]+") do
+      lines[#lines + 1] = string.format("model.layers.%d.%s", layer, line:gsub("^ +", ""):gsub("E", n_experts))
+    end
+  end
+  return lines
+end
+
+local function assert_inventory(path, n_layers, n_experts, count)
+  local got, want = {}, inventory(n_layers, n_experts)
+  for i, tensor in ipairs(list_of(path).tensors) do
+    got[i] = tensor.name .. " " .. table.concat(tensor.shape, " ")
+  end
+  lu.assertEquals(#got, count)
+  table.sort(got)
+  table.sort(want)
+  lu.assertEquals(got, want)
+end
+
+function TestInventory.test_gpt_oss_20b() assert_inventory(chain.GPT_OSS_20B, 24, 32, 459) end
+function TestInventory.test_gpt_oss_120b() assert_inventory(chain.GPT_OSS_120B, 36, 128, 687) end
+
+function TestInventory.test_order_and_symbols()
+  local symbols = {}
+  for i, tensor in ipairs(list_of(chain.GPT_OSS_20B).tensors) do symbols[i] = tensor.symbol end
+  lu.assertEquals(table.concat(symbols, " ", 1, 23), "W_EMBED W_NORM W_UNEMBED W_00_ATTN_NORM W_00_Q W_00_Q_BIAS "
+    .. "W_00_K W_00_K_BIAS W_00_V W_00_V_BIAS W_00_O W_00_O_BIAS W_00_SINKS W_00_MLP_NORM W_00_ROUTER "
+    .. "W_00_ROUTER_BIAS W_00_GATE_UP W_00_GATE_UP_SCALES W_00_GATE_UP_BIAS W_00_DOWN W_00_DOWN_SCALES "
+    .. "W_00_DOWN_BIAS W_01_ATTN_NORM")
+  lu.assertEquals(symbols[459], "W_23_DOWN_BIAS")
+end
+
+function TestInventory.test_no_attention_bias()
+  local list = list_of(chain.GPT_OSS_20B, function(c) c.attention_bias = false end)
+  lu.assertEquals(#list.tensors, 459 - 24 * 4)
+  for _, tensor in ipairs(list.tensors) do lu.assertNil(tensor.name:find("_proj%.bias")) end
+  lu.assertNotNil(list.of.W_00_ROUTER_BIAS)
+end
+
+function TestInventory.test_tied()
+  local list = list_of(chain.GPT_OSS_20B, function(c) c.tie_word_embeddings = true end)
+  lu.assertEquals(list.of.W_UNEMBED.name, "model.embed_tokens.weight")
+  lu.assertEquals(list.of.W_UNEMBED.shape, { 201088, 2880 })
+end
+
+-- Unpacked experts lie input by output.
+function TestInventory.test_plain_experts()
+  local list = list_of(chain.GPT_OSS_20B, function(c) c.quant_method = nil end)
+  lu.assertEquals(#list.tensors, 459 - 24 * 2)
+  local gate_up, down = list.of.W_00_GATE_UP, list.of.W_00_DOWN
+  lu.assertEquals({ gate_up.name, gate_up.shape },
+    { "model.layers.0.mlp.experts.gate_up_proj", { 32, 2880, 5760 } })
+  lu.assertEquals({ down.name, down.shape }, { "model.layers.0.mlp.experts.down_proj", { 32, 2880, 2880 } })
+  list = list_of("tests/models/rand_bf16/config.json")
+  lu.assertEquals(list.of.W_01_GATE_UP.shape, { 4, 160, 448 })
+  lu.assertEquals(list.of.W_01_DOWN.shape, { 4, 224, 160 })
+end
+
+TestSizes = {}
+
+-- Bytes of a checkpoint whose tensors are BF16 but for the packed experts.
+local function checkpoint_bytes(list)
+  local bytes = 0
+  for _, tensor in ipairs(list.tensors) do bytes = bytes + elements(tensor) * (tensor.stored == "U8" and 1 or 2) end
+  return bytes
+end
+
+-- -> parameters of the expert matrices, and all others; a byte of codes holds two, one of scales none.
+local function parameters(list)
+  local experts, others = 0, 0
+  for _, tensor in ipairs(list.tensors) do
+    if tensor.name:find("_blocks$") then
+      experts = experts + 2 * elements(tensor)
+    elseif tensor.stored ~= "U8" then
+      others = others + elements(tensor)
+    end
+  end
+  return experts, others
+end
+
+function TestSizes.test_published_bytes()
+  lu.assertEquals(checkpoint_bytes(list_of(chain.GPT_OSS_20B)), 13761264768)
+  lu.assertEquals(checkpoint_bytes(list_of(chain.GPT_OSS_120B)), 65248815744)
+end
+
+function TestSizes.test_published_parameters()
+  lu.assertEquals({ parameters(list_of(chain.GPT_OSS_20B)) }, { 19110297600, 1804459584 })
+  lu.assertEquals({ parameters(list_of(chain.GPT_OSS_120B)) }, { 114661785600, 2167371072 })
+end
+
+-- The vectors of gpt-oss-20b, all of which fill cache lines: 2880 of the last norm, and in each layer two
+-- norms, the biases of q, k, v and o, the sinks, and the biases of the router and the experts.
+function TestSizes.test_mapped_and_packed_of_20b()
+  local list = list_of(chain.GPT_OSS_20B)
+  local vectors = 2880 + 24 * (2 * 2880 + 4096 + 2 * 512 + 2880 + 64 + 32 + 32 * (5760 + 2880))
+  lu.assertEquals(list.packed_bytes, 4 * vectors)
+  lu.assertEquals(list.mapped_bytes, 13761264768 - 2 * vectors)
+end
+
+TestStorage = {}
+
+-- { symbol = stored type, with "*" if it is packed }
+local function storage(list, ...)
+  local stored = {}
+  for i, symbol in ipairs { ... } do
+    local tensor = list.of[symbol]
+    stored[i] = tensor.stored .. (tensor.offset and "*" or "")
+  end
+  return table.concat(stored, " ")
+end
+
+function TestStorage.test_vectors_are_packed_and_matrices_stay()
+  local some = { "W_EMBED", "W_00_Q", "W_00_Q_BIAS", "W_00_SINKS", "W_00_GATE_UP_BIAS", "W_01_GATE_UP" }
+  lu.assertEquals(storage(list_of("tests/models/rand_bf16/config.json"), table.unpack(some)),
+    "BF16 BF16 F32* F32* F32* BF16")
+  lu.assertEquals(storage(list_of("tests/models/abacus/config.json"), table.unpack(some)),
+    "BF16 BF16 F32* F32* F32* U8")
+  lu.assertEquals(storage(list_of("tests/models/odd_f32/config.json"), table.unpack(some)),
+    "F32 F32 F32* F32* F32* F32")
+  lu.assertEquals(storage(list_of("tests/models/odd_f16/config.json"), table.unpack(some)),
+    "F32* F32* F32* F32* F32* F32*")
+end
+
+function TestStorage.test_bytes_and_offsets()
+  for _, path in ipairs(chain.configs()) do
+    local list, mapped, last = list_of(path), 0, 0
+    for _, tensor in ipairs(list.tensors) do
+      local size = ({ U8 = 1, BF16 = 2, F32 = 4 })[tensor.stored]
+      lu.assertEquals(tensor.bytes, size * elements(tensor))
+      lu.assertIs(list.of[tensor.symbol], tensor)
+      if tensor.offset then
+        lu.assertEquals(tensor.offset, (last + 63) // 64 * 64, path .. tensor.symbol)
+        last = tensor.offset + tensor.bytes
+      else
+        mapped = mapped + tensor.bytes
+      end
+    end
+    lu.assertEquals({ list.mapped_bytes, list.packed_bytes }, { mapped, (last + 63) // 64 * 64 })
+  end
+end
+
+function TestStorage.test_precision()
+  local message = "--precision fp32: target cpu has only mixed: it computes in FP32 from the weights as stored"
+  chain.refused(message, weights.list, chain.model(chain.GPT_OSS_20B), "fp32", cpu)
+end
+
+TestCheckpoints = {}
+
+-- { [tensor] = "BF16 1024 192" } of the checkpoint in a folder.
+local function headers(folder)
+  local found = {}
+  for file in lfs.dir(folder) do
+    if file:find("%.safetensors$") then
+      local text = chain.read(folder .. "/" .. file)
+      for name, entry in pairs(json.decode(text:sub(9, 8 + string.unpack("<I8", text)))) do
+        if name ~= "__metadata__" then found[name] = entry.dtype .. " " .. table.concat(entry.shape, " ") end
+      end
+    end
+  end
+  return found
+end
+
+-- What transformers saved is what is expected, and nothing else; a vector may have any dtype.
+function TestCheckpoints.test_all_of_tests_models()
+  local n = 0
+  for _, path in ipairs(chain.configs()) do
+    local folder = path:match("^(tests/models/.*)/config.json$")
+    local want = folder and headers(folder)
+    if want and next(want) then
+      n = n + 1
+      local model, got = chain.model(path), {}
+      for name, tensor in pairs(by_name(weights.list(model, "mixed", cpu))) do
+        local dtype = tensor.stored == "U8" and "U8" or model.dtype
+        got[name] = dtype .. " " .. table.concat(tensor.shape, " ")
+      end
+      lu.assertEquals(got, want, path)
+    end
+  end
+  lu.assertTrue(n >= 4, "too few checkpoints")
+end
+
+TestCheck = {}
+
+local function assert_refused(message, change)
+  local list = list_of("tests/models/abacus/config.json")
+  weights.check(list)
+  change(list)
+  chain.refused(message, weights.check, list)
+end
+
+function TestCheck.test_symbol_twice()
+  assert_refused("W_00_Q stands twice", function(list) list.of.W_03_DOWN.symbol = "W_00_Q" end)
+end
+
+function TestCheck.test_overlap()
+  assert_refused("W_00_Q_BIAS overlaps the tensor before it",
+    function(list) list.of.W_00_ATTN_NORM.bytes = list.of.W_00_ATTN_NORM.bytes + 1 end)
+  assert_refused("W_02_SINKS overlaps the tensor before it", function(list) list.of.W_02_SINKS.offset = 0 end)
+end
+
+function TestCheck.test_end()
+  assert_refused("the packed weights run over their end",
+    function(list) list.packed_bytes = list.packed_bytes - 64 end)
+end
+
+os.exit(lu.LuaUnit.run())
