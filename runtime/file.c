@@ -50,7 +50,7 @@ bool text_line(struct text *rest, struct text *line) {
   return true;
 }
 
-static size_t count_lines(struct text text) {
+size_t text_lines(struct text text) {
   struct text line;
   size_t n = 0;
   while (text_line(&text, &line))
@@ -82,7 +82,7 @@ bool id_lines_read(struct id_lines *lines, const char *path, int32_t vocab, stru
   *lines = (struct id_lines){0};
   if (!text_read(&text, path, err))
     return false;
-  const size_t n = count_lines(text);
+  const size_t n = text_lines(text);
   lines->ids = malloc((text.n / 2 + 1) * sizeof *lines->ids);
   lines->start = calloc(n + 1, sizeof *lines->start);
   bool ok = (lines->ids && lines->start) || fail(err, "%s: out of memory", path);

@@ -19,6 +19,9 @@ bool text_read(struct text *text, const char *path, struct error *err);
 // end. False at the end.
 bool text_line(struct text *rest, struct text *line);
 
+// How many lines text_line will find.
+size_t text_lines(struct text text);
+
 // Sequences of token ids, one after the other. Free with id_lines_free.
 struct id_lines {
   int32_t *ids;

@@ -1,8 +1,11 @@
 // main: reads the command line, opens what the mode needs, turns errors into one line and a status.
 #include "mode.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static int run(const struct options *options, struct error *err) {
   static int (*const MODES[])(struct session *, struct error *) = {
@@ -21,15 +24,28 @@ static int run(const struct options *options, struct error *err) {
   return status;
 }
 
+// Gives a closed standard stream a place that reads as empty and refuses writing, so that no file
+// that getp opens takes its number and its text.
+static void fill_standard_streams(void) {
+  int file;
+  do
+    file = open("/dev/null", O_RDONLY);
+  while (file >= 0 && file <= STDERR_FILENO);
+  if (file >= 0)
+    close(file);
+}
+
 int main(int argc, char **argv) {
   struct options options;
   struct error err = {"failed"};
   int status = -1;
+  fill_standard_streams();
+  signal(SIGXFSZ, SIG_IGN); // a file that may not grow is an error of its write
   if (options_parse(&options, argc, argv, &err))
     status = options.help ? (fputs(OPTIONS_HELP, stdout), 0) : run(&options, &err);
   if (status < 0)
     fprintf(stderr, "getp: %s\n", err.text);
-  if (fflush(stdout) != 0 || ferror(stdout)) {
+  if (status >= 0 && (fflush(stdout) != 0 || ferror(stdout))) {
     perror("getp: standard output");
     status = -1;
   }

@@ -27,15 +27,29 @@ static bool add_text(const struct harmony *harmony, const char *text, size_t byt
   return tokenizer_encode(harmony->tokenizer, text, bytes, ids, err);
 }
 
-bool harmony_add(const struct harmony *harmony, const char *role, const char *channel,
-                 const char *text, size_t bytes, struct id_list *ids, struct error *err) {
+// Appends all of a message up to its text.
+static bool add_header(const struct harmony *harmony, const char *role, const char *channel,
+                       struct id_list *ids, struct error *err) {
   if (!add_id(ids, harmony->start, err) || !add_text(harmony, role, strlen(role), ids, err))
     return false;
   if (channel && (!add_id(ids, harmony->channel, err) ||
                   !add_text(harmony, channel, strlen(channel), ids, err)))
     return false;
-  return add_id(ids, harmony->message, err) && add_text(harmony, text, bytes, ids, err) &&
+  return add_id(ids, harmony->message, err);
+}
+
+bool harmony_add(const struct harmony *harmony, const char *role, const char *channel,
+                 const char *text, size_t bytes, struct id_list *ids, struct error *err) {
+  return add_header(harmony, role, channel, ids, err) && add_text(harmony, text, bytes, ids, err) &&
          add_id(ids, harmony->end, err);
+}
+
+bool harmony_add_answer(const struct harmony *harmony, const struct id_list *answer,
+                        struct id_list *ids, struct error *err) {
+  bool ok = add_header(harmony, "assistant", "final", ids, err);
+  for (size_t i = 0; ok && i < answer->n; i++)
+    ok = add_id(ids, answer->id[i], err);
+  return ok && add_id(ids, harmony->end, err);
 }
 
 bool harmony_begin_reply(const struct harmony *harmony, struct id_list *ids, struct error *err) {

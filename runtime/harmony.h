@@ -18,6 +18,11 @@ bool harmony_open(struct harmony *harmony, const struct tokenizer *tokenizer, st
 bool harmony_add(const struct harmony *harmony, const char *role, const char *channel,
                  const char *text, size_t bytes, struct id_list *ids, struct error *err);
 
+// Appends the text of an answer, as the ids it was generated in, as a message of the final channel:
+// a sampled or cut-off answer need not be UTF-8.
+bool harmony_add_answer(const struct harmony *harmony, const struct id_list *answer,
+                        struct id_list *ids, struct error *err);
+
 // Appends what a reply continues: <|start|>assistant.
 bool harmony_begin_reply(const struct harmony *harmony, struct id_list *ids, struct error *err);
 

@@ -3,16 +3,11 @@
 #include "mode.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-// A growing string of bytes.
-struct bytes {
-  char *at;
-  size_t n, capacity;
-};
 
 struct chat {
   struct session *session;
@@ -21,23 +16,9 @@ struct chat {
   struct id_list cached;  // what slot 0 of the engine holds
   int32_t *output;        // (steps) of the running turn
   struct reply reply;
-  struct bytes answer; // text of the final message so far
-  bool terminal;       // stdin is one
+  struct id_list answer; // the final message so far
+  bool terminal;         // stdin is one
 };
-
-static bool append(struct bytes *bytes, const char *from, size_t n) {
-  if (bytes->n + n > bytes->capacity) {
-    const size_t capacity = 2 * (bytes->n + n);
-    char *grown = realloc(bytes->at, capacity);
-    if (!grown)
-      return false;
-    bytes->at = grown;
-    bytes->capacity = capacity;
-  }
-  memcpy(bytes->at + bytes->n, from, n);
-  bytes->n += n;
-  return true;
-}
 
 // The answer streams to stdout, reasoning and tool calls to stderr.
 static bool on_token(void *context, const struct request *request, struct error *err) {
@@ -51,7 +32,7 @@ static bool on_token(void *context, const struct request *request, struct error 
   FILE *stream = part == REPLY_FINAL ? stdout : stderr;
   fwrite(bytes, 1, n, stream);
   fflush(stream);
-  return part != REPLY_FINAL || append(&chat->answer, bytes, n)
+  return part != REPLY_FINAL || id_list_add(&chat->answer, id)
              ? true
              : fail(err, "out of memory for an answer");
 }
@@ -129,12 +110,12 @@ static bool turn(struct chat *chat, const char *text, size_t bytes, uint64_t num
   if (chat->history.n >= (size_t)chat->session->steps)
     return fail(err, "the conversation has %zu tokens, of %d in all: start a new one",
                 chat->history.n, chat->session->steps);
-  interrupt_clear();
   if (!reply(chat, &chat->history, number, err))
     return false;
+  if (interrupt_signal() == SIGINT) // it stopped this turn, not the conversation
+    interrupt_clear();
   chat->history.n = chat->answer.n ? after : before;
-  return chat->answer.n == 0 || harmony_add(harmony, "assistant", "final", chat->answer.at,
-                                            chat->answer.n, &chat->history, err);
+  return chat->answer.n == 0 || harmony_add_answer(harmony, &chat->answer, &chat->history, err);
 }
 
 // The next line of stdin without its newline; -1 at the end or when interrupted.
@@ -157,9 +138,11 @@ static bool converse(struct chat *chat, struct error *err) {
   char *line = NULL;
   size_t capacity = 0;
   bool ok = true;
-  for (ssize_t n; ok && interrupt_signal() != 15 && (n = read_line(chat, &line, &capacity)) >= 0;)
+  for (ssize_t n; ok && !interrupt_signal() && (n = read_line(chat, &line, &capacity)) >= 0;)
     if (n > 0)
       ok = turn(chat, line, (size_t)n, number++, err);
+  if (ok && ferror(stdin) && !interrupt_signal())
+    ok = fail(err, "standard input: %s", strerror(errno));
   free(line);
   return ok;
 }
@@ -178,6 +161,8 @@ int mode_chat(struct session *session, struct error *err) {
   free(chat.history.id);
   free(chat.cached.id);
   free(chat.output);
-  free(chat.answer.at);
-  return ok ? 0 : -1;
+  free(chat.answer.id);
+  if (!ok)
+    return -1;
+  return interrupt_signal() ? 128 + interrupt_signal() : 0;
 }

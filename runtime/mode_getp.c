@@ -39,14 +39,16 @@ static bool read_prompts(struct job *job, const char *path, struct error *err) {
   struct text rest = job->file, line;
   if (!text_line(&rest, &line) || (job->n = parse_count(&line)) < 0)
     return fail(err, "%s:1: want the number of prompts", path);
+  const size_t found = text_lines(rest);
+  if (found < (size_t)job->n)
+    return fail(err, "%s: want %d prompts, found %zu", path, job->n, found);
   job->prompts = calloc((size_t)job->n + 1, sizeof *job->prompts);
   if (!job->prompts)
     return fail(err, "%s: out of memory for %d prompts", path, job->n);
   for (int i = 0; i < job->n; i++) {
     char where[256];
     snprintf(where, sizeof where, "%.200s:%d", path, i + 2);
-    if (!text_line(&rest, &job->prompts[i]))
-      return fail(err, "%s: want %d prompts, found %d", path, job->n, i);
+    text_line(&rest, &job->prompts[i]);
     if (!check_text(where, job->prompts[i].bytes, job->prompts[i].n, err))
       return false;
   }
@@ -145,7 +147,7 @@ static int run_job(struct job *job, struct error *err) {
   printf("warm up elapsed time(s): %f\n", seconds_now() - began);
   if (!infer(job, err))
     return -1;
-  if (interrupt_signal()) {
+  if (interrupt_signal() && job->done < job->n) {
     fprintf(stderr, "getp: stopped by signal %d after %d of %d prompts%s%s\n", interrupt_signal(),
             job->done, job->n, job->output.part ? ": finished lines are in " : "",
             job->output.part ? job->output.part : "");

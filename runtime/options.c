@@ -1,5 +1,6 @@
 #include "options.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
@@ -36,14 +37,24 @@ const char OPTIONS_HELP[] =
     "      --reference         logits: by the plain C forward pass instead of the generated one\n"
     "  -h, --help              this text\n";
 
+// Flags without a letter; beyond those that have one.
+enum { FLAG_CHUNK = 256, FLAG_REFERENCE, FLAG_HELP };
+
 static const struct option LONG_OPTIONS[] = {
-    {"mode", required_argument, NULL, 'm'},   {"input", required_argument, NULL, 'i'},
-    {"output", required_argument, NULL, 'o'}, {"steps", required_argument, NULL, 'n'},
-    {"top-p", required_argument, NULL, 'p'},  {"temperature", required_argument, NULL, 't'},
-    {"seed", required_argument, NULL, 's'},   {"tokenizer", required_argument, NULL, 'z'},
-    {"system", required_argument, NULL, 'y'}, {"slots", required_argument, NULL, 'b'},
-    {"chunk", required_argument, NULL, 'c'},  {"reference", no_argument, NULL, 'r'},
-    {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+    {"mode", required_argument, NULL, 'm'},
+    {"input", required_argument, NULL, 'i'},
+    {"output", required_argument, NULL, 'o'},
+    {"steps", required_argument, NULL, 'n'},
+    {"top-p", required_argument, NULL, 'p'},
+    {"temperature", required_argument, NULL, 't'},
+    {"seed", required_argument, NULL, 's'},
+    {"tokenizer", required_argument, NULL, 'z'},
+    {"system", required_argument, NULL, 'y'},
+    {"slots", required_argument, NULL, 'b'},
+    {"chunk", required_argument, NULL, FLAG_CHUNK},
+    {"reference", no_argument, NULL, FLAG_REFERENCE},
+    {"help", no_argument, NULL, FLAG_HELP},
+    {NULL, 0, NULL, 0},
 };
 
 static bool parse_integer(int *out, const char *flag, const char *text, int lowest,
@@ -52,7 +63,9 @@ static bool parse_integer(int *out, const char *flag, const char *text, int lowe
   errno = 0;
   const long value = strtol(text, &end, 10);
   if (end == text || *end || errno || value < lowest || value > INT_MAX)
-    return fail(err, "%s %s: want an integer of at least %d", flag, text, lowest);
+    return lowest == INT_MIN
+               ? fail(err, "%s %s: want an integer", flag, text)
+               : fail(err, "%s %s: want an integer from %d to %d", flag, text, lowest, INT_MAX);
   *out = (int)value;
   return true;
 }
@@ -71,7 +84,7 @@ static bool parse_seed(uint64_t *out, const char *text, struct error *err) {
   char *end;
   errno = 0;
   *out = strtoull(text, &end, 10);
-  return end != text && !*end && !errno && *text != '-'
+  return isdigit((unsigned char)*text) && !*end && !errno
              ? true
              : fail(err, "-s %s: want an integer from 0 to 2^64 - 1", text);
 }
@@ -109,7 +122,7 @@ static bool parse_flag(struct options *o, int flag, const char *text, struct err
     return parse_integer(&o->steps, "-n", text, INT_MIN, err);
   case 'b':
     return parse_integer(&o->slots, "-b", text, 1, err);
-  case 'c':
+  case FLAG_CHUNK:
     return parse_integer(&o->chunk, "--chunk", text, 1, err);
   case 't':
     return parse_float(&o->temperature, "-t", text, 1000.0f, err);
@@ -117,7 +130,7 @@ static bool parse_flag(struct options *o, int flag, const char *text, struct err
     return parse_float(&o->top_p, "-p", text, 1.0f, err);
   case 's':
     return parse_seed(&o->seed, text, err);
-  case 'r':
+  case FLAG_REFERENCE:
     return o->reference = true;
   default:
     return o->help = true;
@@ -131,8 +144,12 @@ static bool check(const struct options *o, struct error *err) {
     return fail(err, "decode: want -z with a tokenizer.json");
   if (!o->input && o->mode != MODE_CHAT)
     return fail(err, "want -i; see --help");
+  if (o->input && !*o->input)
+    return fail(err, "-i: empty: want a text or the name of a file; see --help");
   if (!o->output && (o->mode == MODE_GETP || o->mode == MODE_LOGITS))
     return fail(err, "want -o with a file for the output; see --help");
+  if (o->output && !*o->output)
+    return fail(err, "-o: empty: want the name of a file; see --help");
   if (o->reference && o->mode != MODE_LOGITS)
     return fail(err, "--reference: only -m logits has it");
   return true;
@@ -148,6 +165,13 @@ static bool parse_operand(struct options *o, const char *text, struct error *err
   return true;
 }
 
+// getopt leaves an unknown letter in optopt; a long flag is the whole argument before optind.
+static bool refuse_flag(char **argv, struct error *err) {
+  return optopt != 0 && optopt < FLAG_CHUNK
+             ? fail(err, "-%c: unknown flag; see --help", optopt)
+             : fail(err, "%s: unknown flag; see --help", argv[optind - 1]);
+}
+
 bool options_parse(struct options *options, int argc, char **argv, struct error *err) {
   *options = (struct options){.top_p = 0.9f, .steps = 1024};
   opterr = 0;
@@ -156,7 +180,7 @@ bool options_parse(struct options *options, int argc, char **argv, struct error 
     if (flag == ':')
       return fail(err, "%s: want a value behind it", argv[optind - 1]);
     if (flag == '?')
-      return fail(err, "%s: unknown flag; see --help", argv[optind - 1]);
+      return refuse_flag(argv, err);
     if (!parse_flag(options, flag, optarg, err))
       return false;
     if (options->help)

@@ -33,7 +33,9 @@ bool output_add(struct output *output, int number, const struct request *request
     return true;
   fprintf(output->journal, "%d: ", number);
   write_ids(output->journal, request);
-  return fflush(output->journal) == 0 ? true : fail(err, "%s: %s", output->part, strerror(errno));
+  return fflush(output->journal) == 0 && !ferror(output->journal)
+             ? true
+             : fail(err, "%s: %s", output->part, strerror(errno));
 }
 
 static bool write_all(const char *path, const struct request *requests, int n, bool sync,

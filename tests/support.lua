@@ -61,9 +61,25 @@ function support.worst_error(got, want, vocab)
       difference, norm = difference + (x - y) ^ 2, norm + y ^ 2
     end
     local this = math.sqrt(difference / norm)
-    if not (this <= worst) then worst = this end
+    if not (this <= worst) then worst = this end -- luacheck: ignore 581 (NaN is the worst)
   end
   return worst
+end
+
+-- Makes a checkpoint folder of links to the files of `model`, anew; `changes` has the text of files
+-- that differ, or false for those that it lacks. Returns its path.
+function support.folder(name, model, changes)
+  local path = support.scratch .. "/" .. name
+  assert(os.execute("rm -rf " .. path .. " && mkdir -p " .. path))
+  for file in lfs.dir(model) do
+    if file:find("^[^.]") and changes[file] == nil then
+      assert(lfs.link(lfs.currentdir() .. "/" .. model .. "/" .. file, path .. "/" .. file, true))
+    end
+  end
+  for file, text in pairs(changes) do
+    if text then support.write(name .. "/" .. file, text) end
+  end
+  return path
 end
 
 -- The lines of a text.
