@@ -14,7 +14,7 @@ local schedule = require "gen.schedule"
 local select = require "gen.select"
 local weights = require "gen.weights"
 
-local TARGETS = { "cpu" }
+local TARGETS = { "gfx90a", "sm_90", "cpu" }
 local STAGES = { "config", "model", "weights", "ops", "kernels", "limits", "plan", "steps", "files" }
 -- Names of build.ninja's own, and of the file beside the trees.
 local TAKEN = { check = true, demo = true, regen = true, test = true, ["trees.ninja"] = true }
@@ -26,8 +26,8 @@ Writes generated/NAME, the tree of one model on one target, and its line in gene
 `ninja NAME` then builds build/NAME/getp. Run it from the root of the repository.
 
   --config PATH    a config.json, or the folder that holds one
-  --target TARGET  cpu
-  --precision P    mixed (default)
+  --target TARGET  gfx90a, sm_90 or cpu
+  --precision P    mixed (default), on GPUs fp32: the baseline
   --slots N        sequences that run at a time
   --context N      positions of a sequence, prompt and answer together
   --name NAME      of the tree; default: the config's name, then the target
@@ -91,7 +91,7 @@ end
 
 local function read_templates(target)
   local templates = {}
-  for _, folder in ipairs { "templates", "templates/" .. target.name } do
+  for _, folder in ipairs { "templates", target.templates } do
     for _, name in ipairs(entries(folder, "file")) do
       templates[folder .. "/" .. name] = read_file(folder .. "/" .. name)
     end
@@ -147,7 +147,7 @@ local function run_chain(options)
   model.check(tree.model)
   tree.weights = weights.list(tree.model, options.precision, tree.target)
   weights.check(tree.weights)
-  local built = ops.build(tree.model)
+  local built = ops.build(tree.model, tree.target)
   ops.check(built, tree.weights)
   tree.kernels = select.kernels(built, tree.model, tree.weights, tree.target)
   select.check(tree.kernels, built, tree.model, tree.weights, tree.target)

@@ -1,6 +1,6 @@
--- model -> the operations of one pass on named buffers and weights, layer after layer.
+-- model, target -> the operations of one pass on named buffers and weights, layer after layer.
 --
--- ops = { list = list of op, buffers = list of buffer (in order of first use) }
+-- ops = { list = list of op, buffers = list of buffer }
 -- op = {
 --   op = "matmul" (what it computes), role = "matmul_qkv" (what for),
 --   layer = 0.. or nil (before and after the layers), arguments = list of argument,
@@ -18,9 +18,9 @@ local function weight(name, symbol) return { name = name, type = "weight", value
 
 -- The buffers of a pass. A row is a token; an output is a row whose logits are wanted; a pair is a row
 -- and one of its experts.
-local function buffers(model)
+local function buffers(model, target)
   local q, kv, top = model.n_heads * model.d_head, model.n_kv_heads * model.d_head, model.top_k
-  return {
+  local list = {
     { name = "x", per = "row", count = model.d_model, dtype = "F32" },
     { name = "h", per = "row", count = model.d_model, dtype = "F32" },
     { name = "qkv", per = "row", count = q + 2 * kv, dtype = "F32" },
@@ -28,13 +28,16 @@ local function buffers(model)
     { name = "router", per = "row", count = model.n_experts, dtype = "F32" },
     { name = "expert", per = "row", count = top, dtype = "I32" },
     { name = "expert_weight", per = "row", count = top, dtype = "F32" },
-    { name = "expert_start", per = "pass", count = model.n_experts + 1, dtype = "I32" },
-    { name = "pair", per = "row", count = top, dtype = "I32" },
     { name = "gated", per = "row", count = top * model.d_ff, dtype = "F32" },
     { name = "down", per = "row", count = top * model.d_model, dtype = "F32" },
     { name = "last", per = "output", count = model.d_model, dtype = "F32" },
     { name = "logits", per = "output", count = model.vocab, dtype = "F32" },
   }
+  if target.sorts_rows then
+    list[#list + 1] = { name = "expert_start", per = "pass", count = model.n_experts + 1, dtype = "I32" }
+    list[#list + 1] = { name = "pair", per = "row", count = top, dtype = "I32" }
+  end
+  return list
 end
 
 -- Parameter and weight of each given part, the biases last.
@@ -64,29 +67,43 @@ local function attention_ops(add, model, layer, w)
     linear_weights({ { "weight", w("O") } }, biased))
 end
 
-local function expert_weights(model, symbol)
-  if model.experts == "mxfp4" then
+local function expert_weights(model, target, symbol)
+  if model.experts == "mxfp4" and not target.expert_dtypes then
     return weight("codes", symbol), weight("scales", symbol .. "_SCALES"), weight("bias", symbol .. "_BIAS")
   end
   return weight("values", symbol), weight("bias", symbol .. "_BIAS")
 end
 
-local function mlp_ops(add, model, w)
+-- The experts go through their rows where the target sorts them, else each row through its experts.
+local function expert_ops(add, model, target, w)
+  local gate_up, down = w("GATE_UP"), w("DOWN")
+  if not target.sorts_rows then
+    local expert = reads("expert", "expert")
+    add("moe_gate_up", "moe_gate_up", reads("in", "h"), writes("out", "gated"), expert,
+      expert_weights(model, target, gate_up))
+    add("moe_down", "moe_down", reads("in", "gated"), writes("out", "down"), expert,
+      expert_weights(model, target, down))
+    return
+  end
   local start, pair = reads("start", "expert_start"), reads("pair", "pair")
+  add("moe_sort", "moe_sort", reads("expert", "expert"), writes("start", "expert_start"), writes("pair", "pair"))
+  add("moe_gate_up", "moe_gate_up", reads("in", "h"), writes("out", "gated"), start, pair,
+    expert_weights(model, target, gate_up))
+  add("moe_down", "moe_down", reads("in", "gated"), writes("out", "down"), start, pair,
+    expert_weights(model, target, down))
+end
+
+local function mlp_ops(add, model, target, w)
   add("rmsnorm", "norm_mlp", reads("in", "x"), writes("out", "h"), weight("weight", w("MLP_NORM")))
   add("matmul", "matmul_router", reads("in", "h"), writes("out", "router"),
     linear_weights({ { "weight", w("ROUTER") } }, true))
   add("router_topk", "router_topk", reads("in", "router"), writes("expert", "expert"),
     writes("weight", "expert_weight"))
-  add("moe_sort", "moe_sort", reads("expert", "expert"), writes("start", "expert_start"), writes("pair", "pair"))
-  add("moe_gate_up", "moe_gate_up", reads("in", "h"), writes("out", "gated"), start, pair,
-    expert_weights(model, w("GATE_UP")))
-  add("moe_down", "moe_down", reads("in", "gated"), writes("out", "down"), start, pair,
-    expert_weights(model, w("DOWN")))
+  expert_ops(add, model, target, w)
   add("moe_combine", "moe_combine", reads("in", "down"), reads("weight", "expert_weight"), updates("out", "x"))
 end
 
-function ops.build(model)
+function ops.build(model, target)
   local list, layer = {}, nil
   local function add(op, role, ...)
     list[#list + 1] = { op = op, role = role, layer = layer and layer.index, arguments = { ... } }
@@ -96,12 +113,12 @@ function ops.build(model)
     layer = each
     local function w(name) return string.format("W_%02d_%s", each.index, name) end
     attention_ops(add, model, each, w)
-    mlp_ops(add, model, w)
+    mlp_ops(add, model, target, w)
   end
   layer = nil
   add("rmsnorm", "norm_final", reads("in", "x"), writes("out", "last"), weight("weight", "W_NORM"))
   add("matmul", "matmul_unembed", reads("in", "last"), writes("out", "logits"), weight("weight", "W_UNEMBED"))
-  return { list = list, buffers = buffers(model) }
+  return { list = list, buffers = buffers(model, target) }
 end
 
 -- The gate: every buffer is written before it is read, every weight exists and is used, and no buffer

@@ -33,7 +33,7 @@ end
 local function describe(op, model, weights, target)
   local choice = target.kernel[op.op](op, model, weights)
   return {
-    role = op.role, template = string.format("templates/%s/%s%s.in", target.name, choice.template, target.extension),
+    role = op.role, template = string.format("%s/%s%s.in", target.templates, choice.template, target.extension),
     file = op.role .. target.extension, prototype = prototype(op), parameters = choice.parameters,
     symbol = ctext.symbol { act = "f32", weight = choice.weight, op = choice.name, fused = choice.fused,
       dims = choice.dims, target = target.name },

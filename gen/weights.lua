@@ -7,7 +7,8 @@
 -- }
 -- tensor = {
 --   symbol = "W_07_Q", name = "model.layers.7.self_attn.q_proj.weight" (as the checkpoint has it),
---   shape = { 4096, 2880 }, stored = "BF16" | "F32" | "U8" (MXFP4 codes and scales), bytes,
+--   source = "PLAIN" | "MXFP4" (NAME_blocks and NAME_scales) | "TRANSPOSED" (experts, k, n),
+--   shape = { 4096, 2880 } as stored, stored = "BF16" | "F32" | "U8" (MXFP4 codes and scales), bytes,
 --   offset = byte offset in the packed weights, or nil: read in place from the checkpoint's map,
 -- }
 -- It refuses a precision that the target does not have.
@@ -28,6 +29,7 @@ end
 local function stored_dtype(kind, model, target)
   if kind == "codes" then return "U8" end
   if kind == "vector" then return "F32" end
+  if kind == "experts" then return target.expert_dtypes[model.experts == "mxfp4" and "MXFP4" or model.dtype] end
   return target.matrix_dtypes[model.dtype]
 end
 
@@ -36,9 +38,13 @@ local function is_mapped(kind, stored, model, target)
   return kind == "codes" or stored == model.dtype
 end
 
--- The weights of one MoE matrix [experts, n, k]: packed, or in HF's unpacked layout [experts, k, n].
-local function expert_rows(add, model, symbol, name, n, k)
-  if model.experts == "mxfp4" then
+-- The weights of one MoE matrix: as the checkpoint has them, packed or in HF's unpacked layout
+-- [experts, k, n]; or, where the target expands them, as [experts, n, k].
+local function expert_rows(add, model, target, symbol, name, n, k)
+  if target.expert_dtypes then
+    local source = model.experts == "mxfp4" and "MXFP4" or "TRANSPOSED"
+    add("experts", symbol, name, { model.n_experts, n, k }, source)
+  elseif model.experts == "mxfp4" then
     add("codes", symbol, name .. "_blocks", { model.n_experts, n, k // 32, 16 })
     add("codes", symbol .. "_SCALES", name .. "_scales", { model.n_experts, n, k // 32 })
   else
@@ -59,12 +65,12 @@ local function attention_rows(add, model)
   add("vector", "SINKS", "self_attn.sinks", { model.n_heads })
 end
 
-local function mlp_rows(add, model)
+local function mlp_rows(add, model, target)
   add("vector", "MLP_NORM", "post_attention_layernorm.weight", { model.d_model })
   add("matrix", "ROUTER", "mlp.router.weight", { model.n_experts, model.d_model })
   add("vector", "ROUTER_BIAS", "mlp.router.bias", { model.n_experts })
-  expert_rows(add, model, "GATE_UP", "mlp.experts.gate_up_proj", 2 * model.d_ff, model.d_model)
-  expert_rows(add, model, "DOWN", "mlp.experts.down_proj", model.d_model, model.d_ff)
+  expert_rows(add, model, target, "GATE_UP", "mlp.experts.gate_up_proj", 2 * model.d_ff, model.d_model)
+  expert_rows(add, model, target, "DOWN", "mlp.experts.down_proj", model.d_model, model.d_ff)
 end
 
 local function head_rows(add, model)
@@ -76,9 +82,9 @@ end
 
 -- A function that appends tensors to `list`, each placed behind the one before it.
 local function appender(list, model, target)
-  return function(kind, symbol, name, shape)
+  return function(kind, symbol, name, shape, source)
     local stored = stored_dtype(kind, model, target)
-    local tensor = { symbol = symbol, name = name, shape = shape, stored = stored }
+    local tensor = { symbol = symbol, name = name, source = source or "PLAIN", shape = shape, stored = stored }
     tensor.bytes = elements(shape) * BYTES[stored]
     if is_mapped(kind, stored, model, target) then
       list.mapped_bytes = list.mapped_bytes + tensor.bytes
@@ -99,12 +105,12 @@ function weights.list(model, precision, target)
   local add = appender(list, model, target)
   head_rows(add, model)
   for _, layer in ipairs(model.layers) do
-    local function add_layer(kind, symbol, name, shape)
+    local function add_layer(kind, symbol, name, shape, source)
       add(kind, string.format("W_%02d_%s", layer.index, symbol),
-        string.format("model.layers.%d.%s", layer.index, name), shape)
+        string.format("model.layers.%d.%s", layer.index, name), shape, source)
     end
     attention_rows(add_layer, model)
-    mlp_rows(add_layer, model)
+    mlp_rows(add_layer, model, target)
   end
   return list
 end

@@ -3,39 +3,29 @@
 #include "engine.h"
 
 #include "arena.h"
+#include "device.h"
 #include "kernels.h"
 #include "kv.h"
 #include "model.h"
+#include "weights.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
-#define MAPPED (-1)
-
-// One line of weights.inc.
-struct weight_row {
-  const char *name;
-  enum dtype stored;
-  int64_t offset; // in the packed weights, or MAPPED
-  int64_t shape[TENSOR_MAX_RANK];
-};
-
-// A piece of memory, zeroed by the kernel when first touched.
-struct memory {
-  void *at;
-  size_t bytes;
-};
+enum { MAPPED = WEIGHT_MAPPED };
 
 struct engine {
-  struct memory arena, kv, workspace, packed, rope;
+  struct device *device; // NULL: cold
+  struct memory arena, kv, workspace, packed, rope, rows;
+  struct memory host_rows, host_logits;
   const uint8_t *weight[WEIGHT_COUNT];
-  bool warm;
+  const float *logits; // (outputs, vocab) of the last pass
 };
 
 static const struct weight_row WEIGHTS[WEIGHT_COUNT] = {
-#define WEIGHT(symbol, name, stored, offset, ...) {name, DTYPE_##stored, offset, {__VA_ARGS__}},
+#define WEIGHT(symbol, name, source, stored, offset, ...)                                          \
+  {name, SOURCE_##source, DTYPE_##stored, offset, {__VA_ARGS__}},
 #include "weights.inc"
 #undef WEIGHT
 };
@@ -87,110 +77,133 @@ void engine_destroy(struct engine *engine) {
   free(engine);
 }
 
-static bool take(struct memory *memory, size_t bytes, const char *what, struct error *err) {
-  void *at =
-      mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (at == MAP_FAILED)
-    return fail(
-        err, "no memory for %s: want %zu bytes: generate with fewer --slots or a shorter --context",
-        what, bytes);
-  *memory = (struct memory){at, bytes};
-  return true;
-}
-
-static void give_back(struct memory *memory) {
-  if (memory->at)
-    munmap(memory->at, memory->bytes);
-  *memory = (struct memory){0};
-}
-
+// The end of the last packed tensor.
 static size_t packed_bytes(void) {
-  size_t bytes = 64; // never an empty map
+  size_t bytes = 0;
   for (int i = 0; i < WEIGHT_COUNT; i++) {
-    size_t elements = 1;
-    for (int d = 0; d < TENSOR_MAX_RANK && WEIGHTS[i].shape[d]; d++)
-      elements *= (size_t)WEIGHTS[i].shape[d];
-    const size_t end = (size_t)WEIGHTS[i].offset + elements * dtype_bytes(WEIGHTS[i].stored);
-    if (WEIGHTS[i].offset != MAPPED && end > bytes)
-      bytes = end;
+    const size_t size = weight_elements(&WEIGHTS[i]) * dtype_bytes(WEIGHTS[i].stored);
+    if (WEIGHTS[i].offset != MAPPED && (size_t)WEIGHTS[i].offset + size > bytes)
+      bytes = (size_t)WEIGHTS[i].offset + size;
   }
   return bytes;
 }
 
-static bool load_weight(struct engine *engine, int i, const struct safetensors *checkpoint,
-                        struct error *err) {
-  const struct weight_row *row = &WEIGHTS[i];
-  int rank = 0;
-  while (rank < TENSOR_MAX_RANK && row->shape[rank])
-    rank++;
-  const struct tensor *tensor = safetensors_want(checkpoint, row->name, rank, row->shape, err);
-  if (!tensor)
-    return false;
-  const bool packed = row->offset != MAPPED;
-  if (packed ? tensor->dtype == DTYPE_U8 : tensor->dtype != row->stored)
-    return fail(err,
-                "%s: want %s, the checkpoint has %s: generate a getp from its config.json with the "
-                "right \"dtype\"",
-                row->name, dtype_name(row->stored), dtype_name(tensor->dtype));
-  if (!packed) {
-    engine->weight[i] = tensor->data;
-    return true;
+// Sends a tensor to its place, a stage at a time: converting one overlaps with sending the other.
+static bool upload(struct device *device, const struct weight_view *weight, uint8_t *to,
+                   struct error *err) {
+  const size_t width = dtype_bytes(weight->row->stored), most = DEVICE_STAGE_BYTES / width;
+  for (size_t first = 0; first < weight->elements; first += most) {
+    const size_t left = weight->elements - first, n = left < most ? left : most;
+    void *stage = device_stage(device, to + first * width, n * width, err);
+    if (!stage)
+      return false;
+    weight_read(weight, first, n, stage);
+    if (!device_send(device, to + first * width, n * width, err))
+      return false;
   }
-  uint8_t *to = (uint8_t *)engine->packed.at + row->offset;
-  dtype_widen((float *)(void *)to, tensor->data, tensor->dtype,
-              tensor->bytes / dtype_bytes(tensor->dtype));
-  safetensors_release(tensor);
-  engine->weight[i] = to;
   return true;
 }
 
-// cos and sin of every position and pair, scaled. The angle is a float product, as in transformers.
-static void fill_rope(float *cosines, float *sines) {
-  enum { HALF = MODEL_HEAD_DIM / 2 };
-  for (int p = 0; p < LIMIT_CONTEXT; p++)
+static bool load_weights(struct engine *engine, const struct safetensors *checkpoint,
+                         struct error *err) {
+  for (int i = 0; i < WEIGHT_COUNT; i++) {
+    struct weight_view weight;
+    if (!weight_find(&weight, &WEIGHTS[i], checkpoint, err))
+      return false;
+    if (WEIGHTS[i].offset == MAPPED) {
+      engine->weight[i] = weight.tensor->data;
+      continue;
+    }
+    uint8_t *to = (uint8_t *)engine->packed.at + WEIGHTS[i].offset;
+    if (!upload(engine->device, &weight, to, err))
+      return false;
+    safetensors_release(weight.tensor);
+    engine->weight[i] = to;
+  }
+  return true;
+}
+
+enum { HALF = MODEL_HEAD_DIM / 2, ROPE_FLOATS = LIMIT_CONTEXT * HALF };
+
+// cos, or else sin, of the angles of n positions from `first` on, scaled. The angle is a float
+// product, as in transformers.
+static void fill_rope(float *out, int first, int n, bool cosine) {
+  for (int p = first; p < first + n; p++)
     for (int i = 0; i < HALF; i++) {
-      const float angle = (float)p * MODEL_ROPE_INV_FREQ[i];
-      cosines[p * HALF + i] = (float)cos((double)angle) * MODEL_ROPE_SCALE;
-      sines[p * HALF + i] = (float)sin((double)angle) * MODEL_ROPE_SCALE;
+      const double angle = (double)((float)p * MODEL_ROPE_INV_FREQ[i]);
+      *out++ = (float)(cosine ? cos(angle) : sin(angle)) * MODEL_ROPE_SCALE;
     }
 }
 
-enum { ROPE_FLOATS = LIMIT_CONTEXT * (MODEL_HEAD_DIM / 2) };
+static bool upload_rope(struct engine *engine, bool cosine, struct error *err) {
+  enum { MOST = DEVICE_STAGE_BYTES / (HALF * (int)sizeof(float)) };
+  float *to = (float *)engine->rope.at + (cosine ? 0 : ROPE_FLOATS);
+  for (int first = 0; first < LIMIT_CONTEXT; first += MOST) {
+    const int n = LIMIT_CONTEXT - first < MOST ? LIMIT_CONTEXT - first : MOST;
+    const size_t bytes = (size_t)n * HALF * sizeof *to;
+    float *stage = device_stage(engine->device, to + first * HALF, bytes, err);
+    if (!stage)
+      return false;
+    fill_rope(stage, first, n, cosine);
+    if (!device_send(engine->device, to + first * HALF, bytes, err))
+      return false;
+  }
+  return true;
+}
+
+enum { ROW_NUMBERS = 4 * LIMIT_ROWS }; // token, position, slot, output_row
+static const size_t LOGITS_BYTES = (size_t)LIMIT_ROWS * MODEL_VOCAB * sizeof(float);
+
+static bool take_memory(struct engine *engine, struct error *err) {
+  struct device *device = engine->device;
+  const size_t numbers = ROW_NUMBERS * sizeof(int32_t);
+  const size_t pieces = STEPS_SHARED ? (size_t)omp_get_max_threads() : 1;
+  return device_take(device, &engine->packed, packed_bytes(), "weights", err) &&
+         device_take(device, &engine->kv, KV_FLOATS * sizeof(float), "the KV cache", err) &&
+         device_take(device, &engine->arena, ARENA_BYTES, "activations", err) &&
+         (WORKSPACE_BYTES == 0 ||
+          device_take(device, &engine->workspace, WORKSPACE_BYTES * pieces, "workspace", err)) &&
+         device_take(device, &engine->rope, 2 * (size_t)ROPE_FLOATS * sizeof(float),
+                     "the RoPE table", err) &&
+         device_take(device, &engine->rows, numbers, "rows", err) &&
+         device_take_host(device, &engine->host_rows, numbers, "rows", err) &&
+         device_take_host(device, &engine->host_logits, LOGITS_BYTES, "logits", err);
+}
 
 bool engine_warm_up(struct engine *engine, const struct safetensors *checkpoint,
                     struct error *err) {
-  if (engine->warm)
+  if (engine->device)
     return true;
-  if (!take(&engine->arena, ARENA_BYTES, "activations", err) ||
-      !take(&engine->kv, KV_FLOATS * sizeof(float), "the KV cache", err) ||
-      !take(&engine->workspace, WORKSPACE_BYTES * (size_t)omp_get_max_threads(), "workspace",
-            err) ||
-      !take(&engine->packed, packed_bytes(), "packed weights", err) ||
-      !take(&engine->rope, 2 * (size_t)ROPE_FLOATS * sizeof(float), "the RoPE table", err))
-    goto failed;
-  for (int i = 0; i < WEIGHT_COUNT; i++)
-    if (!load_weight(engine, i, checkpoint, err))
-      goto failed;
-  fill_rope(engine->rope.at, (float *)engine->rope.at + ROPE_FLOATS);
-  engine->warm = true;
-  return true;
-failed:
+  if (device_open(&engine->device, err) && take_memory(engine, err) &&
+      load_weights(engine, checkpoint, err) && upload_rope(engine, true, err) &&
+      upload_rope(engine, false, err) && device_wait(engine->device, err))
+    return true;
   engine_finish(engine);
   return false;
 }
 
 void engine_finish(struct engine *engine) {
-  give_back(&engine->arena);
-  give_back(&engine->kv);
-  give_back(&engine->workspace);
-  give_back(&engine->packed);
-  give_back(&engine->rope);
-  engine->warm = false;
+  struct device *device = engine->device;
+  if (!device)
+    return;
+  struct error ignored;
+  device_wait(device, &ignored); // nothing may be under way to memory that is given back
+  device_give_back(device, &engine->packed);
+  device_give_back(device, &engine->kv);
+  device_give_back(device, &engine->arena);
+  device_give_back(device, &engine->workspace);
+  device_give_back(device, &engine->rope);
+  device_give_back(device, &engine->rows);
+  device_give_back_host(device, &engine->host_rows);
+  device_give_back_host(device, &engine->host_logits);
+  device_close(device);
+  engine->device = NULL;
 }
 
-// The schedule: every thread goes through all steps, and the launchers share the work out.
+// The schedule. Where steps are shared, every thread goes through all of them, and the launchers
+// share the work out; else one thread launches.
 static void run(const struct pass *pass) {
-#pragma omp parallel
+#pragma omp parallel if (STEPS_SHARED)
   {
 #define STEP(layer, role, ...) launch_##role(pass, __VA_ARGS__);
 #include "schedule.inc"
@@ -198,16 +211,29 @@ static void run(const struct pass *pass) {
   }
 }
 
+static bool put_rows(struct engine *engine, const struct engine_rows *rows, struct error *err) {
+  int32_t *numbers = engine->host_rows.at;
+  const size_t bytes = (size_t)rows->rows * sizeof *numbers;
+  memcpy(numbers, rows->token, bytes);
+  memcpy(numbers + LIMIT_ROWS, rows->position, bytes);
+  memcpy(numbers + 2 * LIMIT_ROWS, rows->slot, bytes);
+  memcpy(numbers + 3 * LIMIT_ROWS, rows->output_row, (size_t)rows->outputs * sizeof *numbers);
+  return device_put(engine->device, engine->rows.at, numbers, ROW_NUMBERS * sizeof *numbers, err);
+}
+
 bool engine_pass(struct engine *engine, const struct engine_rows *rows, struct error *err) {
-  if (!engine->warm)
+  if (!engine->device)
     return fail(err, "a pass before warm_up");
+  if (!put_rows(engine, rows, err))
+    return false;
+  const int32_t *numbers = engine->rows.at;
   const struct pass pass = {
       .rows = rows->rows,
       .outputs = rows->outputs,
-      .token = rows->token,
-      .position = rows->position,
-      .slot = rows->slot,
-      .output_row = rows->output_row,
+      .token = numbers,
+      .position = numbers + LIMIT_ROWS,
+      .slot = numbers + 2 * LIMIT_ROWS,
+      .output_row = numbers + 3 * LIMIT_ROWS,
       .arena = engine->arena.at,
       .kv = engine->kv.at,
       .workspace = engine->workspace.at,
@@ -215,12 +241,15 @@ bool engine_pass(struct engine *engine, const struct engine_rows *rows, struct e
       .rope_cos = engine->rope.at,
       .rope_sin = (const float *)engine->rope.at + ROPE_FLOATS,
       .weight = engine->weight,
+      .stream = device_stream(engine->device),
   };
   run(&pass);
-  return true;
+  const size_t bytes = (size_t)rows->outputs * MODEL_VOCAB * sizeof(float);
+  engine->logits = device_get(engine->device, (char *)engine->arena.at + BUF_LOGITS, bytes,
+                              engine->host_logits.at, err);
+  return engine->logits && device_wait(engine->device, err);
 }
 
 const float *engine_logits(const struct engine *engine, int output) {
-  return (const float *)(const void *)((const char *)engine->arena.at + BUF_LOGITS) +
-         (size_t)output * MODEL_VOCAB;
+  return engine->logits + (size_t)output * MODEL_VOCAB;
 }

@@ -1,5 +1,5 @@
 // main: reads the command line, opens what the mode needs, turns errors into one line and a status.
-#include "mode.h"
+#include "mode/mode.h"
 
 #include <fcntl.h>
 #include <signal.h>

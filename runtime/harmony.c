@@ -38,9 +38,9 @@ static bool add_header(const struct harmony *harmony, const char *role, const ch
   return add_id(ids, harmony->message, err);
 }
 
-bool harmony_add(const struct harmony *harmony, const char *role, const char *channel,
-                 const char *text, size_t bytes, struct id_list *ids, struct error *err) {
-  return add_header(harmony, role, channel, ids, err) && add_text(harmony, text, bytes, ids, err) &&
+bool harmony_add(const struct harmony *harmony, const char *role, const char *text, size_t bytes,
+                 struct id_list *ids, struct error *err) {
+  return add_header(harmony, role, NULL, ids, err) && add_text(harmony, text, bytes, ids, err) &&
          add_id(ids, harmony->end, err);
 }
 

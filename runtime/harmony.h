@@ -3,7 +3,7 @@
 #ifndef GETP_HARMONY_H
 #define GETP_HARMONY_H
 
-#include "tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 struct harmony {
   const struct tokenizer *tokenizer;
@@ -13,10 +13,10 @@ struct harmony {
 // Refuses a tokenizer that lacks one of the special tokens, by name.
 bool harmony_open(struct harmony *harmony, const struct tokenizer *tokenizer, struct error *err);
 
-// Appends a whole message: <|start|>role[<|channel|>channel]<|message|>text<|end|>. Special tokens
-// in the text are ordinary text.
-bool harmony_add(const struct harmony *harmony, const char *role, const char *channel,
-                 const char *text, size_t bytes, struct id_list *ids, struct error *err);
+// Appends a whole message: <|start|>role<|message|>text<|end|>. Special tokens in the text are
+// ordinary text.
+bool harmony_add(const struct harmony *harmony, const char *role, const char *text, size_t bytes,
+                 struct id_list *ids, struct error *err);
 
 // Appends the text of an answer, as the ids it was generated in, as a message of the final channel:
 // a sampled or cut-off answer need not be UTF-8.
@@ -27,10 +27,10 @@ bool harmony_add_answer(const struct harmony *harmony, const struct id_list *ans
 bool harmony_begin_reply(const struct harmony *harmony, struct id_list *ids, struct error *err);
 
 enum reply_part {
-  REPLY_CONTROL,
-  REPLY_FINAL,
-  REPLY_OTHER
-}; // no text; of the final channel; of others
+  REPLY_CONTROL, // no text
+  REPLY_FINAL,   // text of the final channel
+  REPLY_OTHER,   // of another
+};
 
 // How far a reply has been read.
 struct reply {

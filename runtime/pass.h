@@ -23,8 +23,9 @@ struct pass {
   size_t workspace_bytes;    // of a piece
   const float *rope_cos;     // (context, head_dim / 2), scaled by YaRN's attention factor
   const float *rope_sin;     // the same
-  const uint8_t *const
-      *weight; // weights.inc; packed ones aligned to 64 bytes, mapped ones to nothing
+  void *stream;              // of the device; NULL on the host
+  // weights.inc; packed ones are aligned to 64 bytes, mapped ones to nothing
+  const uint8_t *const *weight;
 };
 
 static inline float *pass_floats(const struct pass *pass, size_t buffer) {

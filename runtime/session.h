@@ -5,7 +5,7 @@
 
 #include "batch.h"
 #include "options.h"
-#include "tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 struct session {
   const struct options *options;

@@ -4,7 +4,10 @@
 -- A target = {
 --   name, extension (of a kernel file), summary (one line for summary.txt),
 --   precisions (a set), precision_names (for messages),
+--   templates (folder), device (device_<it>.c is linked), builds_anywhere (without a GPU's compiler),
+--   shares_steps (all threads of the host go through the schedule), sorts_rows (by expert),
 --   matrix_dtypes = { [checkpoint dtype] = stored dtype }, maps_checkpoint,
+--   expert_dtypes = the same for expert matrices, MXFP4 among the types; nil: as in the checkpoint,
 --   defaults = { slots, context, rows, chunk }, memory = bytes of the device or nil: not checked,
 --   kernel = { [op] = function(op, model, weights) -> choice },
 -- }
@@ -171,6 +174,7 @@ return {
   name = "cpu", extension = ".c",
   summary = "weights as in the checkpoint, arithmetic and KV cache FP32",
   precisions = { mixed = true }, precision_names = "only mixed: it computes in FP32 from the weights as stored",
+  templates = "templates/cpu", device = "cpu", builds_anywhere = true, shares_steps = true, sorts_rows = true,
   matrix_dtypes = { BF16 = "BF16", F16 = "F32", F32 = "F32" }, maps_checkpoint = true,
   defaults = { slots = 16, context = 4096, rows = 128, chunk = 128 },
   kernel = kernel,

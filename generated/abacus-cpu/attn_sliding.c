@@ -53,7 +53,7 @@ static void f32_attn_sliding_h8_g2_d64_w32__cpu(const struct pass *pass, const f
     for (int h = 0; h < HEADS; h++) {
       const int last = pass->position[r];
       const int first = last < WINDOW ? 0 : last - WINDOW + 1;
-      const size_t cache = kv_row(pass->slot[r], h / GROUP, 0, POSITIONS);
+      const size_t cache = KV_ROW(pass->slot[r], h / GROUP, 0, POSITIONS);
       float sum[D] = {0};
       struct head head = {qkv + (size_t)r * QKV + h * D, sum, sinks[h], 1.0f};
       for (int t = first; t <= last; t += CHUNK)
@@ -67,6 +67,6 @@ static void f32_attn_sliding_h8_g2_d64_w32__cpu(const struct pass *pass, const f
 
 void launch_attn_sliding(const struct pass *pass, size_t in, size_t out, size_t kv, enum weight sinks) {
   const float *keys = pass->kv + kv;
-  f32_attn_sliding_h8_g2_d64_w32__cpu(pass, pass_floats(pass, in), pass_floats(pass, out), keys, keys + kv_half(POSITIONS),
+  f32_attn_sliding_h8_g2_d64_w32__cpu(pass, pass_floats(pass, in), pass_floats(pass, out), keys, keys + KV_HALF(POSITIONS),
       pass_packed(pass, sinks));
 }

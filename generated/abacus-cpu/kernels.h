@@ -12,8 +12,15 @@ enum weight {
   WEIGHT_COUNT
 };
 
-// Launchers, one a role. Buffers are offsets of arena.h, kv an offset of kv.h. Every thread of a pass
-// calls them in the order of schedule.inc.
+// All threads of the host call each launcher, which shares the work out.
+enum { STEPS_SHARED = 1 };
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Launchers, one a role, called in the order of schedule.inc. Buffers are offsets of arena.h, kv an
+// offset of kv.h.
 void launch_embed(const struct pass *pass, size_t out, enum weight table);
 void launch_norm_attn(const struct pass *pass, size_t in, size_t out, enum weight weight);
 void launch_matmul_qkv(const struct pass *pass, size_t in, size_t out, enum weight q, enum weight k, enum weight v, enum weight q_bias, enum weight k_bias, enum weight v_bias);
@@ -30,5 +37,9 @@ void launch_moe_combine(const struct pass *pass, size_t in, size_t weight, size_
 void launch_attn_full(const struct pass *pass, size_t in, size_t out, size_t kv, enum weight sinks);
 void launch_norm_final(const struct pass *pass, size_t in, size_t out, enum weight weight);
 void launch_matmul_unembed(const struct pass *pass, size_t in, size_t out, enum weight weight);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

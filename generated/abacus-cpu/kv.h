@@ -14,19 +14,16 @@
 #define KV_FULL_POSITIONS LIMIT_CONTEXT
 
 // Where the values of a layer begin, from its keys.
-static inline size_t kv_half(int positions) {
-  return (size_t)LIMIT_SLOTS * MODEL_KV_HEADS * MODEL_HEAD_DIM * (size_t)positions;
-}
+#define KV_HALF(positions) ((size_t)LIMIT_SLOTS * MODEL_KV_HEADS * MODEL_HEAD_DIM * (size_t)(positions))
 
 // The vector of one position, from the layer's keys or values.
-static inline size_t kv_row(int slot, int kv_head, int position, int positions) {
-  const size_t head = (size_t)slot * MODEL_KV_HEADS + (size_t)kv_head;
-  return (head * (size_t)positions + (size_t)(position % positions)) * MODEL_HEAD_DIM;
-}
+#define KV_ROW(slot, kv_head, position, positions) \
+  ((((size_t)(slot) * MODEL_KV_HEADS + (size_t)(kv_head)) * (size_t)(positions) \
+    + (size_t)((position) % (positions))) * MODEL_HEAD_DIM)
 
 // After so many sliding and so many full layers.
 #define KV_AT(sliding, full) \
-  (2 * (size_t)(sliding) * kv_half(KV_SLIDING_POSITIONS) + 2 * (size_t)(full) * kv_half(KV_FULL_POSITIONS))
+  (2 * (size_t)(sliding) * KV_HALF(KV_SLIDING_POSITIONS) + 2 * (size_t)(full) * KV_HALF(KV_FULL_POSITIONS))
 
 #define KV_00 KV_AT(0, 0) // sliding
 #define KV_01 KV_AT(1, 0) // full

@@ -32,7 +32,7 @@ static void f32_rope_append_h8_g2_d64__cpu(const struct pass *pass, float *qkv, 
       rotate(q + h * D, head, cos, sin);
     }
     for (int g = 0; g < KV_HEADS; g++) {
-      const size_t at = kv_row(pass->slot[r], g, pass->position[r], positions);
+      const size_t at = KV_ROW(pass->slot[r], g, pass->position[r], positions);
       rotate(keys + at, k + g * D, cos, sin);
       memcpy(values + at, v + g * D, D * sizeof *v);
     }
@@ -41,5 +41,5 @@ static void f32_rope_append_h8_g2_d64__cpu(const struct pass *pass, float *qkv, 
 
 void launch_rope_append(const struct pass *pass, size_t in, size_t kv, int positions) {
   float *keys = pass->kv + kv;
-  f32_rope_append_h8_g2_d64__cpu(pass, pass_floats(pass, in), keys, keys + kv_half(positions), positions);
+  f32_rope_append_h8_g2_d64__cpu(pass, pass_floats(pass, in), keys, keys + KV_HALF(positions), positions);
 }

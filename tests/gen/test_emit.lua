@@ -105,10 +105,10 @@ function TestLists.test_weights()
   end
   local lines = matching(files_of(chain.GPT_OSS_20B)["weights.inc"], "^WEIGHT%(W_00_[GA]")
   lu.assertEquals(lines, {
-    'WEIGHT(W_00_ATTN_NORM, "model.layers.0.input_layernorm.weight", F32, 11520, 2880)',
-    'WEIGHT(W_00_GATE_UP, "model.layers.0.mlp.experts.gate_up_proj_blocks", U8, MAPPED, 32, 5760, 90, 16)',
-    'WEIGHT(W_00_GATE_UP_SCALES, "model.layers.0.mlp.experts.gate_up_proj_scales", U8, MAPPED, 32, 5760, 90)',
-    'WEIGHT(W_00_GATE_UP_BIAS, "model.layers.0.mlp.experts.gate_up_proj_bias", F32, 66944, 32, 5760)',
+    'WEIGHT(W_00_ATTN_NORM, "model.layers.0.input_layernorm.weight", PLAIN, F32, 11520, 2880)',
+    'WEIGHT(W_00_GATE_UP, "model.layers.0.mlp.experts.gate_up_proj_blocks", PLAIN, U8, MAPPED, 32, 5760, 90, 16)',
+    'WEIGHT(W_00_GATE_UP_SCALES, "model.layers.0.mlp.experts.gate_up_proj_scales", PLAIN, U8, MAPPED, 32, 5760, 90)',
+    'WEIGHT(W_00_GATE_UP_BIAS, "model.layers.0.mlp.experts.gate_up_proj_bias", PLAIN, F32, 66944, 32, 5760)',
   })
 end
 

@@ -59,7 +59,7 @@ TestErrors = {}
 function TestErrors.test_arguments()
   refused("", "want --config DIR_OR_JSON; see --help")
   refused("--target cpu", "want --config DIR_OR_JSON; see --help")
-  refused("--config tests/models/abacus", "want --target cpu; see --help")
+  refused("--config tests/models/abacus", "want --target gfx90a or sm_90 or cpu; see --help")
   refused("--bogus", "--bogus: unknown; see --help")
   refused("abacus", "abacus: unknown; see --help")
   refused("--config", "--config: want a value behind it; see --help")
@@ -76,7 +76,7 @@ function TestErrors.test_numbers()
 end
 
 function TestErrors.test_words()
-  refused("--config tests/models/abacus --target gfx", "--target gfx: want cpu")
+  refused("--config tests/models/abacus --target gfx", "--target gfx: want gfx90a or sm_90 or cpu")
   refused(ABACUS .. " --precision fp32",
     "--precision fp32: target cpu has only mixed: it computes in FP32 from the weights as stored")
   refused(ABACUS .. " --dump stars",
@@ -123,7 +123,9 @@ function TestPrinting.test_help()
 end
 
 function TestPrinting.test_list()
-  lu.assertEquals(succeed("--list"), "target cpu: weights as in the checkpoint, arithmetic and KV cache FP32\n"
+  local baseline = ": MoE matrices BF16, other weights, activations and KV cache FP32\n"
+  lu.assertEquals(succeed("--list"), "target gfx90a" .. baseline .. "target sm_90" .. baseline
+    .. "target cpu: weights as in the checkpoint, arithmetic and KV cache FP32\n"
     .. "tree abacus-cpu: tests/models/abacus/config.json\n")
 end
 

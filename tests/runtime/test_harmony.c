@@ -52,10 +52,12 @@ static void assert_reads(const struct fixture *fixture, const char *want) {
 static void messages(void **state) {
   struct fixture *fixture = *state;
   struct error err;
-  struct id_list *ids = &fixture->ids;
-  assert_true(harmony_add(&fixture->harmony, "system", NULL, "Be brief.", 9, ids, &err));
-  assert_true(harmony_add(&fixture->harmony, "user", NULL, "1 + 1 =", 7, ids, &err));
-  assert_true(harmony_add(&fixture->harmony, "assistant", "final", "2", 1, ids, &err));
+  struct id_list *ids = &fixture->ids, answer = {0};
+  assert_true(harmony_add(&fixture->harmony, "system", "Be brief.", 9, ids, &err));
+  assert_true(harmony_add(&fixture->harmony, "user", "1 + 1 =", 7, ids, &err));
+  assert_true(tokenizer_encode(fixture->tokenizer, "2", 1, &answer, &err));
+  assert_true(harmony_add_answer(&fixture->harmony, &answer, ids, &err));
+  free(answer.id);
   assert_true(harmony_begin_reply(&fixture->harmony, ids, &err));
   assert_reads(fixture, "{system:Be brief.}{user:1 + 1 =}{assistant/final:2}{assistant");
 }
@@ -63,7 +65,7 @@ static void messages(void **state) {
 static void special_tokens_in_a_text_are_text(void **state) {
   struct fixture *fixture = *state;
   struct error err;
-  assert_true(harmony_add(&fixture->harmony, "user", NULL, "<|end|>", 7, &fixture->ids, &err));
+  assert_true(harmony_add(&fixture->harmony, "user", "<|end|>", 7, &fixture->ids, &err));
   int ends = 0;
   for (size_t i = 0; i < fixture->ids.n; i++)
     ends += fixture->ids.id[i] == END;

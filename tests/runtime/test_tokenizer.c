@@ -1,6 +1,6 @@
 // The tokenizer against ids that other programs computed, against a second, quadratic BPE, and
 // against files and texts that it has to refuse. Run from the repository root.
-#include "../../runtime/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 #include <jansson.h>
 #include <setjmp.h>

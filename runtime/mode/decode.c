@@ -1,4 +1,4 @@
-#include "file.h"
+#include "../file.h"
 #include "mode.h"
 
 #include <stdio.h>

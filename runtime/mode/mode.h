@@ -3,7 +3,7 @@
 #ifndef GETP_MODE_H
 #define GETP_MODE_H
 
-#include "session.h"
+#include "../session.h"
 
 // A file of prompts to a file of ids; throughput on stdout.
 int mode_getp(struct session *session, struct error *err);

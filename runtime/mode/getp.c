@@ -1,8 +1,8 @@
-#include "file.h"
-#include "interrupt.h"
+#include "../file.h"
+#include "../interrupt.h"
+#include "../output.h"
+#include "../progress.h"
 #include "mode.h"
-#include "output.h"
-#include "progress.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
-#include "file.h"
-#include "interrupt.h"
+#include "../file.h"
+#include "../interrupt.h"
+#include "../reference.h"
 #include "mode.h"
-#include "reference.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,7 +2,7 @@
 #ifndef GETP_TOKENIZER_H
 #define GETP_TOKENIZER_H
 
-#include "error.h"
+#include "../error.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
-#include "interrupt.h"
+#include "../interrupt.h"
+#include "../progress.h"
 #include "mode.h"
-#include "progress.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-#include "harmony.h"
-#include "interrupt.h"
+#include "../harmony.h"
+#include "../interrupt.h"
 #include "mode.h"
 
 #include <errno.h>
@@ -102,7 +102,7 @@ static bool turn(struct chat *chat, const char *text, size_t bytes, uint64_t num
     fprintf(stderr, "getp: %s\n", err->text);
     return true;
   }
-  if (!harmony_add(harmony, "user", NULL, text, bytes, &chat->history, err))
+  if (!harmony_add(harmony, "user", text, bytes, &chat->history, err))
     return false;
   const size_t after = chat->history.n;
   if (!harmony_begin_reply(harmony, &chat->history, err))
@@ -154,8 +154,8 @@ int mode_chat(struct session *session, struct error *err) {
   bool ok = chat.output || fail(err, "out of memory");
   ok = ok && harmony_open(&chat.harmony, session->tokenizer, err);
   ok = ok && (!system || check_text("-y", system, strlen(system), err));
-  ok = ok && (!system || harmony_add(&chat.harmony, "system", NULL, system, strlen(system),
-                                     &chat.history, err));
+  ok = ok && (!system ||
+              harmony_add(&chat.harmony, "system", system, strlen(system), &chat.history, err));
   interrupt_catch();
   ok = ok && session_warm_up(session, err) && converse(&chat, err);
   free(chat.history.id);

@@ -2,7 +2,7 @@
 #ifndef GETP_SPLIT_H
 #define GETP_SPLIT_H
 
-#include "error.h"
+#include "../error.h"
 
 #include <stddef.h>
 

@@ -3,7 +3,7 @@
 // name.
 #include "tokenizer_json.h"
 
-#include "json.h"
+#include "../json.h"
 
 #include <errno.h>
 #include <malloc.h>

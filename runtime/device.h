@@ -1,0 +1,57 @@
+// One device as the engine sees it: its memory, and data on the way to it and back. Implemented by
+// device_cpu.c for the host itself and by device_hip.c for a GPU. What one thread asks for happens
+// in the order asked.
+#ifndef GETP_DEVICE_H
+#define GETP_DEVICE_H
+
+#include "error.h"
+
+#include <stddef.h>
+
+struct device;
+
+// A piece of memory; zeroed is none.
+struct memory {
+  void *at;
+  size_t bytes;
+};
+
+// Refuses, in one line, a machine without such a device.
+bool device_open(struct device **out, struct error *err);
+void device_close(struct device *device);
+
+// What launchers are given as pass->stream.
+void *device_stream(const struct device *device);
+
+// Bytes on the device that are free, and in all; 0 and 0 if the device knows no bound.
+bool device_room(struct device *device, size_t *unused, size_t *total, struct error *err);
+
+// Zeroed memory on the device. A failure names what it was for, how many bytes, how many were free.
+bool device_take(struct device *device, struct memory *memory, size_t bytes, const char *what,
+                 struct error *err);
+
+// The same on the host, where device_put and device_get may read and write it; not zeroed.
+bool device_take_host(struct device *device, struct memory *memory, size_t bytes, const char *what,
+                      struct error *err);
+void device_give_back(struct device *device, struct memory *memory);
+void device_give_back_host(struct device *device, struct memory *memory);
+
+// A buffer on the host, of at most DEVICE_STAGE_BYTES, to fill for a place on the device; NULL with
+// a message if earlier work failed. device_send then sets it on its way.
+enum { DEVICE_STAGE_BYTES = 16 << 20 };
+void *device_stage(struct device *device, void *to, size_t bytes, struct error *err);
+bool device_send(struct device *device, void *to, size_t bytes, struct error *err);
+
+// Copies from memory of device_take_host; `from` may change only after device_wait.
+bool device_put(struct device *device, void *to, const void *from, size_t bytes, struct error *err);
+
+// Where the host finds `bytes` bytes of the device after device_wait: in `buffer`, of
+// device_take_host, or where they are if the host can read them there. NULL with a message if the
+// copy could not be asked for.
+const void *device_get(struct device *device, const void *from, size_t bytes, void *buffer,
+                       struct error *err);
+
+// Waits until everything asked for is done; reports what failed on the way, launches included.
+bool device_wait(struct device *device, struct error *err);
+
+#endif

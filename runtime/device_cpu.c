@@ -1,0 +1,101 @@
+// The host as a device: its memory is ordinary memory, and everything is done at once.
+#include "device.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+struct device {
+  char unused; // the host has no state
+};
+
+bool device_open(struct device **out, struct error *err) {
+  *out = calloc(1, sizeof **out);
+  return *out ? true : fail(err, "out of memory");
+}
+
+void device_close(struct device *device) {
+  free(device);
+}
+
+void *device_stream(const struct device *device) {
+  (void)device;
+  return NULL;
+}
+
+bool device_room(struct device *device, size_t *unused, size_t *total, struct error *err) {
+  (void)device;
+  (void)err;
+  *unused = *total = 0;
+  return true;
+}
+
+// The kernel hands out zeroed pages when they are first touched: what a job does not use costs
+// nothing.
+bool device_take(struct device *device, struct memory *memory, size_t bytes, const char *what,
+                 struct error *err) {
+  (void)device;
+  void *at =
+      mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (at == MAP_FAILED)
+    return fail(err,
+                "no memory for %s: want %zu bytes: generate with fewer --slots or a shorter "
+                "--context",
+                what, bytes);
+  *memory = (struct memory){at, bytes};
+  return true;
+}
+
+bool device_take_host(struct device *device, struct memory *memory, size_t bytes, const char *what,
+                      struct error *err) {
+  return device_take(device, memory, bytes, what, err);
+}
+
+void device_give_back(struct device *device, struct memory *memory) {
+  (void)device;
+  if (memory->at)
+    munmap(memory->at, memory->bytes);
+  *memory = (struct memory){0};
+}
+
+void device_give_back_host(struct device *device, struct memory *memory) {
+  device_give_back(device, memory);
+}
+
+void *device_stage(struct device *device, void *to, size_t bytes, struct error *err) {
+  (void)device;
+  (void)bytes;
+  (void)err;
+  return to;
+}
+
+bool device_send(struct device *device, void *to, size_t bytes, struct error *err) {
+  (void)device;
+  (void)to;
+  (void)bytes;
+  (void)err;
+  return true;
+}
+
+bool device_put(struct device *device, void *to, const void *from, size_t bytes,
+                struct error *err) {
+  (void)device;
+  (void)err;
+  memcpy(to, from, bytes);
+  return true;
+}
+
+const void *device_get(struct device *device, const void *from, size_t bytes, void *buffer,
+                       struct error *err) {
+  (void)device;
+  (void)bytes;
+  (void)buffer;
+  (void)err;
+  return from;
+}
+
+bool device_wait(struct device *device, struct error *err) {
+  (void)device;
+  (void)err;
+  return true;
+}
