@@ -5,6 +5,7 @@
 --   steps }, each as its stage describes it.
 
 local ctext = require "gen.ctext"
+local plan = require "gen.plan"
 local template = require "gen.template"
 
 local emit = {}
@@ -12,7 +13,7 @@ local emit = {}
 -- Files that every tree has, and the comment mark of their language.
 local COMMON = {
   { "model.h", "//" }, { "arena.h", "//" }, { "kv.h", "//" }, { "weights.inc", "//" }, { "schedule.inc", "//" },
-  { "kernels.h", "//" }, { "build.ninja", "#" }, { "summary.txt", "//" },
+  { "memory.inc", "//" }, { "kernels.h", "//" }, { "build.ninja", "#" }, { "summary.txt", "//" },
 }
 
 local LETTERS_A_LINE = 12
@@ -49,7 +50,8 @@ local function common_parameters(tree)
   return {
     name = tree.name, model = tree.model, limits = tree.limits, target = tree.target, weights = tree.weights,
     kernels = tree.kernels.list, plan = tree.plan, steps = tree.steps, layer_letters = layer_letters(tree.model),
-    rope = tree.model.rope.parameters, list = list, thousands = ctext.thousands, f32 = ctext.f32, double = ctext.double,
+    memory = plan.memory(tree.plan, tree.weights, tree.target), rope = tree.model.rope.parameters,
+    list = list, thousands = ctext.thousands, f32 = ctext.f32, double = ctext.double,
   }
 end
 

@@ -6,8 +6,16 @@
 --   buffers = list of { name = "BUF_H", offset, bytes, from, to (roles of its first write and last
 --     use) }, sorted by name,
 --   arena_bytes, workspace_bytes (of one thread),
+--   rope_bytes (cos and sin of every position), rows_bytes (what a pass is told of its rows), logits_bytes (of a
+--     pass, on the host),
 --   kv = { sliding_positions, full_positions, layers = list of { symbol = "KV_07", attention,
 --     sliding, full (layers of each kind before it) }, sliding, full (layers of each kind), bytes },
+-- }
+-- memory = {
+--   parts = list of { what, place = "mapped" (in the checkpoint) | "packed" | "device" | "host", bytes, symbol (of
+--     the header that defines it, or nil) }, without those of no bytes,
+--   device_bytes, host_bytes (sums; what is mapped counts for the device),
+--   limit (bytes of the device, or nil: not bounded),
 -- }
 -- It refuses limits that are out of range and a plan that does not fit the device.
 
@@ -17,6 +25,8 @@ local plan = {}
 
 local ALIGN = 256
 local BYTES = { F32 = 4, I32 = 4 }
+local ROW_NUMBERS = 4 -- of a row: token, position, slot; and of an output: its row
+local NAMED_PARTS = 3 -- in a message
 
 -- given = { slots, context }, each an integer or nil for the target's default.
 function plan.limits(model, target, given)
@@ -118,7 +128,11 @@ end
 
 function plan.arena(built, kernels, model, limits)
   local described = describe_buffers(built, limits)
-  local result = { arena_bytes = place(described), workspace_bytes = 0, kv = kv_layout(model, limits) }
+  local result = {
+    arena_bytes = place(described), workspace_bytes = 0, kv = kv_layout(model, limits),
+    rope_bytes = limits.context * model.d_head * BYTES.F32, rows_bytes = ROW_NUMBERS * limits.rows * BYTES.I32,
+    logits_bytes = limits.rows * model.vocab * BYTES.F32,
+  }
   for _, kernel in ipairs(kernels.list) do
     local bytes = (kernel.workspace + ALIGN - 1) // ALIGN * ALIGN
     result.workspace_bytes = math.max(result.workspace_bytes, bytes)
@@ -126,6 +140,57 @@ function plan.arena(built, kernels, model, limits)
   table.sort(described, function(a, b) return a.name < b.name end)
   result.buffers = described
   return result
+end
+
+local WEIGHTS_WHAT = { mapped = "weights read in place, %s", packed = "weights packed, %s" }
+
+-- Everything that a getp of this plan takes.
+function plan.memory(result, weights, target)
+  local memory = { parts = {}, device_bytes = 0, host_bytes = 0, limit = target.memory }
+  local function add(what, where, bytes, symbol)
+    if bytes == 0 then return end
+    memory.parts[#memory.parts + 1] = { what = what, place = where, bytes = bytes, symbol = symbol }
+    local sum = where == "host" and "host_bytes" or "device_bytes"
+    memory[sum] = memory[sum] + bytes
+  end
+  for _, part in ipairs(weights.parts) do
+    add(WEIGHTS_WHAT[part.place]:format(part.stored), part.place, part.bytes)
+  end
+  add("KV cache", "device", result.kv.bytes, "KV_BYTES")
+  add("arena", "device", result.arena_bytes, "ARENA_BYTES")
+  local workspace = target.shares_steps and "workspace of a thread" or "workspace"
+  add(workspace, "device", result.workspace_bytes, "WORKSPACE_BYTES")
+  add("RoPE table", "device", result.rope_bytes, "ROPE_BYTES")
+  add("rows", "device", result.rows_bytes, "ROWS_BYTES")
+  add("rows on the host", "host", result.rows_bytes, "ROWS_BYTES")
+  add("logits on the host", "host", result.logits_bytes, "LOGITS_BYTES")
+  add("staging on the host", "host", target.staging_bytes, "STAGING_BYTES")
+  return memory
+end
+
+-- The largest parts on the device, with their bytes.
+local function largest_parts(memory)
+  local order, texts = {}, {}
+  for i, part in ipairs(memory.parts) do
+    if part.place ~= "host" then order[#order + 1] = { part = part, index = i } end
+  end
+  table.sort(order, function(a, b)
+    if a.part.bytes ~= b.part.bytes then return a.part.bytes > b.part.bytes end
+    return a.index < b.index
+  end)
+  for i = 1, math.min(NAMED_PARTS, #order) do
+    texts[i] = order[i].part.what .. ": " .. ctext.thousands(order[i].part.bytes)
+  end
+  return table.concat(texts, "; ")
+end
+
+local function check_memory(memory, weights, target)
+  if not memory.limit or memory.device_bytes <= memory.limit then return end
+  local weights_fit = weights.mapped_bytes + weights.packed_bytes <= memory.limit
+  error(string.format("the plan takes %s bytes, %s has %s (%s): %s", ctext.thousands(memory.device_bytes),
+    target.name, ctext.thousands(memory.limit), largest_parts(memory),
+    weights_fit and "lower --slots or --context"
+      or "the weights alone do not fit: want a smaller model, or a --target with more memory"), 0)
 end
 
 -- The gate: no two live buffers share a byte, and everything fits the device.
@@ -138,11 +203,7 @@ function plan.check(result, weights, target)
     end
     assert(a.offset % ALIGN == 0 and a.offset + a.bytes <= result.arena_bytes, a.name .. " is outside the arena")
   end
-  local total = weights.mapped_bytes + weights.packed_bytes + result.arena_bytes + result.kv.bytes
-  if target.memory and total > target.memory then
-    error(string.format("%s bytes do not fit the %s of %s: lower --slots or --context",
-      ctext.thousands(total), ctext.thousands(target.memory), target.name), 0)
-  end
+  check_memory(plan.memory(result, weights, target), weights, target)
 end
 
 return plan

@@ -2,4 +2,6 @@
 -- options of gen/main.lua by their long names.
 return {
   { config = "tests/models/abacus", target = "cpu" },
+  { config = "tests/models/abacus", target = "gfx90a", precision = "fp32" },
+  { config = "gen/configs/gpt-oss-20b.json", target = "gfx90a", precision = "fp32", context = 1024 },
 }

@@ -3,7 +3,8 @@
 -- weights = {
 --   tensors = list of tensor, in the order of weights.inc: those of no layer, then layer after layer,
 --   of = { [symbol] = tensor },
---   mapped_bytes, packed_bytes,
+--   mapped_bytes, packed_bytes (with what aligns the tensors),
+--   parts = list of { place = "mapped" | "packed", stored, bytes }: the same by stored dtype,
 -- }
 -- tensor = {
 --   symbol = "W_07_Q", name = "model.layers.7.self_attn.q_proj.weight" (as the checkpoint has it),
@@ -80,6 +81,17 @@ local function head_rows(add, model)
   add("matrix", "W_UNEMBED", model.tied and embedding or "lm_head.weight", { model.vocab, model.d_model })
 end
 
+-- Adds to the part of a place and a dtype, which comes into being with its first tensor.
+local function count(list, place, stored, bytes)
+  for _, part in ipairs(list.parts) do
+    if part.place == place and part.stored == stored then
+      part.bytes = part.bytes + bytes
+      return
+    end
+  end
+  list.parts[#list.parts + 1] = { place = place, stored = stored, bytes = bytes }
+end
+
 -- A function that appends tensors to `list`, each placed behind the one before it.
 local function appender(list, model, target)
   return function(kind, symbol, name, shape, source)
@@ -88,9 +100,12 @@ local function appender(list, model, target)
     tensor.bytes = elements(shape) * BYTES[stored]
     if is_mapped(kind, stored, model, target) then
       list.mapped_bytes = list.mapped_bytes + tensor.bytes
+      count(list, "mapped", stored, tensor.bytes)
     else
+      local aligned = (tensor.bytes + ALIGN - 1) // ALIGN * ALIGN
       tensor.offset = list.packed_bytes
-      list.packed_bytes = list.packed_bytes + (tensor.bytes + ALIGN - 1) // ALIGN * ALIGN
+      list.packed_bytes = list.packed_bytes + aligned
+      count(list, "packed", stored, aligned)
     end
     list.tensors[#list.tensors + 1] = tensor
     list.of[symbol] = tensor
@@ -101,7 +116,7 @@ function weights.list(model, precision, target)
   if not target.precisions[precision] then
     error(string.format("--precision %s: target %s has %s", precision, target.name, target.precision_names), 0)
   end
-  local list = { tensors = {}, of = {}, mapped_bytes = 0, packed_bytes = 0 }
+  local list = { tensors = {}, of = {}, mapped_bytes = 0, packed_bytes = 0, parts = {} }
   local add = appender(list, model, target)
   head_rows(add, model)
   for _, layer in ipairs(model.layers) do

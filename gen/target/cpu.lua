@@ -176,6 +176,7 @@ return {
   precisions = { mixed = true }, precision_names = "only mixed: it computes in FP32 from the weights as stored",
   templates = "templates/cpu", device = "cpu", builds_anywhere = true, shares_steps = true, sorts_rows = true,
   matrix_dtypes = { BF16 = "BF16", F16 = "F32", F32 = "F32" }, maps_checkpoint = true,
+  staging_bytes = 0,
   defaults = { slots = 16, context = 4096, rows = 128, chunk = 128 },
   kernel = kernel,
 }

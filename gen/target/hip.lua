@@ -156,6 +156,7 @@ function hip.target(facts)
     summary = "MoE matrices BF16, other weights, activations and KV cache FP32",
     precisions = { fp32 = true }, precision_names = "only fp32: the baseline",
     matrix_dtypes = hip.matrix_dtypes, expert_dtypes = hip.expert_dtypes,
+    staging_bytes = 2 * (16 << 20), -- DEVICE_STAGES of DEVICE_STAGE_BYTES (runtime/device.h)
     defaults = { slots = 32, context = 4096, rows = 128, chunk = 128 }, kernel = {},
   }
   for key, value in pairs(facts) do target[key] = value end

@@ -6,7 +6,10 @@
 
 #include "hip_runtime_api.h"
 
-#define hipLaunchKernelGGL(kernel, grid, block, shared, stream, ...)                               \
-  ((kernel) < < < (grid), (block), (shared), (stream) >>> (__VA_ARGS__))
+// clang-format does not know <<<
+// clang-format off
+#define hipLaunchKernelGGL(kernel, grid, block, shared, stream, ...) \
+  ((kernel)<<<(grid), (block), (shared), (stream)>>>(__VA_ARGS__))
+// clang-format on
 
 #endif

@@ -1,0 +1,116 @@
+-- The model tests on a GPU: `ninja test-gpu`, or `lua5.4 tests/gpu/run.lua [gfx90a|sm_90] [MODEL...]`.
+-- Builds the fp32 tree of each reference model, runs it on the device that the runtime offers, and
+-- compares with transformers' logits. Without a device it says so and exits 0.
+--
+-- GPU_POSITIONS=N takes only sequences of up to N tokens: an emulator is slow.
+
+package.path = "./?.lua;" .. package.path
+local json = require "dkjson"
+local lfs = require "lfs"
+local support = require "tests.support"
+
+local BOUND = 1e-4 -- relative L2 error of a position's logits
+local PROMPTS = { { "47 + 85 =", "132" }, { "What is 12 times 9?", "108" }, { "Sort 73 9 41 9 60.", "9 9 41 60 73" },
+  { "What is the capital of Mongolia?", "Ulan Bator" }, { "Reverse q w e r t y.", "y t r e w q" } }
+
+local target = arg[1] or "gfx90a"
+local most = tonumber(os.getenv("GPU_POSITIONS") or math.maxinteger)
+local passed, failed = 0, 0
+
+local function report(good, what)
+  passed, failed = passed + (good and 1 or 0), failed + (good and 0 or 1)
+  print((good and "ok " or "not ok ") .. what)
+end
+
+local function must(command)
+  local status, out, err = support.run(command)
+  if status ~= 0 then
+    io.stderr:write(out, err, "\n", command, ": exit status ", status, "\n")
+    os.exit(1)
+  end
+  return out
+end
+
+local function models()
+  local names = table.move(arg, 2, #arg, 1, {})
+  if #names > 0 then return names end
+  for name in lfs.dir("tests/models") do
+    if not name:find("^%.") then names[#names + 1] = name end
+  end
+  table.sort(names)
+  return names
+end
+
+local function tree(name) return name .. "-" .. target .. "-fp32" end
+
+local function getp(name) return "build/gpu/" .. tree(name) .. "/getp tests/models/" .. name end
+
+local function build(names)
+  local goals = {}
+  for i, name in ipairs(names) do
+    must(string.format("lua5.4 gen/main.lua --config tests/models/%s --target %s --precision fp32 --name %s %s",
+      name, target, tree(name), "--out build/gpu/trees"))
+    goals[i] = tree(name)
+  end
+  must("ninja -f tests/gpu.ninja " .. table.concat(goals, " "))
+end
+
+-- The sequences of a model that are short enough, and their logits as transformers has them.
+local function selection(name)
+  local folder = "tests/models/" .. name
+  local reference = assert(json.decode(support.read(folder .. "/reference.json")))
+  local vocab = assert(json.decode(support.read(folder .. "/config.json"))).vocab_size
+  local logits, chosen, want, first = support.read(folder .. "/logits.f32"), {}, {}, 0
+  for _, sequence in ipairs(reference.sequences) do
+    if #sequence <= most then
+      chosen[#chosen + 1] = sequence
+      want[#want + 1] = logits:sub(4 * vocab * first + 1, 4 * vocab * (first + #sequence))
+    end
+    first = first + #sequence
+  end
+  return chosen, table.concat(want), vocab
+end
+
+local function check_logits(name)
+  local sequences, want, vocab = selection(name)
+  local ids = support.ids(name .. ".gpu.ids", sequences)
+  local out = support.scratch .. "/" .. name .. ".gpu.f32"
+  must(string.format("%s -m logits -i %s -o %s", getp(name), ids, out))
+  local whole = support.read(out)
+  local worst = support.worst_error(whole, want, vocab)
+  report(worst < BOUND, string.format("%s: logits of %d sequences, worst error %.2g", name, #sequences, worst))
+  must(string.format("%s -m logits -i %s -o %s -b 1 --chunk 5", getp(name), ids, out))
+  report(support.read(out) == whole, name .. ": the same bits one by one, in chunks of 5")
+end
+
+local function check_answers()
+  local questions = {}
+  for i, prompt in ipairs(PROMPTS) do questions[i] = prompt[1] end
+  local prompts, out = support.prompts("gpu.prompts", questions), support.scratch .. "/gpu.out"
+  must(string.format("%s -m getp -i %s -o %s -n 64", getp("abacus"), prompts, out))
+  local text = must("build/gpu/" .. tree("abacus") .. "/getp decode -z tests/models/abacus/tokenizer.json -i " .. out)
+  for i, line in ipairs(support.lines(text)) do
+    local answer = line:gsub("<|return|>$", ""):gsub("^ ", "")
+    report(answer == PROMPTS[i][2], string.format("abacus: %s -> %s", PROMPTS[i][1], answer))
+  end
+end
+
+-- False, with a line that says so, if the runtime offers no device.
+local function has_device(name)
+  local ids = support.ids("gpu.probe", { { 1 } })
+  local status, _, message = support.run(string.format("%s -m logits -i %s -o %s", getp(name), ids,
+    support.scratch .. "/gpu.probe.f32"))
+  if status == 0 or not message:find("no GPU", 1, true) then return true end
+  print("ok 1 # SKIP " .. message:gsub("\n.*", ""))
+  return false
+end
+
+local names = models()
+build(names)
+if not has_device(names[1]) then os.exit(0) end
+for _, name in ipairs(names) do
+  check_logits(name)
+  if name == "abacus" then check_answers() end
+end
+print(string.format("%d passed, %d failed", passed, failed))
+os.exit(failed == 0)
