@@ -160,7 +160,7 @@ function plan.memory(result, weights, target)
   add("arena", "device", result.arena_bytes, "ARENA_BYTES")
   local workspace = target.shares_steps and "workspace of a thread" or "workspace"
   add(workspace, "device", result.workspace_bytes, "WORKSPACE_BYTES")
-  add("RoPE table", "device", result.rope_bytes, "ROPE_BYTES")
+  add("RoPE cos and sin", "device", result.rope_bytes, "ROPE_BYTES")
   add("rows", "device", result.rows_bytes, "ROWS_BYTES")
   add("rows on the host", "host", result.rows_bytes, "ROWS_BYTES")
   add("logits on the host", "host", result.logits_bytes, "LOGITS_BYTES")

@@ -37,8 +37,9 @@ void device_give_back(struct device *device, struct memory *memory);
 void device_give_back_host(struct device *device, struct memory *memory);
 
 // A buffer on the host, of at most DEVICE_STAGE_BYTES, to fill for a place on the device; NULL with
-// a message if earlier work failed. device_send then sets it on its way.
-enum { DEVICE_STAGE_BYTES = 16 << 20 };
+// a message if earlier work failed. device_send then sets it on its way. A device apart from the
+// host has DEVICE_STAGES of them.
+enum { DEVICE_STAGE_BYTES = 16 << 20, DEVICE_STAGES = 2 };
 void *device_stage(struct device *device, void *to, size_t bytes, struct error *err);
 bool device_send(struct device *device, void *to, size_t bytes, struct error *err);
 

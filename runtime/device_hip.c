@@ -6,13 +6,11 @@
 
 #include <stdlib.h>
 
-enum { STAGES = 2 };
-
 struct device {
   hipStream_t stream;
-  void *stage[STAGES];
-  hipEvent_t sent[STAGES]; // the copy out of a stage is done
-  int next;                // the stage to fill
+  void *stage[DEVICE_STAGES];
+  hipEvent_t sent[DEVICE_STAGES]; // the copy out of a stage is done
+  int next;                       // the stage to fill
 };
 
 static bool check(hipError_t status, const char *call, struct error *err) {
@@ -41,7 +39,7 @@ bool device_open(struct device **out, struct error *err) {
   if (!device)
     return fail(err, "out of memory");
   bool ok = TRY(hipStreamCreateWithFlags(&device->stream, hipStreamNonBlocking), err);
-  for (int i = 0; ok && i < STAGES; i++)
+  for (int i = 0; ok && i < DEVICE_STAGES; i++)
     ok = TRY(hipHostMalloc(&device->stage[i], DEVICE_STAGE_BYTES, hipHostMallocDefault), err) &&
          TRY(hipEventCreateWithFlags(&device->sent[i], hipEventDisableTiming), err);
   if (ok)
@@ -56,7 +54,7 @@ void device_close(struct device *device) {
     return;
   if (device->stream)
     (void)hipStreamSynchronize(device->stream);
-  for (int i = 0; i < STAGES; i++) {
+  for (int i = 0; i < DEVICE_STAGES; i++) {
     if (device->sent[i])
       (void)hipEventDestroy(device->sent[i]);
     if (device->stage[i])
@@ -134,7 +132,7 @@ void *device_stage(struct device *device, void *to, size_t bytes, struct error *
 
 bool device_send(struct device *device, void *to, size_t bytes, struct error *err) {
   const int stage = device->next;
-  device->next = (stage + 1) % STAGES;
+  device->next = (stage + 1) % DEVICE_STAGES;
   return device_put(device, to, device->stage[stage], bytes, err) &&
          TRY(hipEventRecord(device->sent[stage], device->stream), err);
 }

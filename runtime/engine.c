@@ -30,6 +30,21 @@ static const struct weight_row WEIGHTS[WEIGHT_COUNT] = {
 #undef WEIGHT
 };
 
+static const struct memory_part PARTS[] = {
+#define PART(what, place, bytes) {what, MEMORY_##place, bytes},
+#include "memory.inc"
+#undef PART
+};
+
+enum { PART_COUNT = sizeof PARTS / sizeof *PARTS };
+
+_Static_assert(STAGING_BYTES == 0 || STAGING_BYTES == DEVICE_STAGES * (size_t)DEVICE_STAGE_BYTES,
+               "the plan counts the staging buffers of runtime/device.h");
+
+struct memory_plan engine_plan(void) {
+  return (struct memory_plan){PARTS, PART_COUNT, DEVICE_BYTES};
+}
+
 struct engine_limits engine_limits(void) {
   const bool ring = MODEL_WINDOW > 0 && KV_SLIDING_POSITIONS < LIMIT_CONTEXT;
   return (struct engine_limits){
@@ -77,17 +92,6 @@ void engine_destroy(struct engine *engine) {
   free(engine);
 }
 
-// The end of the last packed tensor.
-static size_t packed_bytes(void) {
-  size_t bytes = 0;
-  for (int i = 0; i < WEIGHT_COUNT; i++) {
-    const size_t size = weight_elements(&WEIGHTS[i]) * dtype_bytes(WEIGHTS[i].stored);
-    if (WEIGHTS[i].offset != MAPPED && (size_t)WEIGHTS[i].offset + size > bytes)
-      bytes = (size_t)WEIGHTS[i].offset + size;
-  }
-  return bytes;
-}
-
 // Sends a tensor to its place, a stage at a time: converting one overlaps with sending the other.
 static bool upload(struct device *device, const struct weight_view *weight, uint8_t *to,
                    struct error *err) {
@@ -123,7 +127,7 @@ static bool load_weights(struct engine *engine, const struct safetensors *checkp
   return true;
 }
 
-enum { HALF = MODEL_HEAD_DIM / 2, ROPE_FLOATS = LIMIT_CONTEXT * HALF };
+enum { HALF = MODEL_HEAD_DIM / 2, ROPE_FLOATS = LIMIT_CONTEXT * HALF }; // ROPE_FLOATS: cos, or sin
 
 // cos, or else sin, of the angles of n positions from `first` on, scaled. The angle is a float
 // product, as in transformers.
@@ -151,22 +155,24 @@ static bool upload_rope(struct engine *engine, bool cosine, struct error *err) {
   return true;
 }
 
-enum { ROW_NUMBERS = 4 * LIMIT_ROWS }; // token, position, slot, output_row
-static const size_t LOGITS_BYTES = (size_t)LIMIT_ROWS * MODEL_VOCAB * sizeof(float);
+static size_t packed_bytes(void) {
+  size_t bytes = 0;
+  for (int i = 0; i < PART_COUNT; i++)
+    bytes += PARTS[i].place == MEMORY_PACKED ? PARTS[i].bytes : 0;
+  return bytes;
+}
 
 static bool take_memory(struct engine *engine, struct error *err) {
   struct device *device = engine->device;
-  const size_t numbers = ROW_NUMBERS * sizeof(int32_t);
   const size_t pieces = STEPS_SHARED ? (size_t)omp_get_max_threads() : 1;
   return device_take(device, &engine->packed, packed_bytes(), "weights", err) &&
-         device_take(device, &engine->kv, KV_FLOATS * sizeof(float), "the KV cache", err) &&
+         device_take(device, &engine->kv, KV_BYTES, "the KV cache", err) &&
          device_take(device, &engine->arena, ARENA_BYTES, "activations", err) &&
          (WORKSPACE_BYTES == 0 ||
           device_take(device, &engine->workspace, WORKSPACE_BYTES * pieces, "workspace", err)) &&
-         device_take(device, &engine->rope, 2 * (size_t)ROPE_FLOATS * sizeof(float),
-                     "the RoPE table", err) &&
-         device_take(device, &engine->rows, numbers, "rows", err) &&
-         device_take_host(device, &engine->host_rows, numbers, "rows", err) &&
+         device_take(device, &engine->rope, ROPE_BYTES, "the RoPE table", err) &&
+         device_take(device, &engine->rows, ROWS_BYTES, "rows", err) &&
+         device_take_host(device, &engine->host_rows, ROWS_BYTES, "rows", err) &&
          device_take_host(device, &engine->host_logits, LOGITS_BYTES, "logits", err);
 }
 
@@ -218,7 +224,7 @@ static bool put_rows(struct engine *engine, const struct engine_rows *rows, stru
   memcpy(numbers + LIMIT_ROWS, rows->position, bytes);
   memcpy(numbers + 2 * LIMIT_ROWS, rows->slot, bytes);
   memcpy(numbers + 3 * LIMIT_ROWS, rows->output_row, (size_t)rows->outputs * sizeof *numbers);
-  return device_put(engine->device, engine->rows.at, numbers, ROW_NUMBERS * sizeof *numbers, err);
+  return device_put(engine->device, engine->rows.at, numbers, ROWS_BYTES, err);
 }
 
 bool engine_pass(struct engine *engine, const struct engine_rows *rows, struct error *err) {

@@ -25,7 +25,22 @@ struct engine_rows {
   int32_t *output_row;              // (outputs) rows whose logits are wanted
 };
 
+// A part of what the tree takes, by place: in the map of the checkpoint; packed weights; other
+// memory of the device; memory of the host for what goes to the device and comes back.
+enum memory_place { MEMORY_MAPPED, MEMORY_PACKED, MEMORY_DEVICE, MEMORY_HOST };
+struct memory_part {
+  const char *what;
+  enum memory_place place;
+  size_t bytes;
+};
+struct memory_plan {
+  const struct memory_part *parts;
+  int n;
+  size_t device_bytes; // of the device that the plan was made for; 0: not bounded
+};
+
 struct engine_limits engine_limits(void);
+struct memory_plan engine_plan(void);
 void engine_model(struct model_config *config);
 
 // An engine without device memory. NULL when memory runs out.

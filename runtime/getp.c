@@ -14,6 +14,8 @@ static int run(const struct options *options, struct error *err) {
       [MODE_GETP] = mode_getp,
       [MODE_LOGITS] = mode_logits,
   };
+  if (options->plan)
+    return mode_plan();
   if (options->mode == MODE_DECODE)
     return mode_decode(options, err);
   struct session session;

@@ -14,6 +14,7 @@ const char OPTIONS_HELP[] =
     "       getp CHECKPOINT -m chat [-y TEXT]\n"
     "       getp CHECKPOINT -m logits -i IDS -o FLOATS [--reference]\n"
     "       getp decode -z TOKENIZER -i IDS\n"
+    "       getp --plan\n"
     "\n"
     "CHECKPOINT is a folder with config.json, safetensors and tokenizer.json, of the model that\n"
     "this getp was generated for.\n"
@@ -35,10 +36,14 @@ const char OPTIONS_HELP[] =
     "  -b, --slots N           sequences at a time (all)\n"
     "      --chunk N           rows of one prompt in a pass (all)\n"
     "      --reference         logits: by the plain C forward pass instead of the generated one\n"
-    "  -h, --help              this text\n";
+    "      --plan              print what this getp takes of memory; needs no checkpoint\n"
+    "  -h, --help              this text\n"
+    "\n"
+    "GETP_PARITY=N in the environment compares the logits of the first request's first N\n"
+    "positions with those of the plain C forward pass, and fails if they differ.\n";
 
 // Flags without a letter; beyond those that have one.
-enum { FLAG_CHUNK = 256, FLAG_REFERENCE, FLAG_HELP };
+enum { FLAG_CHUNK = 256, FLAG_REFERENCE, FLAG_PLAN, FLAG_HELP };
 
 static const struct option LONG_OPTIONS[] = {
     {"mode", required_argument, NULL, 'm'},
@@ -53,6 +58,7 @@ static const struct option LONG_OPTIONS[] = {
     {"slots", required_argument, NULL, 'b'},
     {"chunk", required_argument, NULL, FLAG_CHUNK},
     {"reference", no_argument, NULL, FLAG_REFERENCE},
+    {"plan", no_argument, NULL, FLAG_PLAN},
     {"help", no_argument, NULL, FLAG_HELP},
     {NULL, 0, NULL, 0},
 };
@@ -132,12 +138,16 @@ static bool parse_flag(struct options *o, int flag, const char *text, struct err
     return parse_seed(&o->seed, text, err);
   case FLAG_REFERENCE:
     return o->reference = true;
+  case FLAG_PLAN:
+    return o->plan = true;
   default:
     return o->help = true;
   }
 }
 
 static bool check(const struct options *o, struct error *err) {
+  if (o->plan)
+    return true;
   if (!o->checkpoint && o->mode != MODE_DECODE)
     return fail(err, "want a checkpoint folder; see --help");
   if (o->mode == MODE_DECODE && !o->tokenizer)

@@ -11,6 +11,7 @@ enum mode { MODE_GENERATE, MODE_CHAT, MODE_GETP, MODE_LOGITS, MODE_DECODE };
 struct options {
   enum mode mode;
   bool help;
+  bool plan;              // print the memory plan and nothing else
   bool reference;         // logits by reference.c
   const char *checkpoint; // folder; NULL for decode
   const char *tokenizer;  // tokenizer.json; NULL: the checkpoint's

@@ -1,5 +1,7 @@
 #include "session.h"
 
+#include "parity.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,7 +58,8 @@ static bool open_model(struct session *session, struct error *err) {
 
 bool session_open(struct session *session, const struct options *options, struct error *err) {
   *session = (struct session){.options = options};
-  if (!check_limits(session, err) || !open_model(session, err))
+  if (!parity_positions(&session->parity, err) || !check_limits(session, err) ||
+      !open_model(session, err))
     return false;
   if (options->mode != MODE_LOGITS && !open_tokenizer(session, err))
     return false;
@@ -77,6 +80,16 @@ void session_close(struct session *session) {
 
 bool session_warm_up(struct session *session, struct error *err) {
   return engine_warm_up(session->engine, session->checkpoint, err);
+}
+
+bool session_parity(struct session *session, const int32_t *ids, size_t n, struct error *err) {
+  const size_t context = (size_t)session->limits.context, most = (size_t)session->parity;
+  size_t positions = n < most ? n : most;
+  positions = positions < context ? positions : context;
+  session->parity = 0;
+  const struct batch_options options = session_batch(session);
+  return positions == 0 || parity_check(session->engine, &options, session->checkpoint,
+                                        &session->config, ids, (int)positions, err);
 }
 
 struct batch_options session_batch(const struct session *session) {

@@ -17,6 +17,7 @@ struct session {
   struct tokenizer *tokenizer; // NULL for logits
   struct engine *engine;
   struct sampler sampler;
+  int parity; // positions of the first request to compare with reference.c; 0: none, or done
 };
 
 // Opens everything and checks the checkpoint against what the engine was generated for; the engine
@@ -28,6 +29,10 @@ bool session_warm_up(struct session *session, struct error *err);
 
 // The batch options that the command line asks for.
 struct batch_options session_batch(const struct session *session);
+
+// Compares logits as GETP_PARITY asks, on the first call; the engine must be warm, with nothing in
+// slot 0 that is still needed.
+bool session_parity(struct session *session, const int32_t *ids, size_t n, struct error *err);
 
 // Appends the ids of a text from the user. Refuses what is not UTF-8 or holds a NUL; `where` says
 // whose text it is.

@@ -6,7 +6,8 @@ package.path = "./?.lua;" .. package.path
 local lfs = require "lfs"
 
 local MODELS = "tests/models"
-local UNITS = { "tokenizer", "safetensors", "config", "reference", "sampler", "batch", "harmony", "cpu" }
+local UNITS = { "tokenizer", "safetensors", "config", "reference", "sampler", "batch", "harmony", "parity", "cpu",
+  "simt_64", "simt_32" }
 local suites = {}
 
 local function suite(name, command) suites[#suites + 1] = { name = name, command = command } end
@@ -22,7 +23,7 @@ end
 
 -- ---- what there is to run ----
 
-local SOURCES = "git ls-files -co --exclude-standard '*.c' '*.h' | grep -v ^generated/"
+local SOURCES = "git ls-files -co --exclude-standard '*.c' '*.h' '*.cpp' '*.hip' | grep -v ^generated/"
 suite("format", SOURCES .. " | xargs clang-format --dry-run -Werror")
 suite("luacheck", "luacheck -q gen tests")
 suite("shape of the sources", "lua5.4 tests/shape.lua")
@@ -36,6 +37,9 @@ for _, unit in ipairs(UNITS) do
   suite(unit, "CMOCKA_MESSAGE_OUTPUT=TAP build/tests/test_" .. unit)
   suite(unit .. " with sanitizers", "CMOCKA_MESSAGE_OUTPUT=TAP build/sanitize/test_" .. unit)
 end
+suite("harness, waves of 64", "lua5.4 tests/gpu/run.lua simt_64")
+suite("harness, waves of 32", "lua5.4 tests/gpu/run.lua simt_32 abacus rand_bf16")
+suite("gfx90a kernels", "lua5.4 tests/kernels/check_gfx90a.lua")
 for _, folder in ipairs { "tests/kernels", "tests/getp" } do
   for _, path in ipairs(files(folder, "^test_.*%.lua$")) do suite(path, "lua5.4 " .. path .. " -o tap") end
 end

@@ -2,8 +2,7 @@
 return require("gen.target.hip").target {
   name = "gfx90a",
   memory = 68698000000, -- 63.98 GiB, what the runtime reports of a GCD's 64 GB
-  -- The most that a compiled kernel may take, and the fewest waves that this must leave to a SIMD, to hide
-  -- the latency of memory: tests/kernels/check_gfx90a.lua. A lane has 512 registers (VGPRs and AGPRs) to
-  -- share among its waves, a compute unit 64 KiB of LDS to share among its blocks.
-  kernel_limits = { registers = 128, lds = 65536, waves = 4 },
+  -- What tests/kernels/check_gfx90a.lua allows a compiled kernel. A SIMD has 512 registers a lane for all
+  -- its waves: four waves, to hide the latency of memory, leave 128 to each. A compute unit has 64 KiB of LDS.
+  kernel_limits = { vgprs = 128, lds = 65536, waves = 4 },
 }

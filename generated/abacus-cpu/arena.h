@@ -24,4 +24,13 @@
 #define ARENA_BYTES ((size_t)753664)
 #define WORKSPACE_BYTES ((size_t)8192) // for each thread
 
+// What lies outside the arena.
+#define ROPE_BYTES ((size_t)131072) // cos, then sin, of every position
+#define ROWS_BYTES ((size_t)2048) // token, position, slot, output_row
+#define LOGITS_BYTES ((size_t)524288) // of a pass, on the host
+#define STAGING_BYTES ((size_t)0) // on the host
+
+// The memory of the device that the plan was made for; 0: not bounded.
+#define DEVICE_BYTES ((size_t)0)
+
 #endif

@@ -30,6 +30,6 @@
 #define KV_02 KV_AT(1, 1) // sliding
 #define KV_03 KV_AT(2, 1) // full
 
-#define KV_FLOATS KV_AT(2, 2)
+#define KV_BYTES (sizeof(float) * KV_AT(2, 2))
 
 #endif

@@ -22,4 +22,13 @@
 #define ARENA_BYTES ((size_t)104431616)
 #define WORKSPACE_BYTES ((size_t)0) // for each thread
 
+// What lies outside the arena.
+#define ROPE_BYTES ((size_t)262144) // cos, then sin, of every position
+#define ROWS_BYTES ((size_t)2048) // token, position, slot, output_row
+#define LOGITS_BYTES ((size_t)102957056) // of a pass, on the host
+#define STAGING_BYTES ((size_t)33554432) // on the host
+
+// The memory of the device that the plan was made for; 0: not bounded.
+#define DEVICE_BYTES ((size_t)68698000000)
+
 #endif

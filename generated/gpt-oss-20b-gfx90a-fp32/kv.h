@@ -50,6 +50,6 @@
 #define KV_22 KV_AT(11, 11) // sliding
 #define KV_23 KV_AT(12, 11) // full
 
-#define KV_FLOATS KV_AT(12, 12)
+#define KV_BYTES (sizeof(float) * KV_AT(12, 12))
 
 #endif

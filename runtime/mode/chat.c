@@ -83,7 +83,8 @@ static bool reply(struct chat *chat, const struct id_list *prompt, uint64_t turn
   };
   chat->reply = (struct reply){0};
   chat->answer.n = 0;
-  if (!batch_run(session->engine, &request, 1, &options, &events, err))
+  if (!session_parity(session, prompt->id, prompt->n, err) ||
+      !batch_run(session->engine, &request, 1, &options, &events, err))
     return false;
   putchar('\n');
   fflush(stdout);

@@ -38,7 +38,7 @@ static int run(struct session *session, const struct id_list *ids, int32_t *outp
   struct request request = {
       .prompt = ids->id, .n_prompt = (int)ids->n, .limit = session->steps, .output = output};
   interrupt_catch();
-  if (!session_warm_up(session, err))
+  if (!session_warm_up(session, err) || !session_parity(session, ids->id, ids->n, err))
     return -1;
   fputs(session->options->input, stdout);
   fflush(stdout);

@@ -135,6 +135,16 @@ static bool infer(struct job *job, struct error *err) {
   return ok;
 }
 
+static bool check_parity(const struct job *job, struct error *err) {
+  struct id_list ids = {0};
+  const bool ok =
+      job->n == 0 || (session_encode(job->session, job->session->options->input,
+                                     job->prompts[0].bytes, job->prompts[0].n, &ids, err) &&
+                      session_parity(job->session, ids.id, ids.n, err));
+  free(ids.id);
+  return ok;
+}
+
 static int run_job(struct job *job, struct error *err) {
   const struct options *options = job->session->options;
   if (!read_prompts(job, options->input, err) || !output_open(&job->output, options->output, err))
@@ -145,7 +155,7 @@ static int run_job(struct job *job, struct error *err) {
   if (!session_warm_up(job->session, err))
     return -1;
   printf("warm up elapsed time(s): %f\n", seconds_now() - began);
-  if (!infer(job, err))
+  if ((job->session->parity && !check_parity(job, err)) || !infer(job, err))
     return -1;
   if (interrupt_signal() && job->done < job->n) {
     fprintf(stderr, "getp: stopped by signal %d after %d of %d prompts%s%s\n", interrupt_signal(),

@@ -75,6 +75,8 @@ static bool run_engine(struct job *job, struct error *err) {
         .prompt = job->lines.ids + job->lines.start[i], .n_prompt = length, .limit = length};
   }
   if (!session_warm_up(job->session, err) ||
+      (job->lines.n > 0 &&
+       !session_parity(job->session, job->lines.ids, job->lines.start[1], err)) ||
       !batch_run(job->session->engine, job->requests, (int)job->lines.n, &options, &events, err))
     return false;
   return interrupt_signal() ? fail(err, "stopped by signal %d", interrupt_signal()) : true;

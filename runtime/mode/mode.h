@@ -1,4 +1,4 @@
-// The five things that getp does. Each returns the exit status of the process, or -1 with a
+// The six things that getp does. Each returns the exit status of the process, or -1 with a
 // message.
 #ifndef GETP_MODE_H
 #define GETP_MODE_H
@@ -20,5 +20,8 @@ int mode_logits(struct session *session, struct error *err);
 
 // A file of ids to text on stdout.
 int mode_decode(const struct options *options, struct error *err);
+
+// What the tree takes of memory, and what is free, on stdout; needs no device.
+int mode_plan(void);
 
 #endif

@@ -35,10 +35,10 @@ function chain.configs()
   return paths
 end
 
--- The text of every template of the cpu target, by path.
-function chain.templates()
+-- The text of every template of a target, by path; of cpu if none is given.
+function chain.templates(target)
   local texts = {}
-  for _, folder in ipairs { "templates/", "templates/cpu/" } do
+  for _, folder in ipairs { "templates/", (target or cpu).templates .. "/" } do
     for name in lfs.dir(folder) do
       if name:find("%.in$") then texts[folder .. name] = chain.read(folder .. name) end
     end
@@ -54,26 +54,29 @@ function chain.model(path, change)
   return model.describe(parsed)
 end
 
--- All stages but the last, each passed through its gate. `given`: slots and context.
+-- All stages but the last, each passed through its gate. `given`: slots, context, target (cpu) and
+-- precision (mixed).
 function chain.run(path, change, given)
-  local out = { name = "tree", config = path, target = cpu, model = chain.model(path, change) }
+  given = given or {}
+  local target = given.target or cpu
+  local out = { name = "tree", config = path, target = target, model = chain.model(path, change) }
   model.check(out.model)
-  out.weights = weights.list(out.model, "mixed", cpu)
+  out.weights = weights.list(out.model, given.precision or "mixed", target)
   weights.check(out.weights)
-  out.ops = ops.build(out.model, cpu)
+  out.ops = ops.build(out.model, target)
   ops.check(out.ops, out.weights)
-  out.kernels = select.kernels(out.ops, out.model, out.weights, cpu)
-  select.check(out.kernels, out.ops, out.model, out.weights, cpu)
-  out.limits = plan.limits(out.model, cpu, given or {})
+  out.kernels = select.kernels(out.ops, out.model, out.weights, target)
+  select.check(out.kernels, out.ops, out.model, out.weights, target)
+  out.limits = plan.limits(out.model, target, given)
   out.plan = plan.arena(out.ops, out.kernels, out.model, out.limits)
-  plan.check(out.plan, out.weights, cpu)
+  plan.check(out.plan, out.weights, target)
   out.steps = schedule.steps(out.ops, out.model)
   schedule.check(out.steps, out.kernels, out.plan)
   return out
 end
 
 -- The last stage.
-function chain.files(stages) return emit.files(stages, chain.templates()) end
+function chain.files(stages) return emit.files(stages, chain.templates(stages.target)) end
 
 -- f(...) raises exactly `message`, behind the position that `assert` adds in a gate.
 function chain.refused(message, f, ...)

@@ -36,8 +36,8 @@ end
 TestFiles = {}
 
 local GPT_OSS <const> = "arena.h attn_full.c attn_sliding.c build.ninja embed.c kernels.h kv.h matmul_o.c "
-  .. "matmul_qkv.c matmul_router.c matmul_unembed.c model.h moe_combine.c moe_down.c moe_gate_up.c moe_sort.c "
-  .. "norm_attn.c norm_final.c norm_mlp.c rope_append.c router_topk.c schedule.inc summary.txt weights.inc"
+  .. "matmul_qkv.c matmul_router.c matmul_unembed.c memory.inc model.h moe_combine.c moe_down.c moe_gate_up.c "
+  .. "moe_sort.c norm_attn.c norm_final.c norm_mlp.c rope_append.c router_topk.c schedule.inc summary.txt weights.inc"
 
 function TestFiles.test_names()
   lu.assertEquals(table.concat(sorted_names(files_of(chain.GPT_OSS_20B)), " "), GPT_OSS)
@@ -130,7 +130,7 @@ function TestLists.test_arena_and_cache()
   lu.assertStrContains(files["arena.h"], "#define ARENA_BYTES ((size_t)104431616)\n")
   lu.assertEquals(#matching(files["kv.h"], "^#define KV_%d%d "), 24)
   lu.assertStrContains(files["kv.h"], "#define KV_07 KV_AT(4, 3) // full\n")
-  lu.assertStrContains(files["kv.h"], "#define KV_FLOATS KV_AT(12, 12)\n")
+  lu.assertStrContains(files["kv.h"], "#define KV_BYTES (sizeof(float) * KV_AT(12, 12))\n")
   lu.assertStrContains(files["kv.h"], "#define KV_SLIDING_POSITIONS 256\n")
 end
 
@@ -183,8 +183,18 @@ function TestLists.test_summary()
     lu.assertStrContains(text, "\n" .. kernel.role .. " | " .. kernel.symbol .. " | ")
   end
   lu.assertStrContains(text, "24 layers (12 sliding, 12 full), vocabulary 201,088\n")
-  lu.assertStrContains(text, "\nweights read in place: 13,747,322,880\nweights packed: 27,883,776\n")
-  lu.assertStrContains(text, "\nKV cache: 3,422,552,064\narena: 104,431,616\n")
+  lu.assertStrContains(text, "\nweights read in place, BF16: 3,594,977,280\nweights packed, F32: 27,883,776\n"
+    .. "weights read in place, U8: 10,152,345,600\nKV cache: 3,422,552,064\narena: 104,431,616\n")
+  lu.assertStrContains(text, "\nmemory of the device: not bounded\n\n")
+end
+
+function TestLists.test_memory()
+  local text = files_of(chain.GPT_OSS_20B)["memory.inc"]
+  lu.assertEquals(#matching(text, "^PART%("), 10)
+  lu.assertStrContains(text, 'PART("weights read in place, BF16", MAPPED, 3594977280)\n'
+    .. 'PART("weights packed, F32", PACKED, 27883776)\n'
+    .. 'PART("weights read in place, U8", MAPPED, 10152345600)\nPART("KV cache", DEVICE, KV_BYTES)\n')
+  lu.assertStrContains(text, 'PART("logits on the host", HOST, LOGITS_BYTES)\n')
 end
 
 TestTemplates = {}

@@ -126,7 +126,8 @@ function TestPrinting.test_list()
   local baseline = ": MoE matrices BF16, other weights, activations and KV cache FP32\n"
   lu.assertEquals(succeed("--list"), "target gfx90a" .. baseline .. "target sm_90" .. baseline
     .. "target cpu: weights as in the checkpoint, arithmetic and KV cache FP32\n"
-    .. "tree abacus-cpu: tests/models/abacus/config.json\n")
+    .. "tree abacus-cpu: tests/models/abacus/config.json\ntree abacus-gfx90a-fp32: tests/models/abacus/config.json\n"
+    .. "tree gpt-oss-20b-gfx90a-fp32: gen/configs/gpt-oss-20b.json\n")
 end
 
 function TestPrinting.test_dump()
@@ -313,7 +314,8 @@ end
 function TestCheck.test_a_folder_that_is_no_tree() assert_check({}, "mkdir generated/notes") end
 
 function TestCheck.test_an_edited_template()
-  assert_check({ "generated/abacus-cpu/kv.h: stale" }, "sed -i s/LIMIT_CONTEXT/LIMIT_POSITIONS/ templates/kv.h.in")
+  assert_check({ "generated/abacus-cpu/kv.h: stale", "generated/abacus-gfx90a-fp32/kv.h: stale",
+    "generated/gpt-oss-20b-gfx90a-fp32/kv.h: stale" }, "sed -i s/LIMIT_CONTEXT/LIMIT_POSITIONS/ templates/kv.h.in")
   regen_mends()
 end
 

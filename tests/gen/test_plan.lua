@@ -1,10 +1,11 @@
 -- gen/plan.lua: limits, the arena against liveness computed here in another way, the KV cache against
 -- published sizes, and the gate.
--- luacheck: globals TestLimits TestArena TestKv TestCheck
+-- luacheck: globals TestLimits TestArena TestKv TestMemory TestCheck
 package.path = "./?.lua;" .. package.path
 
 local chain = require "tests.gen.chain"
 local cpu = require "gen.target.cpu"
+local gfx90a = require "gen.target.gfx90a"
 local lu = require "luaunit"
 local plan = require "gen.plan"
 
@@ -118,7 +119,7 @@ function TestArena.test_random_ops()
     local built = random_ops(next)
     local result = plan.arena(built, { list = {} }, model, given)
     assert_apart { ops = built, plan = result }
-    plan.check(result, { mapped_bytes = 0, packed_bytes = 0 }, cpu)
+    plan.check(result, { mapped_bytes = 0, packed_bytes = 0, parts = {} }, cpu)
   end
 end
 
@@ -190,14 +191,69 @@ function TestKv.test_one_kind_of_layers()
   lu.assertEquals({ sliding.sliding, sliding.full, sliding.bytes }, { 3, 0, 3 * 133 * 2 * (3 * 48) * 4 })
 end
 
+TestMemory = {}
+
+local function account_of(stages) return plan.memory(stages.plan, stages.weights, stages.target) end
+
+-- "what: place bytes", a part each.
+local function part_lines(account)
+  local lines = {}
+  for i, part in ipairs(account.parts) do
+    lines[i] = string.format("%s: %s %d", part.what, part.place, part.bytes)
+  end
+  return lines
+end
+
+-- 20,914,757,184 parameters, of them 19,110,297,600 in expert matrices; 32 slots; vectors and matrices
+-- alike are multiples of 64 bytes, all but the 24 layers' sinks of 64 floats, which are, too.
+function TestMemory.test_gpt_oss_20b_on_gfx90a()
+  local stages = chain.run(chain.GPT_OSS_20B, nil, { target = gfx90a, precision = "fp32", context = 1024 })
+  local account = account_of(stages)
+  lu.assertEquals(part_lines(account), {
+    "weights packed, F32: packed " .. 4 * 1804459584, "weights packed, BF16: packed " .. 2 * 19110297600,
+    "KV cache: device " .. 32 * 12 * (256 + 1024) * 2 * 512 * 4, "arena: device " .. 128 * (201088 + 2880) * 4,
+    "RoPE cos and sin: device " .. 1024 * 32 * 2 * 4, "rows: device " .. 128 * 4 * 4,
+    "rows on the host: host " .. 128 * 4 * 4, "logits on the host: host " .. 128 * 201088 * 4,
+    "staging on the host: host " .. 2 * 16777216,
+  })
+  local weights = account.parts[1].bytes + account.parts[2].bytes
+  lu.assertEquals(string.format("%.1f", weights / 2^30), "42.3")
+  lu.assertEquals(account.device_bytes, weights + 2013265920 + 104431616 + 262144 + 2048)
+  lu.assertEquals(account.host_bytes, 2048 + 102957056 + 33554432)
+  lu.assertEquals(account.limit, 68698000000)
+end
+
+function TestMemory.test_abacus_on_cpu()
+  local account = account_of(chain.run("tests/models/abacus/config.json"))
+  local what = {}
+  for i, part in ipairs(account.parts) do what[i] = part.what end
+  lu.assertEquals(table.concat(what, "; "), "weights read in place, BF16; weights packed, F32; "
+    .. "weights read in place, U8; KV cache; arena; workspace of a thread; RoPE cos and sin; rows; "
+    .. "rows on the host; logits on the host")
+  lu.assertEquals(account.limit, nil)
+end
+
+-- Whatever the model, the parts of the weights are all of the weights.
+function TestMemory.test_weights_are_complete()
+  for _, path in ipairs(chain.configs()) do
+    local stages = chain.run(path)
+    local sums = { mapped = 0, packed = 0 }
+    for _, part in ipairs(stages.weights.parts) do sums[part.place] = sums[part.place] + part.bytes end
+    lu.assertEquals(sums, { mapped = stages.weights.mapped_bytes, packed = stages.weights.packed_bytes }, path)
+  end
+end
+
 TestCheck = {}
+
+-- The cpu target, if it had a bound.
+local function small(memory) return setmetatable({ name = "small", memory = memory }, { __index = cpu }) end
 
 local function assert_refused(message, change, memory)
   local stages = chain.run("tests/models/abacus/config.json")
   local buffers = {}
   for _, buffer in ipairs(stages.plan.buffers) do buffers[buffer.name] = buffer end
   change(buffers, stages.plan)
-  chain.refused(message, plan.check, stages.plan, stages.weights, { name = "small", memory = memory })
+  chain.refused(message, plan.check, stages.plan, stages.weights, small(memory))
 end
 
 function TestCheck.test_overlap()
@@ -213,13 +269,30 @@ function TestCheck.test_outside_the_arena()
     function(buffers) buffers.BUF_EXPERT_START.offset = buffers.BUF_EXPERT_START.offset + 4 end)
 end
 
--- Weights, arena and KV cache of abacus at its defaults, one byte more than there is.
+-- Weights, KV cache, arena, workspace, RoPE and rows of abacus at its defaults, one byte more than there is.
 function TestCheck.test_memory()
-  local total = 4018176 + 80128 + 753664 + 22020096
-  assert_refused("26,872,064 bytes do not fit the 26,872,063 of small: lower --slots or --context",
+  local total = 4018176 + 80128 + 22020096 + 753664 + 8192 + 512 * 64 * 4 + 128 * 4 * 4
+  local parts = "(KV cache: 22,020,096; weights read in place, BF16: 2,764,800; weights read in place, U8: 1,253,376)"
+  assert_refused("the plan takes 27,013,376 bytes, small has 27,013,375 " .. parts .. ": lower --slots or --context",
     function() end, total - 1)
+  assert_refused("the plan takes 27,013,376 bytes, small has 4,098,304 " .. parts .. ": lower --slots or --context",
+    function() end, 4018176 + 80128)
+  assert_refused("the plan takes 27,013,376 bytes, small has 4,098,303 " .. parts
+    .. ": the weights alone do not fit: want a smaller model, or a --target with more memory",
+    function() end, 4018176 + 80128 - 1)
   local stages = chain.run("tests/models/abacus/config.json")
-  plan.check(stages.plan, stages.weights, { name = "small", memory = total })
+  plan.check(stages.plan, stages.weights, small(total))
+end
+
+-- 116,829,156,672 parameters, of them 114,661,785,600 in expert matrices: 221.6 GiB.
+function TestCheck.test_gpt_oss_120b_on_gfx90a()
+  local experts, others = 2 * 114661785600, 4 * (116829156672 - 114661785600)
+  lu.assertEquals({ experts, others }, { 229323571200, 8669484288 })
+  lu.assertEquals(string.format("%.1f", (experts + others) / 2^30), "221.6")
+  chain.refused("the plan takes 238,192,123,136 bytes, gfx90a has 68,698,000,000 (weights packed, BF16: "
+    .. "229,323,571,200; weights packed, F32: 8,669,484,288; arena: 104,431,616): the weights alone do not fit: "
+    .. "want a smaller model, or a --target with more memory", chain.run, chain.GPT_OSS_120B, nil,
+    { target = gfx90a, precision = "fp32", slots = 1, context = 1024 })
 end
 
 os.exit(lu.LuaUnit.run())

@@ -516,7 +516,7 @@ end
 TestCommandLine = {}
 
 local FLAGS = { "-m, --mode ", "-i, --input ", "-o, --output ", "-n, --steps ", "-t, --temperature ", "-p, --top-p ",
-  "-s, --seed ", "-z, --tokenizer ", "-y, --system ", "-b, --slots ", "    --chunk ", "    --reference ",
+  "-s, --seed ", "-z, --tokenizer ", "-y, --system ", "-b, --slots ", "    --chunk ", "    --reference ", "    --plan ",
   "-h, --help " }
 
 function TestCommandLine.test_help()

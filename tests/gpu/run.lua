@@ -1,6 +1,7 @@
--- The model tests on a GPU: `ninja test-gpu`, or `lua5.4 tests/gpu/run.lua [gfx90a|sm_90] [MODEL...]`.
--- Builds the fp32 tree of each reference model, runs it on the device that the runtime offers, and
--- compares with transformers' logits. Without a device it says so and exits 0.
+-- The model tests on a GPU: `ninja test-gpu`, or `lua5.4 tests/gpu/run.lua MACHINE [MODEL...]`. Builds
+-- the fp32 tree of each reference model, runs it on the device that the runtime offers, and compares
+-- with transformers' logits. Without a device it says so and exits 0. The machines simt_64 and simt_32
+-- are the CPU harness of tests/simt, which needs no device.
 --
 -- GPU_POSITIONS=N takes only sequences of up to N tokens: an emulator is slow.
 
@@ -13,7 +14,17 @@ local BOUND = 1e-4 -- relative L2 error of a position's logits
 local PROMPTS = { { "47 + 85 =", "132" }, { "What is 12 times 9?", "108" }, { "Sort 73 9 41 9 60.", "9 9 41 60 73" },
   { "What is the capital of Mongolia?", "Ulan Bator" }, { "Reverse q w e r t y.", "y t r e w q" } }
 
-local target = arg[1] or "gfx90a"
+-- `first`: what the link needs and ninja does not know of.
+local MACHINES = {
+  gfx90a = { target = "gfx90a", folder = "build/gpu", ninja = "tests/gpu.ninja" },
+  sm_90 = { target = "sm_90", folder = "build/gpu", ninja = "tests/gpu.ninja" },
+  simt_64 = { target = "gfx90a", folder = "build/simt_64", ninja = "tests/simt_64.ninja",
+    first = "build/simt_64/simt_64/libsimt.a" },
+  simt_32 = { target = "sm_90", folder = "build/simt_32", ninja = "tests/simt_32.ninja",
+    first = "build/simt_32/simt_32/libsimt.a" },
+}
+
+local machine = MACHINES[arg[1] or "gfx90a"] or error("want gfx90a, sm_90, simt_64 or simt_32", 0)
 local most = tonumber(os.getenv("GPU_POSITIONS") or math.maxinteger)
 local passed, failed = 0, 0
 
@@ -41,18 +52,19 @@ local function models()
   return names
 end
 
-local function tree(name) return name .. "-" .. target .. "-fp32" end
+local function tree(name) return name .. "-" .. machine.target .. "-fp32" end
 
-local function getp(name) return "build/gpu/" .. tree(name) .. "/getp tests/models/" .. name end
+local function getp(name) return machine.folder .. "/" .. tree(name) .. "/getp" end
 
 local function build(names)
   local goals = {}
   for i, name in ipairs(names) do
     must(string.format("lua5.4 gen/main.lua --config tests/models/%s --target %s --precision fp32 --name %s %s",
-      name, target, tree(name), "--out build/gpu/trees"))
+      name, machine.target, tree(name), "--out " .. machine.folder .. "/trees"))
     goals[i] = tree(name)
   end
-  must("ninja -f tests/gpu.ninja " .. table.concat(goals, " "))
+  if machine.first then must("ninja -f " .. machine.ninja .. " " .. machine.first) end
+  must("ninja -f " .. machine.ninja .. " " .. table.concat(goals, " "))
 end
 
 -- The sequences of a model that are short enough, and their logits as transformers has them.
@@ -75,11 +87,11 @@ local function check_logits(name)
   local sequences, want, vocab = selection(name)
   local ids = support.ids(name .. ".gpu.ids", sequences)
   local out = support.scratch .. "/" .. name .. ".gpu.f32"
-  must(string.format("%s -m logits -i %s -o %s", getp(name), ids, out))
+  must(string.format("%s tests/models/%s -m logits -i %s -o %s", getp(name), name, ids, out))
   local whole = support.read(out)
   local worst = support.worst_error(whole, want, vocab)
   report(worst < BOUND, string.format("%s: logits of %d sequences, worst error %.2g", name, #sequences, worst))
-  must(string.format("%s -m logits -i %s -o %s -b 1 --chunk 5", getp(name), ids, out))
+  must(string.format("%s tests/models/%s -m logits -i %s -o %s -b 1 --chunk 5", getp(name), name, ids, out))
   report(support.read(out) == whole, name .. ": the same bits one by one, in chunks of 5")
 end
 
@@ -87,8 +99,8 @@ local function check_answers()
   local questions = {}
   for i, prompt in ipairs(PROMPTS) do questions[i] = prompt[1] end
   local prompts, out = support.prompts("gpu.prompts", questions), support.scratch .. "/gpu.out"
-  must(string.format("%s -m getp -i %s -o %s -n 64", getp("abacus"), prompts, out))
-  local text = must("build/gpu/" .. tree("abacus") .. "/getp decode -z tests/models/abacus/tokenizer.json -i " .. out)
+  must(string.format("%s tests/models/abacus -m getp -i %s -o %s -n 64", getp("abacus"), prompts, out))
+  local text = must(getp("abacus") .. " decode -z tests/models/abacus/tokenizer.json -i " .. out)
   for i, line in ipairs(support.lines(text)) do
     local answer = line:gsub("<|return|>$", ""):gsub("^ ", "")
     report(answer == PROMPTS[i][2], string.format("abacus: %s -> %s", PROMPTS[i][1], answer))
@@ -98,8 +110,8 @@ end
 -- False, with a line that says so, if the runtime offers no device.
 local function has_device(name)
   local ids = support.ids("gpu.probe", { { 1 } })
-  local status, _, message = support.run(string.format("%s -m logits -i %s -o %s", getp(name), ids,
-    support.scratch .. "/gpu.probe.f32"))
+  local status, _, message = support.run(string.format("%s tests/models/%s -m logits -i %s -o %s", getp(name),
+    name, ids, support.scratch .. "/gpu.probe.f32"))
   if status == 0 or not message:find("no GPU", 1, true) then return true end
   print("ok 1 # SKIP " .. message:gsub("\n.*", ""))
   return false
@@ -112,5 +124,4 @@ for _, name in ipairs(names) do
   check_logits(name)
   if name == "abacus" then check_answers() end
 end
-print(string.format("%d passed, %d failed", passed, failed))
 os.exit(failed == 0)

@@ -1,0 +1,412 @@
+-- gen/target/hip.lua with templates/fp32, as gfx90a and sm_90 use them: how the baseline keeps the weights,
+-- its kernels, that every model generates, and what a reviewer sees when a config or the target changes.
+-- luacheck: globals TestWeights TestKernels TestPrecision TestTrees TestReview
+package.path = "./?.lua;" .. package.path
+
+local chain = require "tests.gen.chain"
+local emit = require "gen.emit"
+local gfx90a = require "gen.target.gfx90a"
+local lu = require "luaunit"
+local sm_90 = require "gen.target.sm_90"
+local weights = require "gen.weights"
+
+-- A GPU with room for any model.
+local function roomy(target) return setmetatable({ memory = math.maxinteger }, { __index = target }) end
+
+local TARGETS <const> = { roomy(gfx90a), roomy(sm_90) }
+local ABACUS <const> = "tests/models/abacus/config.json"
+
+local function run(path, change, target)
+  return chain.run(path, change, { target = target or TARGETS[1], precision = "fp32" })
+end
+
+-- f(stages, path) for every config on every GPU.
+local function each(f)
+  for _, target in ipairs(TARGETS) do
+    for _, path in ipairs(chain.configs()) do f(run(path, nil, target), path) end
+  end
+end
+
+local function by_name(list)
+  local tensors = {}
+  for _, tensor in ipairs(list.tensors) do tensors[tensor.name] = tensors[tensor.name] or tensor end
+  return tensors
+end
+
+TestWeights = {}
+
+local STORED <const> = { U8 = "BF16", bfloat16 = "BF16", float16 = "F32", float32 = "F32" }
+
+-- { source, how the MoE matrices are stored } by the config's own words.
+local function expected_experts(path)
+  local text = chain.read(path)
+  if text:find('"quant_method": "mxfp4"', 1, true) then return { "MXFP4", "BF16" } end
+  return { "TRANSPOSED", STORED[text:match('dtype": "(%w+)"')] }
+end
+
+local function is_expert_matrix(tensor) return tensor.name:find("%.experts%.%l+_?%l*_proj$") ~= nil end
+
+function TestWeights.test_sources_and_types()
+  local seen = {}
+  each(function(stages, path)
+    local want = expected_experts(path)
+    seen[table.concat(want, " ")] = true
+    for _, tensor in ipairs(stages.weights.tensors) do
+      lu.assertEquals({ tensor.source, tensor.stored }, is_expert_matrix(tensor) and want or { "PLAIN", "F32" },
+        path .. ": " .. tensor.symbol)
+    end
+  end)
+  lu.assertEquals(seen, { ["MXFP4 BF16"] = true, ["TRANSPOSED BF16"] = true, ["TRANSPOSED F32"] = true })
+end
+
+-- What stands in a checkpoint for a tensor: { [name] = shape }.
+local function in_checkpoint(tensor)
+  local e, n, k = table.unpack(tensor.shape)
+  if tensor.source == "MXFP4" then
+    return { [tensor.name .. "_blocks"] = { e, n, k // 32, 16 }, [tensor.name .. "_scales"] = { e, n, k // 32 } }
+  end
+  return { [tensor.name] = tensor.source == "TRANSPOSED" and { e, k, n } or tensor.shape }
+end
+
+-- The cpu's tensors are the checkpoint's own: test_weights.lua holds them against published inventories and
+-- against the headers of files that transformers has written.
+function TestWeights.test_sources_are_the_checkpoint()
+  each(function(stages, path)
+    local got, want = {}, {}
+    for _, tensor in ipairs(stages.weights.tensors) do
+      for name, shape in pairs(in_checkpoint(tensor)) do got[name] = shape end
+    end
+    for name, tensor in pairs(by_name(chain.run(path).weights)) do want[name] = tensor.shape end
+    lu.assertEquals(got, want, path)
+  end)
+end
+
+-- The experts lie output by input, whichever way they come.
+function TestWeights.test_shapes_of_experts()
+  for path, e in pairs { [chain.GPT_OSS_20B] = 32, [chain.GPT_OSS_120B] = 128 } do
+    local of = run(path).weights.of
+    lu.assertEquals({ of.W_07_GATE_UP.shape, of.W_07_DOWN.shape }, { { e, 5760, 2880 }, { e, 2880, 2880 } })
+  end
+  local of = run("tests/models/rand_bf16/config.json").weights.of
+  lu.assertEquals({ of.W_01_GATE_UP.shape, of.W_01_DOWN.shape }, { { 4, 448, 160 }, { 4, 160, 224 } })
+end
+
+-- Two bytes for each published parameter of the expert matrices, four for each other one: 42.3 GiB and
+-- 221.6 GiB. All sizes of gpt-oss fill cache lines, so nothing is lost between tensors.
+function TestWeights.test_bytes_of_gpt_oss()
+  for _, target in ipairs(TARGETS) do
+    local small, large = run(chain.GPT_OSS_20B, nil, target).weights, run(chain.GPT_OSS_120B, nil, target).weights
+    lu.assertEquals({ small.mapped_bytes, small.packed_bytes }, { 0, 2 * 19110297600 + 4 * 1804459584 })
+    lu.assertEquals({ large.mapped_bytes, large.packed_bytes }, { 0, 2 * 114661785600 + 4 * 2167371072 })
+    lu.assertEquals(string.format("%.1f", small.packed_bytes / 2^30), "42.3")
+    lu.assertEquals({ #small.tensors, #large.tensors }, { 459 - 24 * 2, 687 - 36 * 2 })
+  end
+end
+
+-- Nothing is read in place, and each tensor follows the one before on the next cache line.
+function TestWeights.test_offsets()
+  each(function(stages, path)
+    local last = 0
+    for _, tensor in ipairs(stages.weights.tensors) do
+      lu.assertEquals(tensor.offset, (last + 63) // 64 * 64, path .. ": " .. tensor.symbol)
+      last = tensor.offset + tensor.bytes
+    end
+    lu.assertEquals(stages.weights.packed_bytes, (last + 63) // 64 * 64)
+  end)
+end
+
+TestKernels = {}
+
+-- { role = symbol without its front "f32_" and its target }
+local function symbols(stages)
+  local out = {}
+  for _, kernel in ipairs(stages.kernels.list) do
+    out[kernel.role] = kernel.symbol:match("^f32_(.*)__" .. stages.target.name .. "$")
+  end
+  return out
+end
+
+local GPT_OSS_20B <const> = {
+  embed = "f32w_embed_k2880",
+  norm_attn = "rmsnorm_k2880",
+  matmul_qkv = "f32w_matmul_n5120_k2880",
+  rope_append = "rope_append_h64_g8_d64",
+  attn_sliding = "attn_sliding_h64_g8_d64_w128",
+  attn_full = "attn_full_h64_g8_d64",
+  matmul_o = "f32w_matmul_residual_n2880_k4096",
+  norm_mlp = "rmsnorm_k2880",
+  matmul_router = "f32w_matmul_n32_k2880",
+  router_topk = "router_topk_e32_top4",
+  moe_gate_up = "bf16w_moe_gate_up_swiglu_n5760_k2880_e32_top4",
+  moe_down = "bf16w_moe_down_n2880_k2880_e32_top4",
+  moe_combine = "moe_combine_n2880_top4",
+  norm_final = "rmsnorm_gather_k2880",
+  matmul_unembed = "f32w_matmul_n201088_k2880",
+}
+
+function TestKernels.test_symbols_of_gpt_oss()
+  local large = {}
+  for role, symbol in pairs(GPT_OSS_20B) do large[role] = symbol:gsub("_e32_", "_e128_"):gsub("_n32_", "_n128_") end
+  for _, target in ipairs(TARGETS) do
+    lu.assertEquals(symbols(run(chain.GPT_OSS_20B, nil, target)), GPT_OSS_20B)
+    lu.assertEquals(symbols(run(chain.GPT_OSS_120B, nil, target)), large)
+  end
+end
+
+function TestKernels.test_symbols_of_plain_experts()
+  local bf16 = symbols(run("tests/models/rand_bf16/config.json"))
+  lu.assertEquals({ bf16.moe_gate_up, bf16.moe_down },
+    { "bf16w_moe_gate_up_swiglu_n448_k160_e4_top1", "bf16w_moe_down_n160_k224_e4_top1" })
+  lu.assertEquals(symbols(run("tests/models/odd_f32/config.json")).moe_down, "f32w_moe_down_n32_k64_e3_top2")
+  lu.assertStrMatches(symbols(run("tests/models/odd_f16/config.json")).moe_gate_up, "f32w_moe_gate_up_.*")
+end
+
+-- Each row goes through its own experts: nothing is sorted, and no buffer is kept for it.
+function TestKernels.test_no_sorting()
+  each(function(stages, path)
+    for _, op in ipairs(stages.ops.list) do lu.assertNotEquals(op.role, "moe_sort", path) end
+    for _, buffer in ipairs(stages.plan.buffers) do
+      lu.assertFalse(buffer.name == "BUF_PAIR" or buffer.name == "BUF_EXPERT_START", path)
+    end
+  end)
+  lu.assertEquals(run(ABACUS).kernels.of.moe_gate_up.prototype, "void launch_moe_gate_up(const struct pass *pass, "
+    .. "size_t in, size_t out, size_t expert, enum weight values, enum weight bias)")
+end
+
+function TestKernels.test_files_and_templates()
+  each(function(stages, path)
+    for _, kernel in ipairs(stages.kernels.list) do
+      lu.assertEquals(kernel.file, kernel.role .. ".hip", path)
+      lu.assertStrMatches(kernel.template, "templates/fp32/[%l_]+%.hip%.in")
+      lu.assertEquals(kernel.workspace, 0)
+    end
+  end)
+end
+
+-- A pass meets every weight byte once, and its products cost what they cost the cpu, whose flops
+-- test_select.lua holds against published parameter counts.
+function TestKernels.test_cost()
+  each(function(stages, path)
+    local steps, other = 0, chain.run(path).kernels.of
+    for _, op in ipairs(stages.ops.list) do steps = steps + stages.kernels.of[op.role].weight_bytes end
+    local tensors = 0
+    for _, tensor in ipairs(stages.weights.tensors) do tensors = tensors + tensor.bytes end
+    lu.assertEquals(steps, tensors, path)
+    for _, kernel in ipairs(stages.kernels.list) do
+      if kernel.role ~= "router_topk" then lu.assertEquals(kernel.flops, other[kernel.role].flops, path) end
+    end
+  end)
+end
+
+TestPrecision = {}
+
+function TestPrecision.test_messages()
+  local model = chain.model(ABACUS)
+  for _, target in ipairs { gfx90a, sm_90 } do
+    for _, precision in ipairs { "mixed", "fp16", "FP32" } do
+      local message = string.format("--precision %s: target %s has only fp32: the baseline", precision, target.name)
+      chain.refused(message, weights.list, model, precision, target)
+    end
+  end
+end
+
+-- stderr of gen/main.lua, which must fail.
+local function refusal(words)
+  local pipe = assert(io.popen("lua5.4 gen/main.lua " .. words .. " --out build/tests/hip 2>&1"))
+  local text = pipe:read("a")
+  lu.assertNil((pipe:close()))
+  return text
+end
+
+function TestPrecision.test_command_line()
+  lu.assertEquals(refusal("--config tests/models/abacus --target gfx90a"),
+    "gen/main.lua: --precision mixed: target gfx90a has only fp32: the baseline\n")
+  lu.assertEquals(refusal("--config tests/models/abacus --target sm_90 --precision fp64"),
+    "gen/main.lua: --precision fp64: target sm_90 has only fp32: the baseline\n")
+end
+
+-- gpt-oss-120b takes 221.6 GiB of weights alone; gpt-oss-20b fits both at the default limits.
+function TestPrecision.test_memory()
+  for target, memory in pairs { [gfx90a] = "68,698,000,000", [sm_90] = "150,754,820,096" } do
+    lu.assertEquals(run(chain.GPT_OSS_20B, nil, target).limits.context, 4096)
+    lu.assertErrorMsgContains(memory, run, chain.GPT_OSS_120B, nil, target)
+  end
+end
+
+TestTrees = {}
+
+local function sorted_names(files)
+  local names = {}
+  for name in pairs(files) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+local function lines_of(text)
+  local lines = {}
+  for line in text:gmatch("([^\n]*)\n") do lines[#lines + 1] = line end
+  return lines
+end
+
+function TestTrees.test_names_and_first_lines()
+  each(function(stages, path)
+    local files, want, got = chain.files(stages), {}, {}
+    for i, kernel in ipairs(stages.kernels.list) do
+      want[i] = kernel.file
+      lu.assertEquals(lines_of(files[kernel.file])[1], string.format(
+        "// Code generated by gen/main.lua from %s, %s, %s. DO NOT EDIT.", kernel.template, path, stages.target.name))
+    end
+    for _, name in ipairs(sorted_names(files)) do
+      if not name:find("%.h$") and not name:find("%.inc$") then got[#got + 1] = name end
+    end
+    want[#want + 1], want[#want + 2] = "build.ninja", "summary.txt"
+    table.sort(want)
+    lu.assertEquals(got, want, path)
+  end)
+end
+
+function TestTrees.test_lines_are_clean()
+  each(function(stages, path)
+    local files = chain.files(stages)
+    for _, name in ipairs(sorted_names(files)) do
+      local text, place = files[name], path .. ": " .. name
+      lu.assertEquals(text:sub(-1), "\n", place)
+      for _, bad in ipairs { "[\t\r]", " \n", "\n\n\n", "[^\n ]  +" } do lu.assertNil(text:find(bad), place) end
+    end
+  end)
+end
+
+-- The numbers of a kernel's body: outside constants, comments, includes and names.
+local function numbers(text)
+  local found = {}
+  for i, line in ipairs(lines_of(text)) do
+    local constant = line:find("^constexpr int ") or line:find("^static const float ")
+    if i > 1 and not constant and not line:find("^#include") then
+      for number in line:gsub("//.*", ""):gmatch("%f[%w_.]%d[%w.]*") do found[number] = line end
+    end
+  end
+  return found
+end
+
+-- Sizes stand in the constants and symbols, however small they are; what is left are the halves, the
+-- zeros and the ones of a formula.
+function TestTrees.test_bodies_have_no_literal_dimension()
+  local allowed = { ["0"] = true, ["1"] = true, ["2"] = true, ["1.0f"] = true }
+  each(function(stages, path)
+    local files = chain.files(stages)
+    for _, kernel in ipairs(stages.kernels.list) do
+      for number, line in pairs(numbers(files[kernel.file])) do
+        lu.assertTrue(allowed[number], path .. ": " .. kernel.file .. ": " .. line)
+      end
+    end
+  end)
+end
+
+-- The symbol at its definition and in a launch; the launcher as kernels.h has it.
+function TestTrees.test_symbols_and_prototypes()
+  each(function(stages)
+    local files = chain.files(stages)
+    for _, kernel in ipairs(stages.kernels.list) do
+      local text = files[kernel.file]
+      lu.assertStrContains(text, "\nstatic __global__ void __launch_bounds__(BLOCK) " .. kernel.symbol .. "(")
+      lu.assertStrContains(text, "  LAUNCH(pass, " .. kernel.symbol .. ", ")
+      lu.assertStrContains(text, "\n" .. kernel.prototype .. " {\n")
+      lu.assertStrContains(files["kernels.h"], "\n" .. kernel.prototype .. ";\n")
+    end
+  end)
+end
+
+function TestTrees.test_weights()
+  local lines = {}
+  for _, line in ipairs(lines_of(chain.files(run(chain.GPT_OSS_20B))["weights.inc"])) do
+    if line:find("^WEIGHT%(W_00_[MGR]") then lines[#lines + 1] = line:gsub("(F%d+), %d+,", "%1, AT,") end
+  end
+  local mlp = '"model.layers.0.mlp.'
+  lu.assertEquals(lines, {
+    'WEIGHT(W_00_MLP_NORM, "model.layers.0.post_attention_layernorm.weight", PLAIN, F32, AT, 2880)',
+    'WEIGHT(W_00_ROUTER, ' .. mlp .. 'router.weight", PLAIN, F32, AT, 32, 2880)',
+    'WEIGHT(W_00_ROUTER_BIAS, ' .. mlp .. 'router.bias", PLAIN, F32, AT, 32)',
+    'WEIGHT(W_00_GATE_UP, ' .. mlp .. 'experts.gate_up_proj", MXFP4, BF16, AT, 32, 5760, 2880)',
+    'WEIGHT(W_00_GATE_UP_BIAS, ' .. mlp .. 'experts.gate_up_proj_bias", PLAIN, F32, AT, 32, 5760)',
+  })
+end
+
+function TestTrees.test_an_undefined_name()
+  local path = "templates/fp32/embed.hip.in"
+  local templates = chain.templates(gfx90a)
+  templates[path] = templates[path]:gsub("${hidden}", "${hiden}")
+  local ok, got = pcall(emit.files, run(ABACUS), templates)
+  lu.assertEquals({ ok, got }, { false, path .. ":6: undefined template variable 'hiden'" })
+end
+
+TestReview = {}
+
+-- With the same memory, the two GPUs' trees are one text but for the target's name.
+function TestReview.test_targets_differ_in_their_name()
+  for _, path in ipairs(chain.configs()) do
+    local one, other = chain.files(run(path, nil, TARGETS[1])), chain.files(run(path, nil, TARGETS[2]))
+    lu.assertEquals(sorted_names(one), sorted_names(other), path)
+    for name, text in pairs(one) do
+      lu.assertEquals(other[name]:gsub("sm_90", "gfx90a"), text:gsub("sm_90", "?"), path .. ": " .. name)
+    end
+  end
+end
+
+-- { [file] = number of changed lines } of the files that differ, how many they are, and how many lines in
+-- all; no file may grow or shrink.
+local function changed(from, to)
+  local differ, files, lines = {}, 0, 0
+  lu.assertEquals(sorted_names(from), sorted_names(to))
+  for name, text in pairs(from) do
+    local old, new, n = lines_of(text), lines_of(to[name]), 0
+    lu.assertEquals(#new, #old, name)
+    for i, line in ipairs(old) do
+      if line ~= new[i] then n = n + 1 end
+    end
+    if n > 0 then differ[name], files, lines = n, files + 1, lines + n end
+  end
+  return differ, files, lines
+end
+
+local function gpt_oss(change) return chain.files(run(chain.GPT_OSS_20B, change)) end
+
+function TestReview.test_sliding_window()
+  local differ, files, lines = changed(gpt_oss(), gpt_oss(function(c) c.sliding_window = 256 end))
+  lu.assertTrue(files >= 2 and files <= 4, files .. " files")
+  lu.assertTrue(lines < 10, lines .. " lines")
+  lu.assertEquals({ differ["attn_sliding.hip"], differ["model.h"] }, { 3, 1 })
+  lu.assertEquals({ differ["schedule.inc"], differ["weights.inc"], differ["kernels.h"] }, {})
+end
+
+function TestReview.test_experts()
+  local differ = changed(gpt_oss(), gpt_oss(function(c) c.num_local_experts = 128 end))
+  lu.assertEquals(differ["model.h"], 1)
+  for _, name in ipairs { "schedule.inc", "kv.h", "kernels.h", "build.ninja", "attn_full.hip", "moe_combine.hip" } do
+    lu.assertNil(differ[name], name)
+  end
+end
+
+-- The lines that a text adds to another one, all of whose lines it keeps in their order.
+local function inserted(from, to)
+  local old, at, added = lines_of(from), 1, {}
+  for _, line in ipairs(lines_of(to)) do
+    if line == old[at] then at = at + 1 else added[#added + 1] = line end
+  end
+  lu.assertEquals(old[at], nil)
+  return added
+end
+
+function TestReview.test_layers()
+  local short, long = gpt_oss(), gpt_oss(function(c)
+    c.num_hidden_layers = 36
+    for i = 25, 36 do c.layer_types[i] = c.layer_types[i - 24] end
+  end)
+  -- twelve paragraphs of a blank line, a title and 11 steps; twelve times 17 tensors
+  lu.assertEquals(#inserted(short["schedule.inc"], long["schedule.inc"]), 12 * 13)
+  lu.assertEquals(#inserted(short["weights.inc"], long["weights.inc"]), 12 * 17)
+  for name, text in pairs(short) do
+    if name:find("%.hip$") or name == "kernels.h" or name == "build.ninja" then lu.assertEquals(long[name], text) end
+  end
+end
+
+os.exit(lu.LuaUnit.run())

@@ -1,0 +1,54 @@
+-- getp --plan: what it prints is what summary.txt says, to the byte, and needs neither checkpoint nor device.
+-- luacheck: globals TestPlan
+
+package.path = "./?.lua;" .. package.path
+local lu = require "luaunit"
+local support = require "tests.support"
+
+local function getp_plan(tree, arguments)
+  local program = support.getp(tree)
+  local status, out, err = support.run("timeout 20 " .. program .. " --plan " .. (arguments or ""))
+  lu.assertEquals({ status, err }, { 0, "" })
+  return out
+end
+
+-- The paragraph of summary.txt beside a tree that the tests made.
+local function summary(tree)
+  local text = support.read("build/tests/trees/" .. tree .. "/summary.txt")
+  return assert(text:match("\nmemory in bytes\n(.-\n)\n"))
+end
+
+TestPlan = {}
+
+-- 512 positions of 64 angles' cos and sin, 128 rows; 16 slots of 2 kv heads of 64 floats, keys and values.
+function TestPlan.test_abacus()
+  lu.assertEquals(getp_plan "abacus-cpu", [[
+weights read in place, BF16: 2,764,800
+weights packed, F32: 80,128
+weights read in place, U8: 1,253,376
+KV cache: 22,020,096
+arena: 753,664
+workspace of a thread: 8,192
+RoPE cos and sin: 131,072
+rows: 2,048
+rows on the host: 2,048
+logits on the host: 524,288
+sum on the device: 27,013,376
+sum on the host: 526,336
+memory of the device: not bounded
+]])
+end
+
+function TestPlan.test_is_the_summary()
+  for _, tree in ipairs { "abacus-cpu", "rand_mxfp4-cpu", "odd_f32-cpu", "odd_no_window-cpu" } do
+    lu.assertEquals(getp_plan(tree), summary(tree), tree)
+  end
+end
+
+function TestPlan.test_other_arguments_are_not_looked_at()
+  local want = getp_plan "abacus-cpu"
+  lu.assertEquals(getp_plan("abacus-cpu", "nowhere -m getp"), want)
+  lu.assertEquals(getp_plan("abacus-cpu", "-i x -b 3"), want)
+end
+
+os.exit(lu.LuaUnit.run())

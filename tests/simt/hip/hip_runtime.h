@@ -1,0 +1,268 @@
+// The device side of HIP on this CPU: what a kernel file needs so that g++ compiles it unchanged,
+// and a launch that hands it to the scheduler (../schedule.cpp). Every lane is a fiber;
+// -DSIMT_WAVE= is the width of a wave. Launches go through hipLaunchKernelGGL and dynamic LDS
+// through HIP_DYNAMIC_SHARED:
+// <<< >>> and `extern __shared__` are no C++. Shuffles read lanes of the wave that took part,
+// others abort.
+#ifndef SIMT_HIP_RUNTIME_H
+#define SIMT_HIP_RUNTIME_H
+
+#include <functional>
+#include <hip/hip_runtime_api.h>
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+#include <tuple>
+#include <type_traits>
+#include <vector>
+
+#ifndef SIMT_WAVE
+#define SIMT_WAVE 64
+#endif
+
+#define __global__
+#define __device__
+#define __host__
+#define __constant__ static const
+#define __forceinline__ inline __attribute__((always_inline))
+#define __launch_bounds__(...)
+#define __align__(n) __attribute__((aligned(n)))
+// One section, so that the scheduler finds all of it; `used`, so that g++ does not reason about its
+// values. In a template g++ ignores the section: such LDS keeps what the last block left.
+#define __shared__ static __attribute__((section("simt_lds"), used))
+#define HIP_DYNAMIC_SHARED(type, name) type *name = static_cast<type *>(simt::dynamic_lds());
+#define HIP_KERNEL_NAME(...) __VA_ARGS__
+#define hipLaunchKernelGGL(kernel, grid, block, shared, stream, ...)                               \
+  simt::launch_kernel(#kernel, (kernel), grid, block, shared, stream, ##__VA_ARGS__)
+
+struct uint3 {
+  unsigned x, y, z;
+};
+
+struct dim3 {
+  unsigned x, y, z;
+  constexpr dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
+};
+
+extern uint3 threadIdx, blockIdx;
+extern dim3 blockDim, gridDim;
+constexpr int warpSize = SIMT_WAVE;
+
+namespace simt {
+
+// A place in a kernel file; as a default argument, the place of the call.
+struct place {
+  const char *file;
+  int line;
+  static constexpr place here(const char *file = __builtin_FILE(), int line = __builtin_LINE()) {
+    return {file, line};
+  }
+};
+
+struct launch {
+  const char *kernel;
+  dim3 grid, block;
+  size_t shared;
+  hipStream_t stream;
+  int wave;
+  std::vector<const void *> pointers; // its arguments that are pointers
+  std::function<void()> lane;
+};
+
+void enqueue(launch request);
+void *dynamic_lds();
+void block_barrier(const char *what, place at);
+
+enum { posted_bytes = 16 };
+int lane_id();
+// Shows up to posted_bytes to the lanes of the wave and waits for theirs, which `posted` then gives
+// until the next call; NULL for a lane that left the kernel before.
+void post(const void *value, size_t bytes, const char *what, place at);
+const void *posted(int lane);
+[[noreturn]] void die_absent(const char *what, int lane, place at);
+
+template <class T> T read_lane(T value, int lane, const char *what, place at) {
+  static_assert(sizeof(T) <= posted_bytes && std::is_trivially_copyable<T>::value, "a plain value");
+  post(&value, sizeof value, what, at);
+  const void *theirs = posted(lane);
+  if (!theirs) {
+    die_absent(what, lane, at);
+  }
+  memcpy(&value, theirs, sizeof value);
+  return value;
+}
+
+// The arguments are converted to the parameters of the kernel now, and kept until it runs.
+template <class... P, class... A>
+void launch_kernel(const char *name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared,
+                   hipStream_t stream, A... given) {
+  static_assert(sizeof...(P) == sizeof...(A), "a launch has as many arguments as the kernel");
+  std::tuple<P...> arguments(given...);
+  std::vector<const void *> pointers;
+  auto note = [&pointers](const auto &argument) {
+    if constexpr (std::is_pointer<std::decay_t<decltype(argument)>>::value) {
+      pointers.push_back(argument);
+    }
+  };
+  std::apply([&note](const P &...each) { (note(each), ...); }, arguments);
+  enqueue({name, grid, block, shared, stream, SIMT_WAVE, std::move(pointers),
+           [kernel, arguments] { std::apply(kernel, arguments); }});
+}
+
+} // namespace simt
+
+// ---- barriers and waves ----
+
+inline void __syncthreads(simt::place at = simt::place::here()) {
+  simt::block_barrier("__syncthreads", at);
+}
+inline void __threadfence() {}
+inline void __threadfence_block() {}
+
+// The shuffles as HIP has them: lanes are numbered within groups of `width`, a power of two, and a
+// lane whose partner lies outside of its group gets its own value.
+template <class T>
+T __shfl(T value, int lane, int width = warpSize, simt::place at = simt::place::here()) {
+  int first = simt::lane_id() & ~(width - 1);
+  return simt::read_lane(value, first + (lane & (width - 1)), "__shfl", at);
+}
+
+template <class T>
+T __shfl_xor(T value, int mask, int width = warpSize, simt::place at = simt::place::here()) {
+  int self = simt::lane_id(), from = self ^ mask, end = (self & ~(width - 1)) + width;
+  return simt::read_lane(value, from < end ? from : self, "__shfl_xor", at);
+}
+
+template <class T>
+T __shfl_down(T value, unsigned by, int width = warpSize, simt::place at = simt::place::here()) {
+  int self = simt::lane_id(), inside = (self & (width - 1)) + static_cast<int>(by) < width;
+  return simt::read_lane(value, inside ? self + static_cast<int>(by) : self, "__shfl_down", at);
+}
+
+template <class T>
+T __shfl_up(T value, unsigned by, int width = warpSize, simt::place at = simt::place::here()) {
+  int self = simt::lane_id(), inside = (self & (width - 1)) >= static_cast<int>(by);
+  return simt::read_lane(value, inside ? self - static_cast<int>(by) : self, "__shfl_up", at);
+}
+
+inline uint64_t __ballot(int predicate, simt::place at = simt::place::here()) {
+  uint64_t bits = 0;
+  simt::post(&predicate, sizeof predicate, "__ballot", at);
+  for (int lane = 0; lane < warpSize; lane++) {
+    const void *theirs = simt::posted(lane);
+    bits |= static_cast<uint64_t>(theirs && *static_cast<const int *>(theirs)) << lane;
+  }
+  return bits;
+}
+
+inline int __any(int predicate, simt::place at = simt::place::here()) {
+  return __ballot(predicate, at) != 0;
+}
+inline int __all(int predicate, simt::place at = simt::place::here()) {
+  return __ballot(!predicate, at) == 0;
+}
+
+// ---- integer atomics: lanes switch at barriers only ----
+
+template <class T> T simt_update(T *at, T value) {
+  static_assert(std::is_integral<T>::value,
+                "sums of floats would depend on the order of the lanes");
+  T old = *at;
+  *at = value;
+  return old;
+}
+template <class T> T atomicAdd(T *at, std::common_type_t<T> by) {
+  return simt_update(at, static_cast<T>(*at + by));
+}
+template <class T> T atomicMax(T *at, std::common_type_t<T> value) {
+  return simt_update(at, *at < value ? value : *at);
+}
+template <class T> T atomicMin(T *at, std::common_type_t<T> value) {
+  return simt_update(at, value < *at ? value : *at);
+}
+template <class T> T atomicExch(T *at, std::common_type_t<T> value) {
+  return simt_update(at, value);
+}
+template <class T> T atomicCAS(T *at, std::common_type_t<T> was, std::common_type_t<T> value) {
+  return simt_update(at, *at == was ? value : *at);
+}
+
+// ---- vectors, bits, mathematics ----
+
+#define SIMT_VECTORS(type, name)                                                                   \
+  struct __align__(2 * sizeof(type)) name##2 {                                                     \
+    type x, y;                                                                                     \
+  };                                                                                               \
+  struct __align__(4 * sizeof(type)) name##4 {                                                     \
+    type x, y, z, w;                                                                               \
+  };                                                                                               \
+  inline name##2 make_##name##2(type x, type y) {                                                  \
+    return {x, y};                                                                                 \
+  }                                                                                                \
+  inline name##4 make_##name##4(type x, type y, type z, type w) {                                  \
+    return {x, y, z, w};                                                                           \
+  }
+SIMT_VECTORS(float, float)
+SIMT_VECTORS(int, int)
+SIMT_VECTORS(unsigned, uint)
+SIMT_VECTORS(unsigned short, ushort)
+#undef SIMT_VECTORS
+
+template <class To, class From> To simt_bits(From from) {
+  static_assert(sizeof(To) == sizeof(From), "bits of one size");
+  To to;
+  memcpy(&to, &from, sizeof to);
+  return to;
+}
+inline unsigned __float_as_uint(float x) {
+  return simt_bits<unsigned>(x);
+}
+inline int __float_as_int(float x) {
+  return simt_bits<int>(x);
+}
+inline float __uint_as_float(unsigned x) {
+  return simt_bits<float>(x);
+}
+inline float __int_as_float(int x) {
+  return simt_bits<float>(x);
+}
+
+inline int __popc(unsigned x) {
+  return __builtin_popcount(x);
+}
+inline int __popcll(unsigned long long x) {
+  return __builtin_popcountll(x);
+}
+inline int __clz(int x) {
+  return x ? __builtin_clz(static_cast<unsigned>(x)) : 32;
+}
+inline int __ffs(int x) {
+  return __builtin_ffs(x);
+}
+inline int __ffsll(long long x) {
+  return __builtin_ffsll(x);
+}
+
+template <class T> T min(T a, T b) {
+  return b < a ? b : a;
+}
+template <class T> T max(T a, T b) {
+  return a < b ? b : a;
+}
+inline float rsqrtf(float x) {
+  return 1.0f / sqrtf(x);
+}
+inline float __expf(float x) {
+  return expf(x);
+}
+inline float __fmul_rn(float a, float b) {
+  return a * b;
+}
+inline float __fadd_rn(float a, float b) {
+  return a + b;
+}
+inline float __fmaf_rn(float a, float b, float c) {
+  return fmaf(a, b, c);
+}
+
+#endif

@@ -1,0 +1,60 @@
+// Kernels for the tests of the harness, each right (SOUND) or with one of the mistakes that people
+// make.
+#ifndef SIMT_TEST_KERNELS_H
+#define SIMT_TEST_KERNELS_H
+
+#include <hip/hip_runtime_api.h>
+
+enum mutant {
+  SOUND,
+  NO_BARRIER,
+  NO_SECOND_BARRIER,
+  BARRIER_IN_BRANCH,
+  TWO_BARRIERS_FOR_ONE,
+  EARLY_RETURN,
+  WRONG_INDEX,
+  ONE_TOO_FAR,
+  ONE_TOO_EARLY,
+  LDS_TOO_SMALL,
+  LDS_NOT_WRITTEN,
+  WRONG_LANE,
+  MUTANTS,
+};
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// y[i] = x[n - 1 - i], n a multiple of 256
+hipError_t launch_reverse(enum mutant mutant, float *y, const float *x, int n, hipStream_t stream);
+// c = a b, (n, n) each, n a multiple of 16
+hipError_t launch_matmul(enum mutant mutant, float *c, const float *a, const float *b, int n,
+                         hipStream_t stream);
+// y[block] = sum of 256 x
+hipError_t launch_block_sum(enum mutant mutant, float *y, const float *x, int blocks,
+                            hipStream_t stream);
+// y[i] = sum of the x of the wave of i, 256 of them; votes[wave] = which lanes hold an x above 0
+hipError_t launch_wave_sum(enum mutant mutant, float *y, unsigned long long *votes, const float *x,
+                           hipStream_t stream);
+// y[i] = x[i] + 1 by blocks of `threads`
+hipError_t launch_plus_one(float *y, const float *x, int n, int threads, hipStream_t stream);
+// (6, blockDim * gridDim): the indices that each thread sees
+hipError_t launch_indices(unsigned *seen, hipStream_t stream);
+// what four kinds of shuffle give lane by lane: (5, 64)
+hipError_t launch_shuffles(int *seen, hipStream_t stream);
+// the order in which 4 blocks of 128 threads come: ticket of each thread
+hipError_t launch_tickets(unsigned *ticket, unsigned *counter, hipStream_t stream);
+// what 2 blocks find in static and dynamic LDS, 4 words each, before they write there
+hipError_t launch_read_lds(unsigned *seen, hipStream_t stream);
+// passes `rounds` barriers
+hipError_t launch_barriers(int rounds, hipStream_t stream);
+
+// Copies n floats to the device, adds 1, and copies them back; an error leaves nothing allocated,
+// or with `careless` something.
+hipError_t plus_one_on_device(float *values, int n, int careless);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

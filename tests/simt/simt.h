@@ -1,0 +1,38 @@
+// What the two halves of the harness share: simt.cpp (memory, streams, errors) and schedule.cpp
+// (lanes).
+#ifndef SIMT_H
+#define SIMT_H
+
+#include <hip/hip_runtime.h>
+#include <string>
+
+namespace simt {
+
+// The environment, read once.
+struct settings {
+  long fail;     // SIMT_FAIL: the call that fails, counted from 1
+  size_t memory; // SIMT_MEMORY: bytes of device memory
+  bool count;    // SIMT_COUNT: print calls and peaks at exit
+  long order;    // SIMT_ORDER: 0 ascending, 1 descending, 2 shuffled
+  unsigned seed; // SIMT_SEED: of the shuffle
+};
+const settings &options();
+
+// One line on stderr, with the kernel and the lane that runs if one does, and abort.
+[[noreturn]] void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+// 0..n-1 as SIMT_ORDER has it; each call shuffles differently.
+std::vector<unsigned> visiting_order(unsigned n);
+
+// Runs all blocks of a launch.
+void run(const launch &request);
+
+// "kernel K, block (0, 0, 0), thread (0, 0, 0): " while a lane runs, else "".
+std::string running_lane();
+
+constexpr unsigned threads_limit = 1024;       // of a block
+constexpr size_t lds_bytes = size_t{64} << 10; // of a compute unit
+
+} // namespace simt
+
+#endif
