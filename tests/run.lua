@@ -6,8 +6,8 @@ package.path = "./?.lua;" .. package.path
 local lfs = require "lfs"
 
 local MODELS = "tests/models"
-local UNITS = { "tokenizer", "safetensors", "config", "reference", "sampler", "batch", "harmony", "parity", "cpu", "engine",
-  "simt_64", "simt_32" }
+local UNITS = { "tokenizer", "safetensors", "config", "reference", "sampler", "batch", "harmony", "parity", "cpu",
+  "engine", "simt_64", "simt_32" }
 local suites = {}
 
 local function suite(name, command) suites[#suites + 1] = { name = name, command = command } end
@@ -39,6 +39,7 @@ for _, unit in ipairs(UNITS) do
 end
 suite("harness, waves of 64", "lua5.4 tests/gpu/run.lua simt_64")
 suite("harness, waves of 32", "lua5.4 tests/gpu/run.lua simt_32 abacus rand_bf16")
+suite("mutants of the kernels", "lua5.4 tests/gpu/mutants.lua")
 suite("tests/gpu/test_faults.lua", "lua5.4 tests/gpu/test_faults.lua -o tap")
 suite("gfx90a kernels", "lua5.4 tests/kernels/check_gfx90a.lua")
 for _, folder in ipairs { "tests/kernels", "tests/getp" } do

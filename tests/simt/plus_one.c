@@ -1,6 +1,6 @@
-// A host in C11 that takes, uses and returns one of each thing; see kernels.h.
+// A host in C11 that takes, uses and returns one of each thing; see samples.h.
 
-#include "kernels.h"
+#include "samples.h"
 #include <string.h>
 
 struct resources {

@@ -2,7 +2,7 @@
 // mutants must be caught by an abort with a certain line, by a wrong result, or by what is left at
 // exit.
 
-#include "kernels.h"
+#include "samples.h"
 #include <algorithm>
 #include <climits>
 #include <csignal>

@@ -1,6 +1,6 @@
-// See kernels.h.
+// See samples.h.
 
-#include "kernels.h"
+#include "samples.h"
 #include <hip/hip_runtime.h>
 
 enum { BLOCK = 256, TILE = 16 };
