@@ -20,7 +20,10 @@ struct engine {
   struct memory arena, kv, workspace, packed, rope, rows;
   struct memory host_rows, host_logits;
   const uint8_t *weight[WEIGHT_COUNT];
-  const float *logits; // (outputs, vocab) of the last pass
+  const float *logits;  // (outputs, vocab) of the last pass
+  engine_watcher watch; // or NULL
+  void *watch_context;
+  size_t sent; // bytes of the weights
 };
 
 static const struct weight_row WEIGHTS[WEIGHT_COUNT] = {
@@ -86,6 +89,11 @@ struct engine *engine_create(void) {
   return calloc(1, sizeof(struct engine));
 }
 
+void engine_watch(struct engine *engine, engine_watcher watch, void *context) {
+  engine->watch = watch;
+  engine->watch_context = context;
+}
+
 void engine_destroy(struct engine *engine) {
   if (engine)
     engine_finish(engine);
@@ -93,8 +101,9 @@ void engine_destroy(struct engine *engine) {
 }
 
 // Sends a tensor to its place, a stage at a time: converting one overlaps with sending the other.
-static bool upload(struct device *device, const struct weight_view *weight, uint8_t *to,
+static bool upload(struct engine *engine, const struct weight_view *weight, uint8_t *to,
                    struct error *err) {
+  struct device *device = engine->device;
   const size_t width = dtype_bytes(weight->row->stored), most = DEVICE_STAGE_BYTES / width;
   for (size_t first = 0; first < weight->elements; first += most) {
     const size_t left = weight->elements - first, n = left < most ? left : most;
@@ -104,12 +113,16 @@ static bool upload(struct device *device, const struct weight_view *weight, uint
     weight_read(weight, first, n, stage);
     if (!device_send(device, to + first * width, n * width, err))
       return false;
+    engine->sent += n * width;
+    if (engine->watch)
+      engine->watch(engine->watch_context, engine->sent, engine->packed.bytes);
   }
   return true;
 }
 
 static bool load_weights(struct engine *engine, const struct safetensors *checkpoint,
                          struct error *err) {
+  engine->sent = 0;
   for (int i = 0; i < WEIGHT_COUNT; i++) {
     struct weight_view weight;
     if (!weight_find(&weight, &WEIGHTS[i], checkpoint, err))
@@ -119,7 +132,7 @@ static bool load_weights(struct engine *engine, const struct safetensors *checkp
       continue;
     }
     uint8_t *to = (uint8_t *)engine->packed.at + WEIGHTS[i].offset;
-    if (!upload(engine->device, &weight, to, err))
+    if (!upload(engine, &weight, to, err))
       return false;
     safetensors_release(weight.tensor);
     engine->weight[i] = to;

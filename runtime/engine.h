@@ -47,6 +47,11 @@ void engine_model(struct model_config *config);
 struct engine *engine_create(void);
 void engine_destroy(struct engine *engine);
 
+// From now on warm_up calls `watch` after each piece of the weights that it has sent on its way,
+// with their bytes so far and in all.
+typedef void (*engine_watcher)(void *context, size_t sent, size_t total);
+void engine_watch(struct engine *engine, engine_watcher watch, void *context);
+
 // Takes all memory and the weights of `checkpoint`, which must stay open until engine_finish.
 // Refuses a tensor that is missing or not as weights.inc has it, by name; a failure leaves nothing
 // taken. Both are idempotent and may alternate.

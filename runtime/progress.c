@@ -12,14 +12,30 @@ double seconds_now(void) {
 
 void progress_begin(struct progress *progress) {
   const double now = seconds_now();
-  *progress = (struct progress){isatty(STDERR_FILENO) == 1, now, now};
+  *progress = (struct progress){isatty(STDERR_FILENO) == 1, now, 0};
+}
+
+// True if the line is shown and its time has come: at once, then five times a second.
+static bool is_due(struct progress *progress, double now) {
+  if (!progress->shown || now - progress->printed < 0.2)
+    return false;
+  progress->printed = now;
+  return true;
+}
+
+void progress_load(struct progress *progress, size_t sent, size_t total) {
+  const double now = seconds_now();
+  if (!is_due(progress, now))
+    return;
+  const double rate = (double)sent / (now - progress->began);
+  fprintf(stderr, "\rloading %.1f of %.1f GB, %.1f GB/s, %.0f s left\033[K", (double)sent * 1e-9,
+          (double)total * 1e-9, rate * 1e-9, (double)(total - sent) / rate);
 }
 
 void progress_update(struct progress *progress, int done, int n, int64_t tokens, int64_t most) {
   const double now = seconds_now();
-  if (!progress->shown || now - progress->printed < 0.2)
+  if (!is_due(progress, now))
     return;
-  progress->printed = now;
   const double rate = (double)tokens / (now - progress->began);
   fprintf(stderr, "\r%d of %d prompts, %lld tokens, %.1f tok/s, ", done, n, (long long)tokens,
           rate);

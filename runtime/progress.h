@@ -1,8 +1,10 @@
-// One line on stderr that says how far a batch is, if stderr is a terminal; and the clock.
+// One line on stderr that says how far a load or a batch is, if stderr is a terminal; and the
+// clock.
 #ifndef GETP_PROGRESS_H
 #define GETP_PROGRESS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct progress {
@@ -14,6 +16,9 @@ struct progress {
 double seconds_now(void);
 
 void progress_begin(struct progress *progress);
+
+// Bytes of the weights that are on their way to the device, and all.
+void progress_load(struct progress *progress, size_t sent, size_t total);
 
 // done of n requests, `tokens` generated so far, at most `most` of them in the end.
 void progress_update(struct progress *progress, int done, int n, int64_t tokens, int64_t most);

@@ -1,6 +1,7 @@
 #include "session.h"
 
 #include "parity.h"
+#include "progress.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,8 +79,18 @@ void session_close(struct session *session) {
   safetensors_close(session->checkpoint);
 }
 
+static void on_load(void *context, size_t sent, size_t total) {
+  progress_load(context, sent, total);
+}
+
 bool session_warm_up(struct session *session, struct error *err) {
-  return engine_warm_up(session->engine, session->checkpoint, err);
+  struct progress progress;
+  progress_begin(&progress);
+  engine_watch(session->engine, on_load, &progress);
+  const bool ok = engine_warm_up(session->engine, session->checkpoint, err);
+  engine_watch(session->engine, NULL, NULL);
+  progress_end(&progress);
+  return ok;
 }
 
 bool session_parity(struct session *session, const int32_t *ids, size_t n, struct error *err) {

@@ -116,6 +116,16 @@ function TestGetp.test_ids_are_those_of_transformers()
   for i, line in ipairs(want) do lu.assertEquals(got[i]:sub(1, #line), line, "sequence " .. i) end
 end
 
+-- On a terminal, which `script` gives it, getp says how far it is; elsewhere it says nothing.
+function TestGetp.test_progress()
+  local command = string.format("%s %s -m getp -i %s -o %s", GETP, MODEL, DEMO, OUT)
+  local _, shown = support.run(string.format("script -qec %s /dev/null", support.quote(command)))
+  lu.assertStrMatches(shown, ".*\rloading %d+%.%d of %d+%.%d GB, .* s left.*")
+  lu.assertStrMatches(shown, ".*\r0 of 60 prompts, 0 tokens, 0%.0 tok/s, .*")
+  local _, _, err = support.run(command)
+  lu.assertEquals(err, "")
+end
+
 function TestGetp.test_number_of_prompts()
   local five = { table.unpack(demo_prompts(), 1, 5) }
   local want = getp(support.prompts("modes.txt", five))
