@@ -2,7 +2,7 @@
 -- decided before; this only hands the values to the templates.
 --
 -- tree = { name, config (its label in the first lines), target, model, limits, weights, kernels, plan,
---   steps }, each as its stage describes it.
+--   steps, costs }, each as its stage describes it.
 
 local ctext = require "gen.ctext"
 local plan = require "gen.plan"
@@ -13,7 +13,7 @@ local emit = {}
 -- Files that every tree has, and the comment mark of their language.
 local COMMON = {
   { "model.h", "//" }, { "arena.h", "//" }, { "kv.h", "//" }, { "weights.inc", "//" }, { "schedule.inc", "//" },
-  { "memory.inc", "//" }, { "kernels.h", "//" }, { "build.ninja", "#" }, { "summary.txt", "//" },
+  { "memory.inc", "//" }, { "costs.inc", "//" }, { "kernels.h", "//" }, { "build.ninja", "#" }, { "summary.txt", "//" },
 }
 
 local LETTERS_A_LINE = 12
@@ -45,11 +45,26 @@ local function layer_letters(model)
   return lines
 end
 
+-- What a compiler made of the tree's kernels, as far as the target knows: list of figures, with the compiler's version.
+-- A kernel of several variants has one for each, named by its symbol and more.
+local function compiled(tree)
+  local known = tree.target.figures or {}
+  local figures, symbols = { compiler = known.compiler }, {}
+  for _, kernel in ipairs(tree.kernels.list) do symbols[kernel.symbol] = true end
+  local suffix = "__" .. tree.target.name
+  for _, each in ipairs(known) do
+    local _, stop = each.kernel:find(suffix, 1, true)
+    if symbols[each.kernel:sub(1, stop)] then figures[#figures + 1] = each end
+  end
+  return figures
+end
+
 -- What the common templates may name.
 local function common_parameters(tree)
   return {
     name = tree.name, model = tree.model, limits = tree.limits, target = tree.target, weights = tree.weights,
-    kernels = tree.kernels.list, plan = tree.plan, steps = tree.steps, layer_letters = layer_letters(tree.model),
+    kernels = tree.kernels.list, figures = compiled(tree), plan = tree.plan, steps = tree.steps, costs = tree.costs,
+    layer_letters = layer_letters(tree.model),
     memory = plan.memory(tree.plan, tree.weights, tree.target), rope = tree.model.rope.parameters,
     list = list, thousands = ctext.thousands, f32 = ctext.f32, double = ctext.double,
   }

@@ -5,6 +5,7 @@ package.path = "./?.lua;" .. package.path
 
 local lfs = require "lfs"
 local config = require "gen.config"
+local costs = require "gen.costs"
 local dump = require "gen.dump"
 local emit = require "gen.emit"
 local model = require "gen.model"
@@ -15,9 +16,10 @@ local select = require "gen.select"
 local weights = require "gen.weights"
 
 local TARGETS = { "gfx90a", "sm_90", "cpu" }
-local STAGES = { "config", "model", "weights", "ops", "kernels", "limits", "plan", "steps", "files" }
+local STAGES = { "config", "model", "weights", "ops", "kernels", "limits", "plan", "steps", "costs", "files" }
 -- Names of build.ninja's own, and of the file beside the trees.
-local TAKEN = { check = true, demo = true, regen = true, test = true, ["trees.ninja"] = true }
+local TAKEN = { bench = true, check = true, demo = true, figures = true, regen = true, test = true,
+  ["trees.ninja"] = true }
 local HELP = [[
 usage: lua5.4 gen/main.lua --config DIR_OR_JSON --target TARGET [options]
        lua5.4 gen/main.lua --regen | --check [--depfile FILE] | --list | --help
@@ -27,13 +29,13 @@ Writes generated/NAME, the tree of one model on one target, and its line in gene
 
   --config PATH    a config.json, or the folder that holds one
   --target TARGET  gfx90a, sm_90 or cpu
-  --precision P    mixed (default), on GPUs fp32: the baseline
+  --precision P    mixed (default); on GPUs also fp32, the baseline
   --slots N        sequences that run at a time
   --context N      positions of a sequence, prompt and answer together
   --name NAME      of the tree; default: the config's name, then the target
   --out DIR        write below DIR instead of generated
   --dump STAGE     print one stage's value instead of writing:
-                   config model weights ops kernels limits plan steps files
+                   config model weights ops kernels limits plan steps costs files
   --regen          make the trees of gen/trees.lua anew
   --check          say which of them are not current; exit 1 if any
   --depfile FILE   where --check notes, as a make rule, what it depends on
@@ -129,6 +131,15 @@ local function load_target(name)
   return fail("--target %s: want %s", name, table.concat(TARGETS, " or "))
 end
 
+local function load_precision(options)
+  local precisions = load_target(options.target)
+  if precisions[options.precision] then return precisions[options.precision] end
+  local names = {}
+  for name in pairs(precisions) do names[#names + 1] = name end
+  table.sort(names)
+  return fail("--precision %s: target %s has %s", options.precision, options.target, table.concat(names, " and "))
+end
+
 local function parse_config(path)
   local parsed, remarks = config.parse(read_file(path), path)
   if not parsed then fail("%s", table.concat(remarks, "\n")) end
@@ -141,21 +152,22 @@ local function run_chain(options)
   local path, label = config_path(options.config)
   local tree = { name = options.name or default_name(path, options), config = label }
   check_name(tree.name)
-  tree.target = load_target(options.target)
+  tree.target = load_precision(options)
   local parsed = parse_config(path)
   tree.model = model.describe(parsed)
   model.check(tree.model)
-  tree.weights = weights.list(tree.model, options.precision, tree.target)
+  tree.weights = weights.list(tree.model, tree.target)
   weights.check(tree.weights)
   local built = ops.build(tree.model, tree.target)
   ops.check(built, tree.weights)
   tree.kernels = select.kernels(built, tree.model, tree.weights, tree.target)
   select.check(tree.kernels, built, tree.model, tree.weights, tree.target)
   tree.limits = plan.limits(tree.model, tree.target, options)
-  tree.plan = plan.arena(built, tree.kernels, tree.model, tree.limits)
+  tree.plan = plan.arena(built, tree.kernels, tree.model, tree.limits, tree.target)
   plan.check(tree.plan, tree.weights, tree.target)
   tree.steps = schedule.steps(built, tree.model)
   schedule.check(tree.steps, tree.kernels, tree.plan)
+  tree.costs = costs.list(built, tree.kernels, tree.model, tree.weights, tree.plan)
   local stages = { config = parsed, ops = built, files = emit.files(tree, read_templates(tree.target)) }
   return setmetatable(stages, { __index = tree })
 end
@@ -269,7 +281,10 @@ end
 
 local function list()
   for _, name in ipairs(TARGETS) do
-    io.write("target ", name, ": ", load_target(name).summary, "\n")
+    for _, precision in ipairs { "mixed", "fp32" } do
+      local target = load_target(name)[precision]
+      if target then io.write("target ", name, ", ", precision, ": ", target.summary, "\n") end
+    end
   end
   for _, entry in ipairs(require "gen.trees") do
     local options = committed(entry)

@@ -1,13 +1,20 @@
 -- model, target -> the operations of one pass on named buffers and weights, layer after layer.
 --
--- ops = { list = list of op, buffers = list of buffer }
+-- ops = { list = list of op, buffers = list of buffer,
+--   adjacent = list of lists of weights that a kernel reads as one, or nil: there are none }
 -- op = {
 --   op = "matmul" (what it computes), role = "matmul_qkv" (what for),
 --   layer = 0.. or nil (before and after the layers), arguments = list of argument,
+--   when = nil (in every pass) | "greedy" | "logits" | "sampled" (in passes that want that),
 -- }
 -- argument = { name = "in" (the launcher's parameter), type = "buffer" | "weight" | "kv" | "positions",
 --   value = "h" | "W_07_Q" | "KV_07" | "KV_FULL_POSITIONS", access = "read" | "write" | "update" }
--- buffer = { name = "h", per = "row" | "output" | "pass", count = elements, dtype = "F32" | "I32" }
+-- buffer = { name = "h", per = "row" | "output" | "logits" (outputs whose whole logits a pass holds) | "pass",
+--   count = elements; or count_of = "work_numbers": the target's function of the model and the rows of a pass;
+--   dtype = "F32" | "I32" | "F16" }
+-- ops.build serves the baseline and cpu; targets that fuse have gen/ops_fused.lua.
+
+local fused = require "gen.ops_fused"
 
 local ops = {}
 
@@ -68,7 +75,7 @@ local function attention_ops(add, model, layer, w)
 end
 
 local function expert_weights(model, target, symbol)
-  if model.experts == "mxfp4" and not target.expert_dtypes then
+  if model.experts == "mxfp4" and not target.expands_experts then
     return weight("codes", symbol), weight("scales", symbol .. "_SCALES"), weight("bias", symbol .. "_BIAS")
   end
   return weight("values", symbol), weight("bias", symbol .. "_BIAS")
@@ -104,6 +111,7 @@ local function mlp_ops(add, model, target, w)
 end
 
 function ops.build(model, target)
+  if target.fused then return fused.build(model, target) end
   local list, layer = {}, nil
   local function add(op, role, ...)
     list[#list + 1] = { op = op, role = role, layer = layer and layer.index, arguments = { ... } }
@@ -121,8 +129,15 @@ function ops.build(model, target)
   return { list = list, buffers = buffers(model, target) }
 end
 
--- The gate: every buffer is written before it is read, every weight exists and is used, and no buffer
--- or weight is left over.
+local function check_adjacent(symbols, weights)
+  for i = 2, #symbols do
+    local first, second = weights.of[symbols[i - 1]], weights.of[symbols[i]]
+    assert(first.offset + first.bytes == second.offset, first.symbol .. " and " .. second.symbol .. " lie apart")
+  end
+end
+
+-- The gate: every buffer is written before it is read, every weight exists and is used, no buffer or weight
+-- is left over, and weights that are read as one lie side by side.
 function ops.check(built, weights)
   local written, used = {}, {}
   for _, op in ipairs(built.list) do
@@ -138,6 +153,7 @@ function ops.check(built, weights)
   end
   for _, buffer in ipairs(built.buffers) do assert(used[buffer.name], buffer.name .. " is never used") end
   for _, tensor in ipairs(weights.tensors) do assert(used[tensor.symbol], tensor.symbol .. " is never used") end
+  for _, symbols in ipairs(built.adjacent or {}) do check_adjacent(symbols, weights) end
 end
 
 return ops

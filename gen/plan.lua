@@ -1,15 +1,18 @@
 -- What a pass may carry, and where its activations and the KV cache lie.
 --
 -- limits = { slots (sequences at a time), context (positions of a slot), rows (of a pass),
---   chunk (rows of one sequence in a pass) }
+--   chunk (rows of one sequence in a pass), logits (outputs whose whole logits a pass holds),
+--   buckets (list of the rows that captured passes are made for, or nil: none are captured) }
 -- plan = {
---   buffers = list of { name = "BUF_H", offset, bytes, from, to (roles of its first write and last
---     use) }, sorted by name,
+--   buffers = list of { name = "BUF_H", offset, bytes, from, to (roles of the first and the last step
+--     of its life) }, sorted by name,
 --   arena_bytes, workspace_bytes (of one thread),
---   rope_bytes (cos and sin of every position), rows_bytes (what a pass is told of its rows), logits_bytes (of a
---     pass, on the host),
+--   rope_bytes (cos and sin of every position), rows_bytes (what a pass is told of its rows), picked_bytes (the ids
+--     that the device picks), results_bytes (those or candidates of a pass, on the host), logits_bytes (of a pass, on
+--     the host),
 --   kv = { sliding_positions, full_positions, layers = list of { symbol = "KV_07", attention,
---     sliding, full (layers of each kind before it) }, sliding, full (layers of each kind), bytes },
+--     sliding, full (layers of each kind before it) }, sliding, full (layers of each kind), bytes,
+--     key_bytes (of a layer, a position's key and value for all heads) },
 -- }
 -- memory = {
 --   parts = list of { what, place = "mapped" (in the checkpoint) | "packed" | "device" | "host", bytes, symbol (of
@@ -24,9 +27,24 @@ local ctext = require "gen.ctext"
 local plan = {}
 
 local ALIGN = 256
-local BYTES = { F32 = 4, I32 = 4 }
-local ROW_NUMBERS = 4 -- of a row: token, position, slot; and of an output: its row
+local BYTES = { F32 = 4, I32 = 4, F16 = 2 }
+-- A row record (runtime/engine.c): PASS_COUNTS of runtime/pass.h; token, position, slot, output row and group of each
+-- row; the end of the last group.
+local PASS_COUNTS <const>, ROW_NUMBERS <const> = 8, 5
 local NAMED_PARTS = 3 -- in a message
+local MOST_LOGITS = 128 -- outputs whose logits a target that fuses keeps at a time
+local LEAST_BUCKET = 16
+
+-- Rows for which a captured schedule is kept: a pass takes the smallest that holds it.
+local function buckets(rows)
+  local list, bucket = {}, LEAST_BUCKET
+  while bucket < rows do
+    list[#list + 1] = bucket
+    bucket = 2 * bucket
+  end
+  list[#list + 1] = rows
+  return list
+end
 
 -- given = { slots, context }, each an integer or nil for the target's default.
 function plan.limits(model, target, given)
@@ -39,8 +57,27 @@ function plan.limits(model, target, given)
   if slots < 1 or slots > 65536 then
     error(string.format("--slots %d: want 1 to 65536", slots), 0)
   end
-  return { slots = slots, context = context, rows = math.max(defaults.rows, slots),
+  local limits = { slots = slots, context = context, rows = math.max(defaults.rows, slots),
     chunk = math.min(defaults.chunk, context) }
+  limits.logits = target.fused and math.min(limits.rows, MOST_LOGITS) or limits.rows
+  limits.buckets = target.fused and buckets(limits.rows)
+  return limits
+end
+
+-- The steps that make logits, and candidates of them, run piece by piece, over and over: what lives in one of
+-- them lives in all.
+local function extend_over_pieces(list, spans)
+  local first, last
+  for step, op in ipairs(list) do
+    if op.when == "logits" or op.when == "sampled" then first, last = first or step, step end
+  end
+  for _, of in pairs(first and spans or {}) do
+    for _, span in ipairs(of) do
+      if span[1] <= last and span[2] >= first then
+        span[1], span[2] = math.min(span[1], first), math.max(span[2], last)
+      end
+    end
+  end
 end
 
 -- [name] = list of { from, to }: the steps between which a buffer holds a value that will be read.
@@ -56,6 +93,7 @@ local function lifetimes(list)
       end
     end
   end
+  extend_over_pieces(list, spans)
   return spans
 end
 
@@ -83,11 +121,12 @@ local function first_fit(buffer, placed)
   return offset
 end
 
-local function describe_buffers(built, limits)
+local function describe_buffers(built, model, limits, target)
   local spans, described = lifetimes(built.list), {}
-  local times = { row = limits.rows, output = limits.rows, pass = 1 }
+  local times = { row = limits.rows, output = limits.rows, logits = limits.logits, pass = 1 }
   for i, buffer in ipairs(built.buffers) do
-    local bytes, of = times[buffer.per] * buffer.count * BYTES[buffer.dtype], spans[buffer.name]
+    local count = buffer.count or target[buffer.count_of](model, limits.rows)
+    local bytes, of = times[buffer.per] * count * BYTES[buffer.dtype], spans[buffer.name]
     described[i] = {
       name = "BUF_" .. buffer.name:upper(), bytes = bytes, size = (bytes + ALIGN - 1) // ALIGN * ALIGN, spans = of,
       from = built.list[of[1][1]].role, to = built.list[of[#of][2]].role,
@@ -111,27 +150,43 @@ local function place(described)
   return total
 end
 
+local function round_up(count, to) return (count + to - 1) // to * to end
+
+-- Bytes of a position's key and value for all heads, and of what lies behind a head's region.
+local function kv_costs(model, form)
+  if not form then return 2 * model.n_kv_heads * model.d_head * BYTES.F32, 0 end
+  local key, value = round_up(model.d_head, form.key_width), round_up(model.d_head, form.value_depth)
+  return model.n_kv_heads * (key + value) * BYTES.F16, model.n_kv_heads * form.pad
+end
+
 -- A sliding layer keeps a ring: the window, and a chunk more, since a chunk's keys are all written
 -- before its first row is attended.
-local function kv_layout(model, limits)
-  local kv = { layers = {}, sliding = 0, full = 0, full_positions = limits.context }
-  kv.sliding_positions = math.min(limits.context, (model.window or 0) + limits.chunk)
+local function kv_layout(model, limits, form)
+  local kv = { layers = {}, sliding = 0, full = 0, form = form }
+  local block = form and form.block or 1
+  kv.full_positions = round_up(limits.context, block)
+  kv.sliding_positions = math.min(kv.full_positions, round_up((model.window or 0) + limits.chunk, block))
   for i, layer in ipairs(model.layers) do
     kv.layers[i] = { symbol = string.format("KV_%02d", layer.index), attention = layer.attention,
       sliding = kv.sliding, full = kv.full }
     kv[layer.attention] = kv[layer.attention] + 1
   end
   local positions = kv.sliding * kv.sliding_positions + kv.full * kv.full_positions
-  kv.bytes = 2 * limits.slots * model.n_kv_heads * model.d_head * 4 * positions
+  local of_position, of_region = kv_costs(model, form)
+  kv.key_bytes = of_position
+  kv.bytes = limits.slots * (positions * of_position + #kv.layers * of_region)
   return kv
 end
 
-function plan.arena(built, kernels, model, limits)
-  local described = describe_buffers(built, limits)
+function plan.arena(built, kernels, model, limits, target)
+  local described = describe_buffers(built, model, limits, target)
   local result = {
-    arena_bytes = place(described), workspace_bytes = 0, kv = kv_layout(model, limits),
-    rope_bytes = limits.context * model.d_head * BYTES.F32, rows_bytes = ROW_NUMBERS * limits.rows * BYTES.I32,
-    logits_bytes = limits.rows * model.vocab * BYTES.F32,
+    arena_bytes = place(described), workspace_bytes = 0, kv = kv_layout(model, limits, target.kv),
+    rope_bytes = limits.context * model.d_head * BYTES.F32,
+    rows_bytes = (PASS_COUNTS + ROW_NUMBERS * limits.rows + 1) * BYTES.I32,
+    picked_bytes = target.fused and limits.rows * BYTES.I32 or 0,
+    results_bytes = target.fused and limits.rows * (1 + 2 * target.candidates) * BYTES.F32 or 0,
+    logits_bytes = limits.logits * model.vocab * BYTES.F32,
   }
   for _, kernel in ipairs(kernels.list) do
     local bytes = (kernel.workspace + ALIGN - 1) // ALIGN * ALIGN
@@ -162,7 +217,9 @@ function plan.memory(result, weights, target)
   add(workspace, "device", result.workspace_bytes, "WORKSPACE_BYTES")
   add("RoPE cos and sin", "device", result.rope_bytes, "ROPE_BYTES")
   add("rows", "device", result.rows_bytes, "ROWS_BYTES")
-  add("rows on the host", "host", result.rows_bytes, "ROWS_BYTES")
+  add("greedy ids", "device", result.picked_bytes, "PICKED_BYTES")
+  add("rows of two passes on the host", "host", 2 * result.rows_bytes, "2 * ROWS_BYTES")
+  add("results of two passes on the host", "host", 2 * result.results_bytes, "2 * RESULTS_BYTES")
   add("logits on the host", "host", result.logits_bytes, "LOGITS_BYTES")
   add("staging on the host", "host", target.staging_bytes, "STAGING_BYTES")
   return memory

@@ -1,11 +1,17 @@
 -- ops -> steps: the flat list of launches of one pass.
 --
 -- steps = list of paragraph = { title = "layer 07, full attention", lines = list of step }
--- step = { layer = 7 or -1 (no layer), role, arguments = list of C names }
+-- step = { list = "STEP" | "GREEDY" | "LOGITS" | "SAMPLED" (the macro), layer = 7 or -1 (no layer), role,
+--   arguments = list of C names }
 
 local schedule = {}
 
 local PREFIX = { buffer = "BUF_", weight = "", kv = "", positions = "" }
+
+local HEADS = {
+  greedy = "head: the greatest logit's id", logits = "head: whole logits",
+  sampled = "head: candidates, from the logits",
+}
 
 local function c_name(argument)
   local name = PREFIX[argument.type] .. argument.value
@@ -13,6 +19,7 @@ local function c_name(argument)
 end
 
 local function title(op, model, begun)
+  if op.when then return HEADS[op.when] end
   if not op.layer then return begun and "head" or "embedding" end
   return string.format("layer %02d, %s attention", op.layer, model.layers[op.layer + 1].attention)
 end
@@ -28,7 +35,8 @@ function schedule.steps(built, model)
     local arguments = {}
     for i, argument in ipairs(op.arguments) do arguments[i] = c_name(argument) end
     local lines = steps[#steps].lines
-    lines[#lines + 1] = { layer = op.layer or -1, role = op.role, arguments = arguments }
+    lines[#lines + 1] = { list = op.when and op.when:upper() or "STEP", layer = op.layer or -1, role = op.role,
+      arguments = arguments }
   end
   return steps
 end

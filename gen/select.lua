@@ -35,7 +35,7 @@ local function describe(op, model, weights, target)
   return {
     role = op.role, template = string.format("%s/%s%s.in", target.templates, choice.template, target.extension),
     file = op.role .. target.extension, prototype = prototype(op), parameters = choice.parameters,
-    symbol = ctext.symbol { act = "f32", weight = choice.weight, op = choice.name, fused = choice.fused,
+    symbol = ctext.symbol { act = choice.act or "f32", weight = choice.weight, op = choice.name, fused = choice.fused,
       dims = choice.dims, target = target.name },
     because = choice.because, workspace = choice.workspace, flops = choice.flops,
     weight_bytes = weight_bytes(op, weights),

@@ -1,4 +1,4 @@
--- model, precision, target -> the tensors of a tree and where each of them lies.
+-- model, target -> the tensors of a tree and where each of them lies.
 --
 -- weights = {
 --   tensors = list of tensor, in the order of weights.inc: those of no layer, then layer after layer,
@@ -9,15 +9,20 @@
 -- tensor = {
 --   symbol = "W_07_Q", name = "model.layers.7.self_attn.q_proj.weight" (as the checkpoint has it),
 --   source = "PLAIN" | "MXFP4" (NAME_blocks and NAME_scales) | "TRANSPOSED" (experts, k, n),
---   shape = { 4096, 2880 } as stored, stored = "BF16" | "F32" | "U8" (MXFP4 codes and scales), bytes,
+--   shape = { 4096, 2880 } as stored, before any padding; stored = "BF16" | "F32" | "F16" | "MXFP4" | "U8" (MXFP4
+--     codes and scales as the checkpoint has them), layout = "ROWS" | "PAIRS" | "TILES" | "PAIRED_TILES" |
+--     "WOVEN_TILES" (runtime/tiles.h), bytes,
 --   offset = byte offset in the packed weights, or nil: read in place from the checkpoint's map,
 -- }
--- It refuses a precision that the target does not have.
 
 local weights = {}
 
 local ALIGN = 64 -- of a packed tensor: a cache line
 local BYTES = { U8 = 1, F16 = 2, BF16 = 2, F32 = 4 }
+
+-- Of tiles: rows of a tile, columns of a unit, bytes of a tile before its units and of a unit (runtime/tiles.h).
+local TILE, UNIT, TILE_HEAD = 16, 64, 64
+local UNIT_BYTES = { F16 = TILE * UNIT * 2, MXFP4 = TILE * UNIT // 2 + TILE * UNIT // 32 }
 
 local function elements(shape)
   local n = 1
@@ -25,24 +30,34 @@ local function elements(shape)
   return n
 end
 
--- A matrix stays as the checkpoint has it where the target's kernels read that type; a vector becomes
--- F32, which holds every source type exactly and costs next to nothing.
-local function stored_dtype(kind, model, target)
-  if kind == "codes" then return "U8" end
-  if kind == "vector" then return "F32" end
-  if kind == "experts" then return target.expert_dtypes[model.experts == "mxfp4" and "MXFP4" or model.dtype] end
-  return target.matrix_dtypes[model.dtype]
+function weights.units(k) return (k + UNIT - 1) // UNIT end
+function weights.tiles(n) return (n + TILE - 1) // TILE end
+
+-- Kinds: "vector", "heads" (a vector along the heads of q or k), "table" (read row by row), "matrix", "head_matrix"
+-- (its rows are those of heads of q or k), "experts", "codes" (MXFP4 in the checkpoint's form). The target says how
+-- it stores a matrix; a vector becomes F32, which holds every source type exactly and costs next to nothing.
+local function storage(kind, model, target)
+  if kind == "codes" then return "U8", "ROWS" end
+  if kind == "vector" then return "F32", "ROWS" end
+  if kind == "heads" then return "F32", target.pairs_rows and "PAIRS" or "ROWS" end
+  return target.stored(kind, model)
+end
+
+local function stored_bytes(shape, stored, layout)
+  if not layout:find("TILES") then return elements(shape) * BYTES[stored] end
+  local n, k, matrices = shape[#shape - 1], shape[#shape], #shape == 3 and shape[1] or 1
+  return matrices * weights.tiles(n) * (TILE_HEAD + weights.units(k) * UNIT_BYTES[stored])
 end
 
 local function is_mapped(kind, stored, model, target)
-  if kind == "vector" or not target.maps_checkpoint then return false end
+  if kind == "vector" or kind == "heads" or not target.maps_checkpoint then return false end
   return kind == "codes" or stored == model.dtype
 end
 
 -- The weights of one MoE matrix: as the checkpoint has them, packed or in HF's unpacked layout
 -- [experts, k, n]; or, where the target expands them, as [experts, n, k].
 local function expert_rows(add, model, target, symbol, name, n, k)
-  if target.expert_dtypes then
+  if target.expands_experts then
     local source = model.experts == "mxfp4" and "MXFP4" or "TRANSPOSED"
     add("experts", symbol, name, { model.n_experts, n, k }, source)
   elseif model.experts == "mxfp4" then
@@ -58,17 +73,20 @@ local function attention_rows(add, model)
   local q, kv, h = model.n_heads * model.d_head, model.n_kv_heads * model.d_head, model.d_model
   add("vector", "ATTN_NORM", "input_layernorm.weight", { h })
   local parts = { { "Q", "q_proj", q, h }, { "K", "k_proj", kv, h }, { "V", "v_proj", kv, h }, { "O", "o_proj", h, q } }
-  for _, part in ipairs(parts) do
+  for i, part in ipairs(parts) do
     local symbol, name, n, k = table.unpack(part)
-    add("matrix", symbol, "self_attn." .. name .. ".weight", { n, k })
-    if model.attention_bias then add("vector", symbol .. "_BIAS", "self_attn." .. name .. ".bias", { n }) end
+    add(i <= 2 and "head_matrix" or "matrix", symbol, "self_attn." .. name .. ".weight", { n, k })
+  end
+  for i, part in ipairs(model.attention_bias and parts or {}) do
+    local symbol, name, n = table.unpack(part)
+    add(i <= 2 and "heads" or "vector", symbol .. "_BIAS", "self_attn." .. name .. ".bias", { n })
   end
   add("vector", "SINKS", "self_attn.sinks", { model.n_heads })
 end
 
 local function mlp_rows(add, model, target)
   add("vector", "MLP_NORM", "post_attention_layernorm.weight", { model.d_model })
-  add("matrix", "ROUTER", "mlp.router.weight", { model.n_experts, model.d_model })
+  add("table", "ROUTER", "mlp.router.weight", { model.n_experts, model.d_model })
   add("vector", "ROUTER_BIAS", "mlp.router.bias", { model.n_experts })
   expert_rows(add, model, target, "GATE_UP", "mlp.experts.gate_up_proj", 2 * model.d_ff, model.d_model)
   expert_rows(add, model, target, "DOWN", "mlp.experts.down_proj", model.d_model, model.d_ff)
@@ -76,7 +94,7 @@ end
 
 local function head_rows(add, model)
   local embedding = "model.embed_tokens.weight"
-  add("matrix", "W_EMBED", embedding, { model.vocab, model.d_model })
+  add("table", "W_EMBED", embedding, { model.vocab, model.d_model })
   add("vector", "W_NORM", "model.norm.weight", { model.d_model })
   add("matrix", "W_UNEMBED", model.tied and embedding or "lm_head.weight", { model.vocab, model.d_model })
 end
@@ -95,9 +113,9 @@ end
 -- A function that appends tensors to `list`, each placed behind the one before it.
 local function appender(list, model, target)
   return function(kind, symbol, name, shape, source)
-    local stored = stored_dtype(kind, model, target)
-    local tensor = { symbol = symbol, name = name, source = source or "PLAIN", shape = shape, stored = stored }
-    tensor.bytes = elements(shape) * BYTES[stored]
+    local stored, layout = storage(kind, model, target)
+    local tensor = { symbol = symbol, name = name, source = source or "PLAIN", shape = shape, stored = stored,
+      layout = layout, bytes = stored_bytes(shape, stored, layout) }
     if is_mapped(kind, stored, model, target) then
       list.mapped_bytes = list.mapped_bytes + tensor.bytes
       count(list, "mapped", stored, tensor.bytes)
@@ -112,10 +130,7 @@ local function appender(list, model, target)
   end
 end
 
-function weights.list(model, precision, target)
-  if not target.precisions[precision] then
-    error(string.format("--precision %s: target %s has %s", precision, target.name, target.precision_names), 0)
-  end
+function weights.list(model, target)
   local list = { tensors = {}, of = {}, mapped_bytes = 0, packed_bytes = 0, parts = {} }
   local add = appender(list, model, target)
   head_rows(add, model)

@@ -55,4 +55,25 @@ const void *device_get(struct device *device, const void *from, size_t bytes, vo
 // Waits until everything asked for is done; reports what failed on the way, launches included.
 bool device_wait(struct device *device, struct error *err);
 
+// Marks what has been asked for so far as `mark` of DEVICE_MARKS; device_wait_mark waits for that,
+// and not for what was asked for since.
+enum { DEVICE_MARKS = 2 };
+bool device_mark(struct device *device, int mark, struct error *err);
+bool device_wait_mark(struct device *device, int mark, struct error *err);
+
+// What launchers are asked for between the two is not done but kept as a graph, NULL if that
+// failed; each device_replay does the whole of it. Not every device records; one that does not
+// refuses.
+struct device_graph;
+bool device_record(struct device *device, struct error *err);
+bool device_recorded(struct device *device, struct device_graph **graph, struct error *err);
+bool device_replay(struct device *device, struct device_graph *graph, struct error *err);
+void device_drop(struct device_graph *graph);
+
+// Time stamps: n of them, until device_close. device_stamp has the device note when it has done
+// what was asked for so far; device_seconds is the time between two stamps that it is past.
+bool device_take_stamps(struct device *device, int n, struct error *err);
+bool device_stamp(struct device *device, int stamp, struct error *err);
+bool device_seconds(struct device *device, int from, int to, double *seconds, struct error *err);
+
 #endif

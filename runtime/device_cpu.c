@@ -4,9 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 struct device {
-  char unused; // the host has no state
+  struct timespec *stamps; // NULL: none taken
 };
 
 bool device_open(struct device **out, struct error *err) {
@@ -15,6 +16,8 @@ bool device_open(struct device **out, struct error *err) {
 }
 
 void device_close(struct device *device) {
+  if (device)
+    free(device->stamps);
   free(device);
 }
 
@@ -97,5 +100,54 @@ const void *device_get(struct device *device, const void *from, size_t bytes, vo
 bool device_wait(struct device *device, struct error *err) {
   (void)device;
   (void)err;
+  return true;
+}
+
+bool device_mark(struct device *device, int mark, struct error *err) {
+  (void)device;
+  (void)mark;
+  (void)err;
+  return true;
+}
+
+bool device_wait_mark(struct device *device, int mark, struct error *err) {
+  (void)mark;
+  return device_wait(device, err);
+}
+
+bool device_record(struct device *device, struct error *err) {
+  (void)device;
+  return fail(err, "the host does everything at once: it records nothing");
+}
+
+bool device_recorded(struct device *device, struct device_graph **graph, struct error *err) {
+  *graph = NULL;
+  return device_record(device, err);
+}
+
+bool device_replay(struct device *device, struct device_graph *graph, struct error *err) {
+  (void)graph;
+  return device_record(device, err);
+}
+
+void device_drop(struct device_graph *graph) {
+  (void)graph;
+}
+
+bool device_take_stamps(struct device *device, int n, struct error *err) {
+  device->stamps = calloc((size_t)n, sizeof *device->stamps);
+  return device->stamps ? true : fail(err, "out of memory for %d time stamps", n);
+}
+
+bool device_stamp(struct device *device, int stamp, struct error *err) {
+  (void)err;
+  clock_gettime(CLOCK_MONOTONIC, &device->stamps[stamp]);
+  return true;
+}
+
+bool device_seconds(struct device *device, int from, int to, double *seconds, struct error *err) {
+  const struct timespec *a = &device->stamps[from], *b = &device->stamps[to];
+  (void)err;
+  *seconds = (double)(b->tv_sec - a->tv_sec) + (double)(b->tv_nsec - a->tv_nsec) * 1e-9;
   return true;
 }

@@ -1,5 +1,6 @@
 // A GPU through the HIP runtime: one stream, two staging buffers in pinned memory whose filling and
-// sending overlap. Every call that fails is named, with HIP's own words.
+// sending overlap, graphs captured from the stream, events as marks and time stamps. Every call
+// that fails is named, with HIP's own words.
 #include "device.h"
 
 #include <hip/hip_runtime_api.h>
@@ -11,6 +12,9 @@ struct device {
   void *stage[DEVICE_STAGES];
   hipEvent_t sent[DEVICE_STAGES]; // the copy out of a stage is done
   int next;                       // the stage to fill
+  hipEvent_t mark[DEVICE_MARKS];
+  hipEvent_t *stamp; // (stamps) with times
+  int stamps;
 };
 
 static bool check(hipError_t status, const char *call, struct error *err) {
@@ -42,6 +46,8 @@ bool device_open(struct device **out, struct error *err) {
   for (int i = 0; ok && i < DEVICE_STAGES; i++)
     ok = TRY(hipHostMalloc(&device->stage[i], DEVICE_STAGE_BYTES, hipHostMallocDefault), err) &&
          TRY(hipEventCreateWithFlags(&device->sent[i], hipEventDisableTiming), err);
+  for (int i = 0; ok && i < DEVICE_MARKS; i++)
+    ok = TRY(hipEventCreateWithFlags(&device->mark[i], hipEventDisableTiming), err);
   if (ok)
     *out = device;
   else
@@ -60,6 +66,12 @@ void device_close(struct device *device) {
     if (device->stage[i])
       (void)hipHostFree(device->stage[i]);
   }
+  for (int i = 0; i < DEVICE_MARKS; i++)
+    if (device->mark[i])
+      (void)hipEventDestroy(device->mark[i]);
+  for (int i = 0; i < device->stamps; i++)
+    (void)hipEventDestroy(device->stamp[i]);
+  free(device->stamp);
   if (device->stream)
     (void)hipStreamDestroy(device->stream);
   free(device);
@@ -151,4 +163,63 @@ const void *device_get(struct device *device, const void *from, size_t bytes, vo
 
 bool device_wait(struct device *device, struct error *err) {
   return TRY(hipGetLastError(), err) && TRY(hipStreamSynchronize(device->stream), err);
+}
+
+bool device_mark(struct device *device, int mark, struct error *err) {
+  return TRY(hipGetLastError(), err) &&
+         TRY(hipEventRecord(device->mark[mark], device->stream), err);
+}
+
+bool device_wait_mark(struct device *device, int mark, struct error *err) {
+  return TRY(hipEventSynchronize(device->mark[mark]), err);
+}
+
+bool device_record(struct device *device, struct error *err) {
+  return TRY(hipStreamBeginCapture(device->stream, hipStreamCaptureModeThreadLocal), err);
+}
+
+// A struct device_graph is HIP's executable graph by another name. A capture is ended even if a
+// launch in it has failed: else the stream would be lost.
+bool device_recorded(struct device *device, struct device_graph **out, struct error *err) {
+  hipGraph_t graph = NULL;
+  hipGraphExec_t runnable = NULL;
+  struct error later;
+  bool ok = TRY(hipGetLastError(), err);
+  ok = TRY(hipStreamEndCapture(device->stream, &graph), ok ? err : &later) && ok;
+  ok = ok && TRY(hipGraphInstantiate(&runnable, graph, NULL, NULL, 0), err);
+  if (graph)
+    (void)hipGraphDestroy(graph);
+  *out = (struct device_graph *)runnable;
+  return ok;
+}
+
+bool device_replay(struct device *device, struct device_graph *graph, struct error *err) {
+  return TRY(hipGraphLaunch((hipGraphExec_t)graph, device->stream), err);
+}
+
+void device_drop(struct device_graph *graph) {
+  if (graph)
+    (void)hipGraphExecDestroy((hipGraphExec_t)graph);
+}
+
+bool device_take_stamps(struct device *device, int n, struct error *err) {
+  device->stamp = calloc((size_t)n, sizeof *device->stamp);
+  if (!device->stamp)
+    return fail(err, "out of memory for %d time stamps", n);
+  for (; device->stamps < n; device->stamps++)
+    if (!TRY(hipEventCreateWithFlags(&device->stamp[device->stamps], hipEventDefault), err))
+      return false;
+  return true;
+}
+
+bool device_stamp(struct device *device, int stamp, struct error *err) {
+  return TRY(hipEventRecord(device->stamp[stamp], device->stream), err);
+}
+
+bool device_seconds(struct device *device, int from, int to, double *seconds, struct error *err) {
+  float milliseconds = 0;
+  const bool ok =
+      TRY(hipEventElapsedTime(&milliseconds, device->stamp[from], device->stamp[to]), err);
+  *seconds = (double)milliseconds * 1e-3;
+  return ok;
 }

@@ -13,6 +13,7 @@ static int run(const struct options *options, struct error *err) {
       [MODE_CHAT] = mode_chat,
       [MODE_GETP] = mode_getp,
       [MODE_LOGITS] = mode_logits,
+      [MODE_PACK] = mode_pack,
   };
   if (options->plan)
     return mode_plan();
@@ -20,8 +21,12 @@ static int run(const struct options *options, struct error *err) {
     return mode_decode(options, err);
   struct session session;
   int status = -1;
-  if (session_open(&session, options, err))
+  struct error later;
+  if (session_open(&session, options, err)) {
     status = MODES[options->mode](&session, err);
+    if (!session_report(&session, status < 0 ? &later : err))
+      status = -1;
+  }
   session_close(&session);
   return status;
 }

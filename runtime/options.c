@@ -14,10 +14,11 @@ const char OPTIONS_HELP[] =
     "       getp CHECKPOINT -m chat [-y TEXT]\n"
     "       getp CHECKPOINT -m logits -i IDS -o FLOATS [--reference]\n"
     "       getp decode -z TOKENIZER -i IDS\n"
+    "       getp pack CHECKPOINT -o FILE\n"
     "       getp --plan\n"
     "\n"
     "CHECKPOINT is a folder with config.json, safetensors and tokenizer.json, of the model that\n"
-    "this getp was generated for.\n"
+    "this getp was generated for; or a FILE that `getp pack` made of one, which loads faster.\n"
     "\n"
     "  -m, --mode MODE         generate (default), chat, getp, logits\n"
     "  -i, --input IN          generate: the text to go on with; chat: the first message; getp: a\n"
@@ -26,7 +27,8 @@ const char OPTIONS_HELP[] =
     "                          file with one sequence of ids a line\n"
     "  -o, --output FILE       getp: a line of ids for each prompt; logits: float32, vocab_size "
     "for\n"
-    "                          each position of each sequence\n"
+    "                          each position of each sequence; pack: weights ready for this getp,\n"
+    "                          tokenizer and all\n"
     "  -n, --steps N           tokens of a prompt and its output together (1024; 0: the context)\n"
     "  -t, --temperature T     0 is greedy (0)\n"
     "  -p, --top-p P           draw from the most probable tokens that hold P; 0 or 1: all (0.9)\n"
@@ -36,6 +38,8 @@ const char OPTIONS_HELP[] =
     "  -b, --slots N           sequences at a time (all)\n"
     "      --chunk N           rows of one prompt in a pass (all)\n"
     "      --reference         logits: by the plain C forward pass instead of the generated one\n"
+    "      --profile           print where the device's time went, by the steps of a pass\n"
+    "      --trace FILE        write every step's time, and the host's, for Perfetto\n"
     "      --plan              print what this getp takes of memory; needs no checkpoint\n"
     "  -h, --help              this text\n"
     "\n"
@@ -43,7 +47,7 @@ const char OPTIONS_HELP[] =
     "positions with those of the plain C forward pass, and fails if they differ.\n";
 
 // Flags without a letter; beyond those that have one.
-enum { FLAG_CHUNK = 256, FLAG_REFERENCE, FLAG_PLAN, FLAG_HELP };
+enum { FLAG_CHUNK = 256, FLAG_REFERENCE, FLAG_PROFILE, FLAG_TRACE, FLAG_PLAN, FLAG_HELP };
 
 static const struct option LONG_OPTIONS[] = {
     {"mode", required_argument, NULL, 'm'},
@@ -58,6 +62,8 @@ static const struct option LONG_OPTIONS[] = {
     {"slots", required_argument, NULL, 'b'},
     {"chunk", required_argument, NULL, FLAG_CHUNK},
     {"reference", no_argument, NULL, FLAG_REFERENCE},
+    {"profile", no_argument, NULL, FLAG_PROFILE},
+    {"trace", required_argument, NULL, FLAG_TRACE},
     {"plan", no_argument, NULL, FLAG_PLAN},
     {"help", no_argument, NULL, FLAG_HELP},
     {NULL, 0, NULL, 0},
@@ -138,6 +144,11 @@ static bool parse_flag(struct options *o, int flag, const char *text, struct err
     return parse_seed(&o->seed, text, err);
   case FLAG_REFERENCE:
     return o->reference = true;
+  case FLAG_PROFILE:
+    return o->profile = true;
+  case FLAG_TRACE:
+    o->trace = text;
+    return true;
   case FLAG_PLAN:
     return o->plan = true;
   default:
@@ -152,16 +163,21 @@ static bool check(const struct options *o, struct error *err) {
     return fail(err, "want a checkpoint folder; see --help");
   if (o->mode == MODE_DECODE && !o->tokenizer)
     return fail(err, "decode: want -z with a tokenizer.json");
-  if (!o->input && o->mode != MODE_CHAT)
+  if (!o->input && o->mode != MODE_CHAT && o->mode != MODE_PACK)
     return fail(err, "want -i; see --help");
   if (o->input && !*o->input)
     return fail(err, "-i: empty: want a text or the name of a file; see --help");
-  if (!o->output && (o->mode == MODE_GETP || o->mode == MODE_LOGITS))
+  if (!o->output && (o->mode == MODE_GETP || o->mode == MODE_LOGITS || o->mode == MODE_PACK))
     return fail(err, "want -o with a file for the output; see --help");
   if (o->output && !*o->output)
     return fail(err, "-o: empty: want the name of a file; see --help");
   if (o->reference && o->mode != MODE_LOGITS)
     return fail(err, "--reference: only -m logits has it");
+  if (o->trace && !*o->trace)
+    return fail(err, "--trace: empty: want the name of a file; see --help");
+  if ((o->profile || o->trace) && (o->reference || o->mode == MODE_DECODE))
+    return fail(err, "%s: %s runs no steps", o->profile ? "--profile" : "--trace",
+                o->reference ? "--reference" : "decode");
   return true;
 }
 
@@ -170,6 +186,8 @@ static bool parse_operand(struct options *o, const char *text, struct error *err
     return fail(err, "%s: want one checkpoint folder; see --help", text);
   if (strcmp(text, "decode") == 0)
     o->mode = MODE_DECODE;
+  else if (strcmp(text, "pack") == 0 && o->mode != MODE_PACK)
+    o->mode = MODE_PACK;
   else
     o->checkpoint = text;
   return true;

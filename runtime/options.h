@@ -6,17 +6,19 @@
 
 #include <stdint.h>
 
-enum mode { MODE_GENERATE, MODE_CHAT, MODE_GETP, MODE_LOGITS, MODE_DECODE };
+enum mode { MODE_GENERATE, MODE_CHAT, MODE_GETP, MODE_LOGITS, MODE_DECODE, MODE_PACK };
 
 struct options {
   enum mode mode;
   bool help;
   bool plan;              // print the memory plan and nothing else
   bool reference;         // logits by reference.c
-  const char *checkpoint; // folder; NULL for decode
+  bool profile;           // print where the time went
+  const char *trace;      // file for the times of all steps, or NULL
+  const char *checkpoint; // folder, or packed file; NULL for decode
   const char *tokenizer;  // tokenizer.json; NULL: the checkpoint's
   const char *input;      // text (generate, chat) or file (getp, logits, decode)
-  const char *output;     // file (getp, logits)
+  const char *output;     // file (getp, logits, pack)
   const char *system;     // chat: the system message, or NULL
   float temperature, top_p;
   uint64_t seed; // 0: by the clock

@@ -23,13 +23,13 @@ static bool is_due(struct progress *progress, double now) {
   return true;
 }
 
-void progress_load(struct progress *progress, size_t sent, size_t total) {
+void progress_load(struct progress *progress, const char *doing, size_t done, size_t total) {
   const double now = seconds_now();
   if (!is_due(progress, now))
     return;
-  const double rate = (double)sent / (now - progress->began);
-  fprintf(stderr, "\rloading %.1f of %.1f GB, %.1f GB/s, %.0f s left\033[K", (double)sent * 1e-9,
-          (double)total * 1e-9, rate * 1e-9, (double)(total - sent) / rate);
+  const double rate = (double)done / (now - progress->began);
+  fprintf(stderr, "\r%s %.1f of %.1f GB, %.1f GB/s, %.0f s left\033[K", doing, (double)done * 1e-9,
+          (double)total * 1e-9, rate * 1e-9, (double)(total - done) / rate);
 }
 
 void progress_update(struct progress *progress, int done, int n, int64_t tokens, int64_t most) {

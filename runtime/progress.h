@@ -17,8 +17,8 @@ double seconds_now(void);
 
 void progress_begin(struct progress *progress);
 
-// Bytes of the weights that are on their way to the device, and all.
-void progress_load(struct progress *progress, size_t sent, size_t total);
+// Bytes of the weights that are done, and all; `doing`: what is done to them.
+void progress_load(struct progress *progress, const char *doing, size_t done, size_t total);
 
 // done of n requests, `tokens` generated so far, at most `most` of them in the end.
 void progress_update(struct progress *progress, int done, int n, int64_t tokens, int64_t most);

@@ -13,6 +13,8 @@
 
 struct run {
   const struct model_config *config;
+  reference_route on_route; // or NULL
+  void *context;            // of on_route
   struct weights weights;
   size_t positions;  // of the sequence
   float *inv_freq;   // (head_dim / 2)
@@ -181,10 +183,12 @@ static void expert(struct run *run, const struct layer_weights *w, size_t id) {
 
 // delta = sum over the chosen experts, lowest id first, of weight * expert(normed)
 // (HF modeling_gpt_oss.py, GptOssMLP).
-static void mlp(struct run *run, int layer) {
+static void mlp(struct run *run, int layer, int position) {
   const struct model_config *c = run->config;
   const struct layer_weights *w = &run->weights.layers[layer];
   matrix_times(run->router, &w->router, run->normed);
+  if (run->on_route)
+    run->on_route(run->context, layer, position, run->router);
   route(run->weight, run->router, c->n_experts, c->top_k);
   memset(run->delta, 0, (size_t)c->hidden_size * sizeof *run->delta);
   for (int e = 0; e < c->n_experts; e++) {
@@ -204,7 +208,7 @@ static void decoder_layer(struct run *run, int layer, int position) {
   attention(run, layer, position);
   add(run->x, run->delta, hidden);
   rms_norm(run->normed, w->mlp_norm, run->x, hidden, run->config->rms_norm_eps);
-  mlp(run, layer);
+  mlp(run, layer, position);
   add(run->x, run->delta, hidden);
 }
 
@@ -229,10 +233,10 @@ static bool check_ids(const int32_t *ids, int n, int32_t vocab_size, struct erro
   return n > 0 || fail(err, "want at least one token id, found %d", n);
 }
 
-bool reference_run(const struct safetensors *checkpoint, const struct model_config *config,
-                   const int32_t *ids, int n, reference_visit visit, void *context,
-                   struct error *err) {
-  struct run run = {.config = config};
+bool reference_run_routed(const struct safetensors *checkpoint, const struct model_config *config,
+                          const int32_t *ids, int n, reference_visit visit,
+                          reference_route on_route, void *context, struct error *err) {
+  struct run run = {.config = config, .on_route = on_route, .context = context};
   bool ok = check_ids(ids, n, config->vocab_size, err) &&
             weights_find(&run.weights, checkpoint, config, err);
   if (!ok)
@@ -249,4 +253,10 @@ bool reference_run(const struct safetensors *checkpoint, const struct model_conf
 cleanup:
   free_all(&run);
   return ok;
+}
+
+bool reference_run(const struct safetensors *checkpoint, const struct model_config *config,
+                   const int32_t *ids, int n, reference_visit visit, void *context,
+                   struct error *err) {
+  return reference_run_routed(checkpoint, config, ids, n, visit, NULL, context, err);
 }

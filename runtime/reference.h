@@ -13,10 +13,19 @@
 typedef bool (*reference_visit)(void *context, int position, const float *logits,
                                 const float *hidden, struct error *err);
 
+// Called in each layer of each position, in order, with the router's logits (n_experts), before the
+// experts are chosen by them: a change there changes the choice and the weights.
+typedef void (*reference_route)(void *context, int layer, int position, float *router);
+
 // Runs one sequence of n > 0 token ids from position 0. Fails on an id outside the vocabulary, on a
 // missing tensor or one of another shape, and when memory runs out.
 bool reference_run(const struct safetensors *checkpoint, const struct model_config *config,
                    const int32_t *ids, int n, reference_visit visit, void *context,
                    struct error *err);
+
+// The same with a hand in the choice of experts.
+bool reference_run_routed(const struct safetensors *checkpoint, const struct model_config *config,
+                          const int32_t *ids, int n, reference_visit visit,
+                          reference_route on_route, void *context, struct error *err);
 
 #endif

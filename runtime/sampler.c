@@ -1,5 +1,6 @@
 #include "sampler.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -79,4 +80,27 @@ int32_t sampler_pick(const struct sampler *sampler, const float *logits, uint64_
       return sampler->candidates[i].id;
   }
   return best; // rounding ran past the end
+}
+
+float sampler_sharpness(const struct sampler *sampler) {
+  return sampler->temperature == 0 ? 0 : fminf(1 / sampler->temperature, FLT_MAX);
+}
+
+int32_t sampler_pick_candidates(const struct sampler *sampler, const struct candidates *candidates,
+                                uint64_t request, uint64_t position) {
+  const bool cut = sampler->top_p > 0 && sampler->top_p < 1;
+  const double most = cut ? (double)sampler->top_p * (double)candidates->total : INFINITY;
+  const float sharpness = sampler_sharpness(sampler), best = candidates->logit[0];
+  float p[SAMPLER_CANDIDATES];
+  double sum = 0;
+  int n = 0;
+  for (; n < SAMPLER_CANDIDATES && candidates->id[n] >= 0 && sum <= most; n++)
+    sum += (double)(p[n] = expf((candidates->logit[n] - best) * sharpness));
+  double left = sampler_uniform(sampler->seed, request, position) * sum;
+  for (int i = 0; i < n; i++) {
+    left -= (double)p[i];
+    if (left < 0)
+      return candidates->id[i];
+  }
+  return candidates->id[0]; // rounding ran past the end
 }

@@ -1,4 +1,4 @@
-// Picks the next token of a sequence from its logits.
+// Picks the next token of a sequence from its logits, or from the best of them.
 #ifndef GETP_SAMPLER_H
 #define GETP_SAMPLER_H
 
@@ -19,6 +19,14 @@ struct sampler {
   struct candidate *candidates; // (vocab), scratch
 };
 
+// The best logits of a row, as a device leaves them.
+enum { SAMPLER_CANDIDATES = 64 };
+struct candidates {
+  float total; // over the vocabulary, the sum of exp((logit - logit[0]) * sampler_sharpness)
+  float logit[SAMPLER_CANDIDATES]; // descending, of equal ones the lowest id first
+  int32_t id[SAMPLER_CANDIDATES];  // -1, and a logit of -infinity: the vocabulary has no more
+};
+
 bool sampler_open(struct sampler *sampler, float temperature, float top_p, uint64_t seed, int vocab,
                   struct error *err);
 void sampler_close(struct sampler *sampler);
@@ -29,6 +37,14 @@ void sampler_close(struct sampler *sampler);
 // alone.
 int32_t sampler_pick(const struct sampler *sampler, const float *logits, uint64_t request,
                      uint64_t position);
+
+// The same from the best logits of a row: a draw from those alone, cut to the smallest set that
+// holds more than top_p of all tokens, if they have it.
+int32_t sampler_pick_candidates(const struct sampler *sampler, const struct candidates *candidates,
+                                uint64_t request, uint64_t position);
+
+// 1 / temperature, finite; 0 for greedy.
+float sampler_sharpness(const struct sampler *sampler);
 
 // A number in [0, 1) that depends on its arguments alone.
 double sampler_uniform(uint64_t seed, uint64_t request, uint64_t position);

@@ -1,5 +1,6 @@
 #include "session.h"
 
+#include "json.h"
 #include "parity.h"
 #include "progress.h"
 
@@ -9,14 +10,30 @@
 #include <sys/stat.h>
 #include <time.h>
 
-static bool open_tokenizer(struct session *session, struct error *err) {
+char *session_tokenizer_path(const struct session *session, struct error *err) {
   const struct options *options = session->options;
-  char *path = NULL;
-  if (!options->tokenizer && asprintf(&path, "%s/tokenizer.json", options->checkpoint) < 0)
-    return fail(err, "out of memory");
-  const bool ok = tokenizer_open(&session->tokenizer, path ? path : options->tokenizer, err);
+  if (!options->tokenizer)
+    return path_join(options->checkpoint, "tokenizer.json", err);
+  char *path = strdup(options->tokenizer);
+  if (!path)
+    fail(err, "out of memory");
+  return path;
+}
+
+static bool read_tokenizer(struct session *session, struct error *err) {
+  const char *place = session->options->checkpoint;
+  const struct text *text = &session->packed.tokenizer;
+  if (session->packed.map && !session->options->tokenizer)
+    return text->n > 0 ? tokenizer_open_text(&session->tokenizer, place, text->bytes, text->n, err)
+                       : fail(err, "%s: packed without a tokenizer.json: want -z with one", place);
+  char *path = session_tokenizer_path(session, err);
+  const bool ok = path && tokenizer_open(&session->tokenizer, path, err);
   free(path);
-  if (!ok)
+  return ok;
+}
+
+static bool open_tokenizer(struct session *session, struct error *err) {
+  if (!read_tokenizer(session, err))
     return false;
   const int32_t ids = tokenizer_size(session->tokenizer);
   return ids <= session->limits.vocab
@@ -42,13 +59,24 @@ static bool check_limits(struct session *session, struct error *err) {
          choose(&ignored, "--chunk", options->chunk, session->limits.chunk, err);
 }
 
-static bool open_model(struct session *session, struct error *err) {
-  const char *folder = session->options->checkpoint;
-  struct stat status;
-  if (stat(folder, &status) != 0 || !S_ISDIR(status.st_mode))
+static bool open_packed(struct session *session, struct error *err) {
+  const struct options *options = session->options;
+  const struct weight_table table = engine_weights();
+  if (options->mode == MODE_PACK)
+    return fail(err, "%s: is a packed file: want a checkpoint folder", options->checkpoint);
+  if (options->reference || session->parity)
     return fail(err,
-                "%s: want a checkpoint folder with config.json, safetensors and tokenizer.json",
-                folder);
+                "%s: %s: want a checkpoint folder: the plain forward pass reads no packed file",
+                options->checkpoint, options->reference ? "--reference" : "GETP_PARITY");
+  engine_model(&session->config);
+  if (!packed_open(&session->packed, options->checkpoint, &table, &session->config, err))
+    return false;
+  session->stop = session->packed.stop;
+  return true;
+}
+
+static bool open_folder(struct session *session, struct error *err) {
+  const char *folder = session->options->checkpoint;
   struct model_config generated;
   engine_model(&generated);
   return model_config_read(&session->config, folder, err) &&
@@ -57,37 +85,73 @@ static bool open_model(struct session *session, struct error *err) {
          safetensors_open(&session->checkpoint, folder, err);
 }
 
+static bool open_model(struct session *session, struct error *err) {
+  const char *path = session->options->checkpoint;
+  struct stat status;
+  if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
+    return open_folder(session, err);
+  return packed_is(path) ? open_packed(session, err)
+                         : fail(err,
+                                "%s: want a checkpoint folder with config.json, safetensors and "
+                                "tokenizer.json, or a file that getp pack wrote",
+                                path);
+}
+
+// What is packed may lack a tokenizer: logits need none.
+static bool wants_tokenizer(const struct options *options) {
+  if (options->mode == MODE_PACK)
+    return options->tokenizer || json_file_exists(options->checkpoint, "tokenizer.json");
+  return options->mode != MODE_LOGITS;
+}
+
 bool session_open(struct session *session, const struct options *options, struct error *err) {
   *session = (struct session){.options = options};
   if (!parity_positions(&session->parity, err) || !check_limits(session, err) ||
       !open_model(session, err))
     return false;
-  if (options->mode != MODE_LOGITS && !open_tokenizer(session, err))
+  if (wants_tokenizer(options) && !open_tokenizer(session, err))
     return false;
   const uint64_t seed = options->seed ? options->seed : (uint64_t)time(NULL);
   if (!sampler_open(&session->sampler, options->temperature, options->top_p, seed,
                     session->limits.vocab, err))
     return false;
+  if ((options->profile || options->trace) && !profile_open(&session->profile, options->trace, err))
+    return false;
   session->engine = engine_create();
   return session->engine ? true : fail(err, "out of memory");
 }
 
+bool session_report(struct session *session, struct error *err) {
+  struct profile *profile = session->profile;
+  if (profile && session->options->profile)
+    profile_print(profile);
+  session->profile = NULL;
+  return profile_close(profile, err);
+}
+
 void session_close(struct session *session) {
+  struct error ignored;
+  profile_close(session->profile, &ignored);
   engine_destroy(session->engine);
   sampler_close(&session->sampler);
   tokenizer_close(session->tokenizer);
   safetensors_close(session->checkpoint);
+  packed_close(&session->packed);
 }
 
 static void on_load(void *context, size_t sent, size_t total) {
-  progress_load(context, sent, total);
+  progress_load(context, "loading", sent, total);
 }
 
 bool session_warm_up(struct session *session, struct error *err) {
   struct progress progress;
   progress_begin(&progress);
   engine_watch(session->engine, on_load, &progress);
-  const bool ok = engine_warm_up(session->engine, session->checkpoint, err);
+  if (session->profile)
+    engine_time(session->engine, profile_add, session->profile);
+  const bool ok = session->checkpoint
+                      ? engine_warm_up(session->engine, session->checkpoint, err)
+                      : engine_warm_up_packed(session->engine, &session->packed, err);
   engine_watch(session->engine, NULL, NULL);
   progress_end(&progress);
   return ok;

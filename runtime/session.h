@@ -1,10 +1,11 @@
-// What every mode but decode starts from: a checkpoint that fits this getp, its tokenizer, its stop
-// ids, an engine and a sampler.
+// What every mode but decode starts from: a checkpoint or a packed file that fits this getp, its
+// tokenizer, its stop ids, an engine and a sampler.
 #ifndef GETP_SESSION_H
 #define GETP_SESSION_H
 
 #include "batch.h"
 #include "options.h"
+#include "profile.h"
 #include "tokenizer/tokenizer.h"
 
 struct session {
@@ -13,10 +14,12 @@ struct session {
   int steps; // prompt and output together, at most the context
   struct model_config config;
   struct stop_ids stop;
-  struct safetensors *checkpoint;
-  struct tokenizer *tokenizer; // NULL for logits
+  struct safetensors *checkpoint; // NULL if it is
+  struct packed packed;           // a packed file
+  struct tokenizer *tokenizer;    // NULL for logits, and for pack if the checkpoint has none
   struct engine *engine;
   struct sampler sampler;
+  struct profile *profile; // NULL: passes are not timed
   int parity; // positions of the first request to compare with reference.c; 0: none, or done
 };
 
@@ -25,7 +28,14 @@ struct session {
 bool session_open(struct session *session, const struct options *options, struct error *err);
 void session_close(struct session *session);
 
+// The tokenizer.json of the command line or else of the checkpoint's folder, on the heap; NULL with
+// a message when memory runs out.
+char *session_tokenizer_path(const struct session *session, struct error *err);
+
 bool session_warm_up(struct session *session, struct error *err);
+
+// Shows the times that the command line asks for.
+bool session_report(struct session *session, struct error *err);
 
 // The batch options that the command line asks for.
 struct batch_options session_batch(const struct session *session);

@@ -6,8 +6,8 @@ package.path = "./?.lua;" .. package.path
 local lfs = require "lfs"
 
 local MODELS = "tests/models"
-local UNITS = { "tokenizer", "safetensors", "config", "reference", "sampler", "batch", "harmony", "parity", "cpu",
-  "engine", "simt_64", "simt_32" }
+local UNITS = { "tokenizer", "safetensors", "config", "reference", "sampler", "batch", "harmony", "parity", "tiles",
+  "cpu", "engine", "packed", "simt_64", "simt_32" }
 local suites = {}
 
 local function suite(name, command) suites[#suites + 1] = { name = name, command = command } end
@@ -40,7 +40,9 @@ end
 suite("harness, waves of 64", "lua5.4 tests/gpu/run.lua simt_64")
 suite("harness, waves of 32", "lua5.4 tests/gpu/run.lua simt_32 abacus rand_bf16")
 suite("mutants of the kernels", "lua5.4 tests/gpu/mutants.lua")
-suite("tests/gpu/test_faults.lua", "lua5.4 tests/gpu/test_faults.lua -o tap")
+for _, name in ipairs { "passes", "faults" } do
+  suite("tests/gpu/test_" .. name .. ".lua", "lua5.4 tests/gpu/test_" .. name .. ".lua -o tap")
+end
 suite("gfx90a kernels", "lua5.4 tests/kernels/check_gfx90a.lua")
 for _, folder in ipairs { "tests/kernels", "tests/getp" } do
   for _, path in ipairs(files(folder, "^test_.*%.lua$")) do suite(path, "lua5.4 " .. path .. " -o tap") end

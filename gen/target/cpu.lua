@@ -1,14 +1,15 @@
 -- The cpu target: any machine with a C11 compiler and OpenMP. Weights are read in place from the
 -- checkpoint's map, arithmetic and KV cache are FP32, and one pass carries a prompt chunk or a batch.
 --
--- A target = {
---   name, extension (of a kernel file), summary (one line for summary.txt),
---   precisions (a set), precision_names (for messages),
+-- A target module has a record for each precision. A target = {
+--   name, precision, extension (of a kernel file), summary (one line for summary.txt),
 --   templates (folder), device (device_<it>.c is linked), builds_anywhere (without a GPU's compiler),
 --   shares_steps (all threads of the host go through the schedule), sorts_rows (by expert),
---   matrix_dtypes = { [checkpoint dtype] = stored dtype }, maps_checkpoint,
---   expert_dtypes = the same for expert matrices, MXFP4 among the types; nil: as in the checkpoint,
+--   stored = function(kind of gen/weights.lua, model) -> stored dtype, layout,
+--   maps_checkpoint (tensors stored as they are need no copy), expands_experts (as rows of outputs, not in the
+--   checkpoint's form), pairs_rows (the rows of a RoPE pair side by side),
 --   defaults = { slots, context, rows, chunk }, memory = bytes of the device or nil: not checked,
+--   flops, bytes_a_second (what it can do at the most, or nil: not known),
 --   kernel = { [op] = function(op, model, weights) -> choice },
 -- }
 -- choice = {
@@ -170,13 +171,14 @@ function kernel.moe_combine(_, model)
   }
 end
 
-return {
-  name = "cpu", extension = ".c",
+local MATRIX_DTYPES = { BF16 = "BF16", F16 = "F32", F32 = "F32" }
+
+return { mixed = {
+  name = "cpu", precision = "mixed", extension = ".c",
   summary = "weights as in the checkpoint, arithmetic and KV cache FP32",
-  precisions = { mixed = true }, precision_names = "only mixed: it computes in FP32 from the weights as stored",
   templates = "templates/cpu", device = "cpu", builds_anywhere = true, shares_steps = true, sorts_rows = true,
-  matrix_dtypes = { BF16 = "BF16", F16 = "F32", F32 = "F32" }, maps_checkpoint = true,
+  stored = function(_, model) return MATRIX_DTYPES[model.dtype], "ROWS" end, maps_checkpoint = true,
   staging_bytes = 0,
   defaults = { slots = 16, context = 4096, rows = 128, chunk = 128 },
   kernel = kernel,
-}
+} }

@@ -3,6 +3,7 @@
 #include "safetensors.h"
 
 #include "../json.h"
+#include "../pages.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -427,11 +428,6 @@ const struct tensor *safetensors_want(const struct safetensors *checkpoint, cons
   return NULL;
 }
 
-// Only whole pages of the tensor: its neighbours may still be wanted.
 void safetensors_release(const struct tensor *tensor) {
-  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-  uintptr_t begin = ((uintptr_t)tensor->data + page - 1) / page * page;
-  uintptr_t end = ((uintptr_t)tensor->data + tensor->bytes) / page * page;
-  if (begin < end)
-    madvise((void *)begin, end - begin, MADV_DONTNEED);
+  pages_release(tensor->data, tensor->bytes);
 }

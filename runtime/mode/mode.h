@@ -1,4 +1,4 @@
-// The six things that getp does. Each returns the exit status of the process, or -1 with a
+// The seven things that getp does. Each returns the exit status of the process, or -1 with a
 // message.
 #ifndef GETP_MODE_H
 #define GETP_MODE_H
@@ -17,6 +17,9 @@ int mode_chat(struct session *session, struct error *err);
 // A file of ids to a file of logits: float32 little-endian [positions of all sequences,
 // vocab_size].
 int mode_logits(struct session *session, struct error *err);
+
+// A checkpoint to a packed file.
+int mode_pack(struct session *session, struct error *err);
 
 // A file of ids to text on stdout.
 int mode_decode(const struct options *options, struct error *err);

@@ -7,8 +7,10 @@
 
 #include <math.h>
 #include <stdint.h>
+#include <string.h>
 
-#define DEVICE static __device__ inline
+#define DEVICE static __device__ __forceinline__
+#define DEVICE_MEMBER __device__ __forceinline__
 
 constexpr int BLOCK = 256; // threads of a block; a power of two
 
@@ -17,12 +19,25 @@ constexpr int BLOCK = 256; // threads of a block; a power of two
   hipLaunchKernelGGL(kernel, dim3((unsigned)(grid_x), (unsigned)(grid_y)), dim3(BLOCK), 0,         \
                      (hipStream_t)(pass)->stream, __VA_ARGS__)
 
+// The same in blocks of another size.
+#define LAUNCH_THREADS(pass, kernel, grid_x, grid_y, threads, ...)                                 \
+  hipLaunchKernelGGL(kernel, dim3((unsigned)(grid_x), (unsigned)(grid_y)),                         \
+                     dim3((unsigned)(threads)), 0, (hipStream_t)(pass)->stream, __VA_ARGS__)
+
 // Blocks of BLOCK threads that n threads need.
 #define BLOCKS(n) (((n) + BLOCK - 1) / BLOCK)
 
 // Which of the grid's threads this is, along x.
 DEVICE int thread_index() {
   return (int)(blockIdx.x * BLOCK + threadIdx.x);
+}
+
+// The same bits as another type.
+template <class To, class From> DEVICE To bits_as(From from) {
+  static_assert(sizeof(To) == sizeof(From), "bits of one size");
+  To to;
+  __builtin_memcpy(&to, &from, sizeof to);
+  return to;
 }
 
 DEVICE float widen(float value) {

@@ -1,7 +1,120 @@
-// NVIDIA Hopper through sm_90/hip, which maps HIP onto CUDA: warps of 32.
+// NVIDIA Hopper through sm_90/hip, which maps HIP onto CUDA: warps of 32, the tensor-core
+// instruction m16n8k16, asynchronous copies to shared memory.
 #ifndef GETP_TARGET_SM_90_H
 #define GETP_TARGET_SM_90_H
 
 #include "hip.h"
+
+#include <hip/hip_matrix.h>
+
+constexpr int WAVE = 32;
+constexpr int HELD = 2; // rows of 16 of which a lane holds a part; see matrix.h
+constexpr int COLUMN_STEP = 1; // between lanes that hold parts of one token
+// The second argument of __launch_bounds__ for a kernel with 255 registers a lane: blocks of so many
+// warps on a multiprocessor.
+constexpr int residents(int warps) {
+  return 8 / warps;
+}
+
+// A number that is the same in all lanes of a warp.
+DEVICE int uniform(int value) {
+  return value;
+}
+
+// A lane's 32-bit offset from an address that a warp has in common.
+DEVICE uint32_t offset_of_lane(uint32_t offset) {
+  return offset;
+}
+
+// A launch may ask for this much LDS beyond what the kernel declares.
+template <class Kernel> void allow_dynamic_bytes(Kernel kernel, int bytes) {
+  allow_shared_bytes((const void *)kernel, bytes);
+}
+
+// What is written before this is issued before what is written after it: here the compiler does so anyway.
+DEVICE void keep_order() {}
+
+// Four consecutive halves.
+struct half4 {
+  uint2 value;
+};
+
+struct quad {
+  float value[4];
+  DEVICE_MEMBER float &operator[](int i) {
+    return value[i];
+  }
+};
+
+DEVICE int lane_of_wave() {
+  return (int)threadIdx.x % WAVE;
+}
+
+// Which of the 16 rows of a weight fragment, or of the 16 tokens of a token fragment, part `h` of
+// this lane belongs to, and the first of its 4 columns where it has four: of sums, whose rows of
+// weights are those that one lane then holds side by side, and of products of sums.
+DEVICE int weight_row(int lane, int h) {
+  return lane / 8 * 4 + h * 2 + lane / 4 % 2;
+}
+DEVICE int token_row(int lane, int h) {
+  return lane / 4 + h * 8;
+}
+DEVICE int first_column(int lane) {
+  return lane % 4 * 4;
+}
+
+// Two fragments of one operand that lie side by side, 32 columns in four octets of 16 bytes: a lane has a pair of
+// columns of each octet, octets 0 and 1 in the first fragment.
+struct fragments {
+  half4 part[2][HELD];
+  DEVICE_MEMBER void set(int h, uint4 pairs) {
+    part[0][h] = bits_as<half4>(make_uint2(pairs.x, pairs.y));
+    part[1][h] = bits_as<half4>(make_uint2(pairs.z, pairs.w));
+  }
+  // Octet o of row r is at from + o * stride + row(h), h being what is held of r.
+  template <class Row> DEVICE_MEMBER void load(const char *from, uint32_t stride, Row row) {
+    for (int h = 0; h < HELD; h++) {
+      const char *at = from + row(h) + first_column(lane_of_wave());
+      set(h, make_uint4(*(const uint32_t *)at, *(const uint32_t *)(at + stride), *(const uint32_t *)(at + 2 * stride),
+                        *(const uint32_t *)(at + 3 * stride)));
+    }
+  }
+};
+
+// sum[token][row] += weights[row][k] tokens[token][k] over 16 k.
+DEVICE void multiply(quad (&sum)[HELD], const half4 (&weights)[HELD], const half4 (&tokens)[HELD]) {
+  for (int h = 0; h < HELD; h++)
+    mma_m16n8k16(sum[0][2 * h], sum[0][2 * h + 1], sum[1][2 * h], sum[1][2 * h + 1],
+                 tokens[0].value.x, tokens[1].value.x, tokens[0].value.y, tokens[1].value.y,
+                 weights[h].value.x, weights[h].value.y);
+}
+
+// The two halves nearest to a and b, a in the low bits.
+DEVICE uint32_t to_halves(float a, float b) {
+  return pack_half2(a, b);
+}
+
+DEVICE uint32_t multiply_halves(uint32_t a, uint32_t b) {
+  return multiply_half2(a, b);
+}
+
+DEVICE uint32_t reverse_bits(uint32_t value) {
+  return __brev(value);
+}
+
+// Byte I of `bytes` as the upper byte of both halves of the result.
+template <int I> DEVICE uint32_t upper_bytes(uint32_t bytes) {
+  return __byte_perm(bytes, 0, 0x0404 | I << 4 | I << 12);
+}
+
+// 2^x, 0 where that is subnormal: one instruction.
+DEVICE float power_of_two(float x) {
+  return exp2_approximate(x);
+}
+
+// 1 / x to the last place or two: one instruction.
+DEVICE float reciprocal(float x) {
+  return reciprocal_approximate(x);
+}
 
 #endif

@@ -5,20 +5,42 @@
 
 #include "tokenizer_json.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-bool tokenizer_open(struct tokenizer **out, const char *path, struct error *err) {
-  *out = NULL;
+static bool read_file(struct tokenizer **out, FILE *file, const char *place, struct error *err) {
   struct tokenizer *tokenizer = calloc(1, sizeof *tokenizer);
   if (!tokenizer)
-    return fail(err, "%s: want memory for a tokenizer, found none", path);
-  if (!tokenizer_json_read(tokenizer, path, err)) {
+    return fail(err, "%s: want memory for a tokenizer, found none", place);
+  if (!tokenizer_json_read(tokenizer, file, place, err)) {
     tokenizer_close(tokenizer);
     return false;
   }
   *out = tokenizer;
   return true;
+}
+
+bool tokenizer_open(struct tokenizer **out, const char *path, struct error *err) {
+  *out = NULL;
+  FILE *file = fopen(path, "rb");
+  if (!file)
+    return fail(err, "%s: want a file that can be opened, found: %s", path, strerror(errno));
+  const bool ok = read_file(out, file, path, err);
+  fclose(file);
+  return ok;
+}
+
+bool tokenizer_open_text(struct tokenizer **out, const char *place, const char *text, size_t bytes,
+                         struct error *err) {
+  *out = NULL;
+  FILE *file = fmemopen((void *)(uintptr_t)text, bytes, "rb");
+  if (!file)
+    return fail(err, "%s: want memory for reading it, found: %s", place, strerror(errno));
+  const bool ok = read_file(out, file, place, err);
+  fclose(file);
+  return ok;
 }
 
 void tokenizer_close(struct tokenizer *tokenizer) {

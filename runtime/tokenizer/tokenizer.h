@@ -19,6 +19,10 @@ struct id_list {
 // pre-tokenizer, normalizer or BPE option that it does not implement, and a vocabulary that lacks
 // one of the 256 byte symbols. The caller closes *out.
 bool tokenizer_open(struct tokenizer **out, const char *path, struct error *err);
+
+// The same from the text of one, of at least a byte; `place` stands for its path in messages.
+bool tokenizer_open_text(struct tokenizer **out, const char *place, const char *text, size_t bytes,
+                         struct error *err);
 void tokenizer_close(struct tokenizer *tokenizer);
 
 // Appends the ids of text to list. Text must be UTF-8 (U+0000 is a character like any other);

@@ -161,6 +161,7 @@ static size_t read_chunk(void *buffer, size_t bytes, void *file) {
   return fread(buffer, 1, bytes, file);
 }
 
+// The root object, or NULL with a message.
 static json_t *parse(const struct reader *r, FILE *file) {
   json_error_t error;
   json_t *root = json_load_callback(read_chunk, file, JSON_REJECT_DUPLICATES, &error);
@@ -178,18 +179,6 @@ static json_t *parse(const struct reader *r, FILE *file) {
     fail(r->err, "%s: line %d: want JSON, found an error: %s", r->path, error.line, error.text);
   json_decref(root);
   return NULL;
-}
-
-// The root object, or NULL with a message.
-static json_t *load(const struct reader *r) {
-  FILE *file = fopen(r->path, "rb");
-  if (!file) {
-    fail(r->err, "%s: want a file that can be opened, found: %s", r->path, strerror(errno));
-    return NULL;
-  }
-  json_t *root = parse(r, file);
-  fclose(file);
-  return root;
 }
 
 // --- pre_tokenizer, post_processor, decoder ---
@@ -466,9 +455,10 @@ static bool read_model(struct reader *r, const json_t *model) {
   return ok;
 }
 
-bool tokenizer_json_read(struct tokenizer *tokenizer, const char *path, struct error *err) {
+bool tokenizer_json_read(struct tokenizer *tokenizer, FILE *file, const char *path,
+                         struct error *err) {
   struct reader r = {.path = path, .err = err, .out = tokenizer};
-  json_t *root = load(&r);
+  json_t *root = parse(&r, file);
   if (!root)
     return false;
   r.added = json_object_get(root, "added_tokens");

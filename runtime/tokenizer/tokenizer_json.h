@@ -7,6 +7,8 @@
 #include "tokenizer.h"
 #include "vocabulary.h"
 
+#include <stdio.h>
+
 struct tokenizer {
   struct vocabulary vocabulary;
   struct bpe bpe;
@@ -14,8 +16,9 @@ struct tokenizer {
   bool ignore_merges; // a piece that is a token as a whole becomes that token, whatever the merges
 };
 
-// Fills a zeroed tokenizer from a file; tokenizer_close is due even if it fails. Errors read
+// Fills a zeroed tokenizer from an open file; tokenizer_close is due even if it fails. Errors read
 // "PATH: KEY: want ..., found ...".
-bool tokenizer_json_read(struct tokenizer *tokenizer, const char *path, struct error *err);
+bool tokenizer_json_read(struct tokenizer *tokenizer, FILE *file, const char *path,
+                         struct error *err);
 
 #endif

@@ -1,7 +1,8 @@
 -- The stages of the generator on one config, for the tests of each stage.
 
 local config = require "gen.config"
-local cpu = require "gen.target.cpu"
+local costs = require "gen.costs"
+local cpu = require("gen.target.cpu").mixed
 local emit = require "gen.emit"
 local lfs = require "lfs"
 local lu = require "luaunit"
@@ -54,25 +55,64 @@ function chain.model(path, change)
   return model.describe(parsed)
 end
 
--- All stages but the last, each passed through its gate. `given`: slots, context, target (cpu) and
--- precision (mixed).
+-- All stages but the last, each passed through its gate. `given`: slots, context and target (cpu).
 function chain.run(path, change, given)
   given = given or {}
   local target = given.target or cpu
   local out = { name = "tree", config = path, target = target, model = chain.model(path, change) }
   model.check(out.model)
-  out.weights = weights.list(out.model, given.precision or "mixed", target)
+  out.weights = weights.list(out.model, target)
   weights.check(out.weights)
   out.ops = ops.build(out.model, target)
   ops.check(out.ops, out.weights)
   out.kernels = select.kernels(out.ops, out.model, out.weights, target)
   select.check(out.kernels, out.ops, out.model, out.weights, target)
   out.limits = plan.limits(out.model, target, given)
-  out.plan = plan.arena(out.ops, out.kernels, out.model, out.limits)
+  out.plan = plan.arena(out.ops, out.kernels, out.model, out.limits, target)
   plan.check(out.plan, out.weights, target)
   out.steps = schedule.steps(out.ops, out.model)
   schedule.check(out.steps, out.kernels, out.plan)
+  out.costs = costs.list(out.ops, out.kernels, out.model, out.weights, out.plan)
   return out
+end
+
+-- A GPU with room for any model.
+function chain.roomy(target) return setmetatable({ memory = math.maxinteger }, { __index = target }) end
+
+-- An op as one line: `role(name=value ...)`, a buffer with `<` read, `>` written, `*` updated.
+function chain.op_line(op)
+  local mark, parts = { read = "<", write = ">", update = "*" }, {}
+  for i, argument in ipairs(op.arguments) do
+    parts[i] = argument.name .. "=" .. (mark[argument.access] or "") .. argument.value
+  end
+  return op.role .. "(" .. table.concat(parts, " ") .. ")"
+end
+
+-- What stands in a checkpoint for a list of tensors: { [name] = shape }.
+function chain.in_checkpoint(list)
+  local found = {}
+  for _, tensor in ipairs(list.tensors) do
+    local e, n, k = table.unpack(tensor.shape)
+    if tensor.source == "MXFP4" then
+      found[tensor.name .. "_blocks"], found[tensor.name .. "_scales"] = { e, n, k // 32, 16 }, { e, n, k // 32 }
+    else
+      found[tensor.name] = tensor.source == "TRANSPOSED" and { e, k, n } or tensor.shape
+    end
+  end
+  return found
+end
+
+function chain.sorted_names(files)
+  local names = {}
+  for name in pairs(files) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+function chain.lines_of(text)
+  local lines = {}
+  for line in text:gmatch("([^\n]*)\n") do lines[#lines + 1] = line end
+  return lines
 end
 
 -- The last stage.

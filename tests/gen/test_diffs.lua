@@ -1,5 +1,5 @@
--- What a reviewer sees when a config changes: trees of gpt-oss-20b and of three changed configs, made by
--- gen/main.lua and compared line by line. The counts are printed.
+-- What a reviewer sees when a config changes: trees of gpt-oss-20b and of three changed configs, on cpu and in
+-- precision mixed on gfx90a, made by gen/main.lua and compared line by line. The counts are printed.
 -- luacheck: globals TestDiffs
 package.path = "./?.lua;" .. package.path
 
@@ -16,17 +16,23 @@ local function write(path, text)
   assert(file:close())
 end
 
--- Generates the tree of gpt-oss-20b after `change`, and returns its folder. The config has the same label
--- in every tree, so that first lines do not differ.
-local function generate(name, change)
+-- The steps of a layer, its tensors, and what its kernels' files end in.
+local TARGETS <const> = {
+  { name = "cpu", steps = 12, tensors = 19, extension = ".c" },
+  { name = "gfx90a", steps = 8, tensors = 17, extension = ".hip" },
+}
+
+-- Generates the tree of gpt-oss-20b on a target after `change`, and returns its folder. The config has the same
+-- label in every tree, so that first lines do not differ.
+local function generate(name, target, change)
   local config = json.decode(chain.read(chain.GPT_OSS_20B))
   change(config)
-  local root = SCRATCH .. "/" .. name
+  local root = SCRATCH .. "/" .. name .. "-" .. target.name
   assert(os.execute("rm -rf " .. root .. " && mkdir -p " .. root .. "/configs"))
   write(root .. "/configs/gpt-oss-20b.json", json.encode(config))
-  assert(os.execute(string.format("lua5.4 gen/main.lua --config %s/configs/gpt-oss-20b.json --target cpu --out %s",
-    root, root)))
-  return root .. "/gpt-oss-20b-cpu"
+  assert(os.execute(string.format("lua5.4 gen/main.lua --config %s/configs/gpt-oss-20b.json --target %s --out %s",
+    root, target.name, root)))
+  return root .. "/gpt-oss-20b-" .. target.name
 end
 
 -- Lines removed, added, and changed (a line that is removed here and added there counts once) between two
@@ -76,28 +82,35 @@ local function report(what, differ, files, lines)
   print(string.format("# %s: %d files, %d lines (%s)", what, files, lines, table.concat(names, ", ")))
 end
 
-local BASE <const> = generate("base", function() end)
+for _, target in ipairs(TARGETS) do target.base = generate("base", target, function() end) end
 
 TestDiffs = {}
 
 function TestDiffs.test_sliding_window()
-  local differ, files, lines = compare(BASE, generate("window", function(c) c.sliding_window = 256 end))
-  report("sliding_window 128 -> 256", differ, files, lines)
-  lu.assertTrue(files >= 2 and files <= 4)
-  lu.assertTrue(lines < 10)
-  lu.assertNotNil(differ["attn_sliding.c"])
-  lu.assertNil(differ["schedule.inc"])
-  lu.assertNil(differ["weights.inc"])
+  for _, target in ipairs(TARGETS) do
+    local differ, files, lines = compare(target.base,
+      generate("window", target, function(c) c.sliding_window = 256 end))
+    report(target.name .. ": sliding_window 128 -> 256", differ, files, lines)
+    lu.assertTrue(files >= 2 and files <= 4)
+    lu.assertTrue(lines < 10)
+    lu.assertEquals(differ["attn_sliding" .. target.extension].changed, 3)
+    lu.assertEquals(differ["model.h"].changed, 1)
+    lu.assertNil(differ["schedule.inc"])
+    lu.assertNil(differ["weights.inc"])
+  end
 end
 
 function TestDiffs.test_experts()
-  local differ, files, lines = compare(BASE, generate("experts", function(c) c.num_local_experts = 128 end))
-  report("num_local_experts 32 -> 128", differ, files, lines)
-  lu.assertNil(differ["schedule.inc"])
-  lu.assertNil(differ["kv.h"])
-  lu.assertNil(differ["kernels.h"])
-  lu.assertNil(differ["build.ninja"])
-  lu.assertTrue(differ["model.h"].changed == 1)
+  for _, target in ipairs(TARGETS) do
+    local differ, files, lines = compare(target.base,
+      generate("experts", target, function(c) c.num_local_experts = 128 end))
+    report(target.name .. ": num_local_experts 32 -> 128", differ, files, lines)
+    for _, name in ipairs { "schedule.inc", "kv.h", "kernels.h", "build.ninja" } do lu.assertNil(differ[name], name) end
+    for _, role in ipairs { "embed", "matmul_qkv", "attn_sliding", "attn_full", "matmul_o", "moe_combine" } do
+      lu.assertNil(differ[role .. target.extension], role)
+    end
+    lu.assertEquals(differ["model.h"].changed, 1)
+  end
 end
 
 -- The lines of a file that match.
@@ -114,22 +127,30 @@ local function assert_begins_with(got, want)
   lu.assertEquals(table.move(got, 1, #want, 1, {}), want)
 end
 
+local function lengthen(config)
+  config.num_hidden_layers = 36
+  for i = 25, 36 do config.layer_types[i] = config.layer_types[i - 24] end
+end
+
 function TestDiffs.test_layers()
-  local longer = generate("layers", function(c)
-    c.num_hidden_layers = 36
-    for i = 25, 36 do c.layer_types[i] = c.layer_types[i - 24] end
-  end)
-  local differ, files, lines = compare(BASE, longer)
-  report("24 -> 36 layers", differ, files, lines)
-  -- twelve paragraphs of a blank line, a title and 12 steps; twelve times 19 tensors
-  lu.assertEquals(differ["schedule.inc"], { removed = 0, added = 12 * 14, changed = 12 * 14 })
-  lu.assertEquals(differ["weights.inc"], { removed = 0, added = 12 * 19, changed = 12 * 19 })
-  assert_begins_with(lines_of(longer .. "/kv.h", "^#define KV_%d"), lines_of(BASE .. "/kv.h", "^#define KV_%d"))
-  -- model.h: the number of layers, and a line of letters; kv.h: the length, and a line a layer
-  lu.assertEquals(differ["model.h"], { removed = 1, added = 2, changed = 2 })
-  lu.assertEquals(differ["kv.h"], { removed = 1, added = 13, changed = 13 })
-  lu.assertNil(differ["kernels.h"])
-  lu.assertNil(differ["arena.h"])
+  for _, target in ipairs(TARGETS) do
+    local base, longer = target.base, generate("layers", target, lengthen)
+    local differ, files, lines = compare(base, longer)
+    report(target.name .. ": 24 -> 36 layers", differ, files, lines)
+    -- twelve paragraphs of a blank line, a title and the steps; twelve times the tensors
+    local steps, tensors = 12 * (2 + target.steps), 12 * target.tensors
+    -- a layer of gfx90a ends with the norm behind it: the last one's is another now
+    local renamed = target.name == "gfx90a" and 1 or 0
+    lu.assertEquals(differ["schedule.inc"], { removed = renamed, added = steps + renamed, changed = steps + renamed })
+    lu.assertEquals(differ["weights.inc"], { removed = 0, added = tensors, changed = tensors })
+    assert_begins_with(lines_of(longer .. "/kv.h", "^#define KV_%d"), lines_of(base .. "/kv.h", "^#define KV_%d"))
+    -- model.h: the number of layers, and a line of letters; kv.h: the length, and a line a layer
+    lu.assertEquals(differ["model.h"], { removed = 1, added = 2, changed = 2 })
+    lu.assertEquals(differ["kv.h"], { removed = 1, added = 13, changed = 13 })
+    for name in pairs(differ) do lu.assertFalse(name:sub(-#target.extension) == target.extension, name) end
+    lu.assertNil(differ["kernels.h"])
+    lu.assertNil(differ["arena.h"])
+  end
 end
 
 os.exit(lu.LuaUnit.run())

@@ -3,7 +3,9 @@
 package.path = "./?.lua;" .. package.path
 
 local chain = require "tests.gen.chain"
+local cpu = require("gen.target.cpu").mixed
 local dump = require "gen.dump"
+local gfx90a = require "gen.target.gfx90a"
 local lu = require "luaunit"
 
 TestText = {}
@@ -56,13 +58,32 @@ end
 TestStages = {}
 
 function TestStages.test_every_value_of_the_chain()
-  local one, other = chain.run("tests/models/abacus/config.json"), chain.run("tests/models/abacus/config.json")
-  for _, stage in ipairs { "model", "weights", "ops", "kernels", "limits", "plan", "steps" } do
-    local text = dump.text(one[stage])
-    lu.assertEquals(dump.text(other[stage]), text)
-    lu.assertNil(text:find("0x", 1, true), stage .. " shows an address")
+  for _, target in ipairs { cpu, gfx90a.fp32, gfx90a.mixed } do
+    local function run() return chain.run("tests/models/abacus/config.json", nil, { target = target }) end
+    local one, other = run(), run()
+    for _, stage in ipairs { "model", "weights", "ops", "kernels", "limits", "plan", "steps", "costs" } do
+      local text, place = dump.text(one[stage]), target.name .. ", " .. target.precision .. ": " .. stage
+      lu.assertEquals(dump.text(other[stage]), text, place)
+      lu.assertNil(text:find("0x", 1, true), place .. " shows an address")
+    end
   end
-  lu.assertEquals(dump.text(one.limits), "{\n  chunk = 128\n  context = 512\n  rows = 128\n  slots = 16\n}\n")
+end
+
+function TestStages.test_limits()
+  local function text(target)
+    return dump.text(chain.run("tests/models/abacus/config.json", nil, { target = target }).limits)
+  end
+  lu.assertEquals(text(cpu), "{\n  chunk = 128\n  context = 512\n  logits = 128\n  rows = 128\n  slots = 16\n}\n")
+  lu.assertEquals(text(gfx90a.mixed), "{\n  buckets = {\n    16\n    32\n    64\n    128\n  }\n  chunk = 128\n"
+    .. "  context = 512\n  logits = 128\n  rows = 128\n  slots = 32\n}\n")
+end
+
+-- A buffer whose size depends on the limits says so by a name; each says what there is one of, and of what type.
+function TestStages.test_buffers()
+  local text = dump.text(chain.run("tests/models/abacus/config.json", nil, { target = gfx90a.mixed }).ops.buffers)
+  lu.assertStrContains(text, '  {\n    count = 192\n    dtype = "F32"\n    name = "x"\n    per = "row"\n  }\n')
+  lu.assertStrContains(text, '  {\n    count_of = "work_numbers"\n    dtype = "I32"\n    name = "work"\n'
+    .. '    per = "pass"\n  }\n')
 end
 
 os.exit(lu.LuaUnit.run())

@@ -9,13 +9,6 @@ local lu = require "luaunit"
 
 local function files_of(path, change) return chain.files(chain.run(path, change)) end
 
-local function sorted_names(files)
-  local names = {}
-  for name in pairs(files) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
-
 -- The lines of a text, without those before the first of them that matches.
 local function matching(text, pattern)
   local lines = {}
@@ -29,19 +22,19 @@ end
 local function each_file(f)
   for _, path in ipairs(chain.configs()) do
     local files = files_of(path)
-    for _, name in ipairs(sorted_names(files)) do f(name, files[name], path) end
+    for _, name in ipairs(chain.sorted_names(files)) do f(name, files[name], path) end
   end
 end
 
 TestFiles = {}
 
-local GPT_OSS <const> = "arena.h attn_full.c attn_sliding.c build.ninja embed.c kernels.h kv.h matmul_o.c "
+local GPT_OSS <const> = "arena.h attn_full.c attn_sliding.c build.ninja costs.inc embed.c kernels.h kv.h matmul_o.c "
   .. "matmul_qkv.c matmul_router.c matmul_unembed.c memory.inc model.h moe_combine.c moe_down.c moe_gate_up.c "
   .. "moe_sort.c norm_attn.c norm_final.c norm_mlp.c rope_append.c router_topk.c schedule.inc summary.txt weights.inc"
 
 function TestFiles.test_names()
-  lu.assertEquals(table.concat(sorted_names(files_of(chain.GPT_OSS_20B)), " "), GPT_OSS)
-  lu.assertEquals(table.concat(sorted_names(files_of("tests/models/odd_no_window/config.json")), " "),
+  lu.assertEquals(table.concat(chain.sorted_names(files_of(chain.GPT_OSS_20B)), " "), GPT_OSS)
+  lu.assertEquals(table.concat(chain.sorted_names(files_of("tests/models/odd_no_window/config.json")), " "),
     (GPT_OSS:gsub(" attn_sliding.c", "")))
 end
 
@@ -105,10 +98,11 @@ function TestLists.test_weights()
   end
   local lines = matching(files_of(chain.GPT_OSS_20B)["weights.inc"], "^WEIGHT%(W_00_[GA]")
   lu.assertEquals(lines, {
-    'WEIGHT(W_00_ATTN_NORM, "model.layers.0.input_layernorm.weight", PLAIN, F32, 11520, 2880)',
-    'WEIGHT(W_00_GATE_UP, "model.layers.0.mlp.experts.gate_up_proj_blocks", PLAIN, U8, MAPPED, 32, 5760, 90, 16)',
-    'WEIGHT(W_00_GATE_UP_SCALES, "model.layers.0.mlp.experts.gate_up_proj_scales", PLAIN, U8, MAPPED, 32, 5760, 90)',
-    'WEIGHT(W_00_GATE_UP_BIAS, "model.layers.0.mlp.experts.gate_up_proj_bias", PLAIN, F32, 66944, 32, 5760)',
+    'WEIGHT(W_00_ATTN_NORM, "model.layers.0.input_layernorm.weight", PLAIN, F32, ROWS, 11520, 2880)',
+    'WEIGHT(W_00_GATE_UP, "model.layers.0.mlp.experts.gate_up_proj_blocks", PLAIN, U8, ROWS, MAPPED, 32, 5760, 90, 16)',
+    'WEIGHT(W_00_GATE_UP_SCALES, "model.layers.0.mlp.experts.gate_up_proj_scales", PLAIN, U8, ROWS, MAPPED, '
+      .. '32, 5760, 90)',
+    'WEIGHT(W_00_GATE_UP_BIAS, "model.layers.0.mlp.experts.gate_up_proj_bias", PLAIN, F32, ROWS, 66944, 32, 5760)',
   })
 end
 
@@ -142,6 +136,7 @@ function TestLists.test_model()
     "MODEL_YARN = 1", "MODEL_ROPE_TRUNCATE = 0" } do
     lu.assertStrContains(text, "\n  " .. line .. ",\n")
   end
+  lu.assertStrContains(text, '\n#define MODEL_NAME "tree"\n')
   lu.assertStrContains(text, '\n  "sfsfsfsfsfsf"\n  "sfsfsfsfsfsf"\n;\n')
   lu.assertStrContains(text, "MODEL_RMS_EPS = 1e-05;")
   lu.assertStrContains(text, "MODEL_ROPE_THETA = 150000.0;")
@@ -171,8 +166,24 @@ function TestLists.test_build()
       kernel.role, kernel.role))
     lu.assertStrContains(text, string.format("\n    $builddir/twenty/%s.o $\n", kernel.role))
   end
-  lu.assertEquals(#matching(text, "^build "), 16 + 3)
+  lu.assertEquals(#matching(text, "^build "), 16 + 4)
+  lu.assertStrContains(text, "\nbuild $builddir/twenty/schedule.o: tree_cc runtime/schedule.c\n")
   lu.assertStrContains(text, "\nbuild twenty: phony $builddir/twenty/getp\n")
+end
+
+function TestLists.test_kernels()
+  lu.assertStrContains(files_of(chain.GPT_OSS_20B)["kernels.h"], "enum { STEPS_SHARED = 1 };\n\n"
+    .. "// Launchers take exactly pass->rows rows; the head is part of the steps.\n"
+    .. "enum { STEPS_CAPTURED = 0, HEAD_SPLIT = 0 };\nstatic const int ROW_BUCKETS[] = {128};\n"
+    .. "enum { ROW_BUCKET_COUNT = 1, GROUP_ROWS = 1, LOGITS_ROWS = 128, CANDIDATES = 1 };\n")
+end
+
+-- Weights of BF16 and biases of F32 a step; rows of F32 in and out; two operations a weight.
+function TestLists.test_costs()
+  local text = files_of(chain.GPT_OSS_20B)["costs.inc"]
+  lu.assertEquals(#matching(text, "^COST%(.*%)$"), 16)
+  lu.assertStrContains(text, string.format("\nCOST(matmul_qkv, ROWS, %d, %d, %d, 0)\n", 5120 * (2880 * 2 + 4),
+    (2880 + 5120) * 4, 2 * 5120 * 2880))
 end
 
 function TestLists.test_summary()
@@ -188,13 +199,31 @@ function TestLists.test_summary()
   lu.assertStrContains(text, "\nmemory of the device: not bounded\n\n")
 end
 
+-- What a compiler made of a kernel stands in the summary of each tree that has it, variant by variant.
+function TestLists.test_figures()
+  local stages = chain.run(chain.GPT_OSS_20B)
+  local symbol = stages.kernels.of.matmul_qkv.symbol
+  local function known(kernel)
+    return { kernel = kernel, vgprs = 206, agprs = 0, lds = 32768, waves = "2", mfma_share = "38",
+      slots = "9.5 an MFMA" }
+  end
+  local figures = { compiler = "15.0.6", known(symbol .. "<4>"), known(symbol .. "_few"), known("f32_other_k1__cpu") }
+  stages.target = setmetatable({ figures = figures }, { __index = stages.target })
+  local text, line = chain.files(stages)["summary.txt"], " | 206 | 0 | 32,768 | 2 | 38 | 9.5 an MFMA\n"
+  lu.assertEquals(text:match("\n\nhot loops by clang 15.0.6: [^\n]*\n(.*)$"),
+    symbol .. "<4>" .. line .. symbol .. "_few" .. line)
+  lu.assertNil(files_of(chain.GPT_OSS_20B)["summary.txt"]:find("hot loops", 1, true))
+end
+
 function TestLists.test_memory()
   local text = files_of(chain.GPT_OSS_20B)["memory.inc"]
   lu.assertEquals(#matching(text, "^PART%("), 10)
   lu.assertStrContains(text, 'PART("weights read in place, BF16", MAPPED, 3594977280)\n'
     .. 'PART("weights packed, F32", PACKED, 27883776)\n'
     .. 'PART("weights read in place, U8", MAPPED, 10152345600)\nPART("KV cache", DEVICE, KV_BYTES)\n')
-  lu.assertStrContains(text, 'PART("logits on the host", HOST, LOGITS_BYTES)\n')
+  lu.assertStrContains(text, 'PART("rows", DEVICE, ROWS_BYTES)\n'
+    .. 'PART("rows of two passes on the host", HOST, 2 * ROWS_BYTES)\n'
+    .. 'PART("logits on the host", HOST, LOGITS_BYTES)\n')
 end
 
 TestTemplates = {}
@@ -208,14 +237,14 @@ local function assert_refused(message, path, from, to)
 end
 
 function TestTemplates.test_an_undefined_name()
-  assert_refused("templates/model.h.in:7: undefined template variable 'modle'", "templates/model.h.in",
+  assert_refused("templates/model.h.in:9: undefined template variable 'modle'", "templates/model.h.in",
     "${model.vocab}", "${modle.vocab}")
   assert_refused("templates/cpu/embed.c.in:6: undefined template variable 'hiden'", "templates/cpu/embed.c.in",
     "${hidden}", "${hiden}")
 end
 
 function TestTemplates.test_a_value_that_is_no_text()
-  assert_refused("templates/model.h.in:8: ${model.eps}: want a string or an integer, got a float",
+  assert_refused("templates/model.h.in:10: ${model.eps}: want a string or an integer, got a float",
     "templates/model.h.in", "${model.d_model}", "${model.eps}")
 end
 

@@ -9,6 +9,7 @@ local lu = require "luaunit"
 
 local SCRATCH <const>, COPY <const> = "build/tests/main", "build/tests/check"
 local ABACUS <const> = "--config tests/models/abacus --target cpu"
+local ON_GPU <const> = "--config tests/models/abacus --target gfx90a"
 
 assert(os.execute(string.format("rm -rf %s && mkdir -p %s", SCRATCH, SCRATCH)))
 
@@ -78,14 +79,18 @@ end
 function TestErrors.test_words()
   refused("--config tests/models/abacus --target gfx", "--target gfx: want gfx90a or sm_90 or cpu")
   refused(ABACUS .. " --precision fp32",
-    "--precision fp32: target cpu has only mixed: it computes in FP32 from the weights as stored")
+    "--precision fp32: target cpu has mixed")
+  for _, precision in ipairs { "fp16", "FP32", "mixed,fp32" } do
+    refused(ON_GPU .. " --precision " .. precision,
+      string.format("--precision %s: target gfx90a has fp32 and mixed", precision))
+  end
   refused(ABACUS .. " --dump stars",
-    "--dump stars: want one of config model weights ops kernels limits plan steps files")
+    "--dump stars: want one of config model weights ops kernels limits plan steps costs files")
   for _, name in ipairs { "a/b", "..", ".hidden", "-x", "a b", "a$b" } do
     refused(string.format("%s --name '%s'", ABACUS, name),
       string.format("--name %s: want letters, digits, '-', '_' and '.'", name))
   end
-  for _, name in ipairs { "check", "demo", "regen", "test", "trees.ninja" } do
+  for _, name in ipairs { "bench", "check", "demo", "regen", "test", "trees.ninja" } do
     refused(ABACUS .. " --name " .. name, string.format("--name %s: want another, the build has this one", name))
   end
 end
@@ -120,28 +125,39 @@ function TestPrinting.test_help()
     flags = flags + 1
   end
   lu.assertTrue(flags >= 13, "too few flags found")
+  lu.assertStrContains(text, "\n  --precision P    mixed (default); on GPUs also fp32, the baseline\n")
+  lu.assertStrContains(text, "\n                   config model weights ops kernels limits plan steps costs files\n")
 end
 
 function TestPrinting.test_list()
-  local baseline = ": MoE matrices BF16, other weights, activations and KV cache FP32\n"
-  lu.assertEquals(succeed("--list"), "target gfx90a" .. baseline .. "target sm_90" .. baseline
-    .. "target cpu: weights as in the checkpoint, arithmetic and KV cache FP32\n"
+  local mixed = ", mixed: MXFP4 experts in tiles, other matrices, activations and KV cache F16, sums and residual "
+    .. "stream FP32\n"
+  local baseline = ", fp32: MoE matrices BF16, other weights, activations and KV cache FP32\n"
+  lu.assertEquals(succeed("--list"), "target gfx90a" .. mixed .. "target gfx90a" .. baseline .. "target sm_90" .. mixed
+    .. "target sm_90" .. baseline .. "target cpu, mixed: weights as in the checkpoint, arithmetic and KV cache FP32\n"
     .. "tree abacus-cpu: tests/models/abacus/config.json\ntree abacus-gfx90a-fp32: tests/models/abacus/config.json\n"
     .. "tree gpt-oss-20b-gfx90a-fp32: gen/configs/gpt-oss-20b.json\n")
 end
 
+local function assert_dump(words, stage)
+  words = words .. " --dump " .. stage
+  local text = succeed(words)
+  lu.assertStrMatches(text, "{\n.+\n}\n")
+  lu.assertEquals(succeed(words), text)
+  for _, address in ipairs { "table: 0", "function: 0" } do lu.assertNil(text:find(address, 1, true), words) end
+  local last, entry = "", stage == "files" and '\n  (%S+) = "[/#]+ Code' or "\n  (%S+) = "
+  for key in text:gmatch(entry) do
+    lu.assertTrue(last < key, words .. ": " .. last .. " stands before " .. key)
+    last = key
+  end
+end
+
 function TestPrinting.test_dump()
   local folder = fresh("dump")
-  for _, stage in ipairs { "config", "model", "weights", "ops", "kernels", "limits", "plan", "steps", "files" } do
-    local words = string.format("%s --out %s --dump %s", ABACUS, folder, stage)
-    local text = succeed(words)
-    lu.assertStrMatches(text, "{\n.+\n}\n")
-    lu.assertEquals(succeed(words), text)
-    lu.assertNil(text:find("table: ", 1, true))
-    local last, entry = "", stage == "files" and '\n  (%S+) = "[/#]+ Code' or "\n  (%S+) = "
-    for key in text:gmatch(entry) do
-      lu.assertTrue(last < key, stage .. ": " .. last .. " stands before " .. key)
-      last = key
+  for _, stage in ipairs { "config", "model", "weights", "ops", "kernels", "limits", "plan", "steps", "costs",
+    "files" } do
+    for _, words in ipairs { ABACUS, ON_GPU, ON_GPU .. " --precision fp32" } do
+      assert_dump(words .. " --out " .. folder, stage)
     end
   end
   lu.assertNil(lfs.attributes(folder))
@@ -149,7 +165,7 @@ end
 
 function TestPrinting.test_dump_takes_the_options()
   lu.assertEquals(succeed(ABACUS .. " --slots 300 --context 100 --dump limits"),
-    "{\n  chunk = 100\n  context = 100\n  rows = 300\n  slots = 300\n}\n")
+    "{\n  chunk = 100\n  context = 100\n  logits = 300\n  rows = 300\n  slots = 300\n}\n")
 end
 
 TestNames = {}
@@ -177,6 +193,18 @@ function TestNames.test_after_the_folder_or_the_file()
   local lines = { "# Code generated by gen/main.lua. DO NOT EDIT." }
   for i, name in ipairs(names) do lines[i + 1] = "subninja $trees/" .. name .. "/build.ninja" end
   lu.assertEquals(chain.read(out .. "/trees.ninja"), table.concat(lines, "\n") .. "\n")
+end
+
+function TestNames.test_after_the_precision()
+  local out = fresh("precisions")
+  succeed(string.format("%s --out %s", ON_GPU, out))
+  succeed(string.format("%s --out %s --precision fp32", ON_GPU, out))
+  succeed(string.format("%s --out %s --precision mixed --name same", ON_GPU, out))
+  lu.assertEquals(folders(out), { "abacus-gfx90a", "abacus-gfx90a-fp32", "same" })
+  local first = "// Code generated by gen/main.lua from templates/%s/embed.hip.in, abacus/config.json, gfx90a. "
+  for name, precision in pairs { ["abacus-gfx90a"] = "mixed", ["abacus-gfx90a-fp32"] = "fp32", same = "mixed" } do
+    lu.assertStrContains(chain.read(out .. "/" .. name .. "/embed.hip"), first:format(precision))
+  end
 end
 
 TestWriting = {}
@@ -235,19 +263,25 @@ end
 
 TestSameBytes = {}
 
-function TestSameBytes.test_ten_runs_and_another_environment()
-  local out, first = fresh("same"), nil
-  local absolute = "--config " .. lfs.currentdir() .. "/tests/models/abacus --target cpu"
-  local runs = { { ABACUS, "LC_ALL=C.utf8 LANG=de_DE TZ=Asia/Tokyo HOME=/nonexistent" }, { absolute },
-    { "--config tests/models/abacus/config.json --target cpu" },
-    { "--config tests/../tests/models/abacus// --target cpu" } }
-  for _ = 1, 10 do table.insert(runs, 1, { ABACUS }) end
-  for _, each in ipairs(runs) do
-    assert(os.execute("rm -rf " .. out))
-    succeed(each[1] .. " --out " .. out, each[2])
-    first = first or contents(out)
-    lu.assertEquals(contents(out), first, each[1])
+local function assert_same_bytes(target)
+  local out, first, runs = fresh("same"), nil, {}
+  for i = 1, 10 do runs[i] = { "tests/models/abacus" } end
+  runs[11] = { "tests/models/abacus", "LC_ALL=C.utf8 LANG=de_DE TZ=Asia/Tokyo HOME=/nonexistent" }
+  for _, path in ipairs { lfs.currentdir() .. "/tests/models/abacus", "tests/models/abacus/config.json",
+    "tests/../tests/models/abacus//" } do
+    runs[#runs + 1] = { path }
   end
+  for _, each in ipairs(runs) do
+    local words = string.format("--config %s --target %s --out %s", each[1], target, out)
+    assert(os.execute("rm -rf " .. out))
+    succeed(words, each[2])
+    first = first or contents(out)
+    lu.assertEquals(contents(out), first, words)
+  end
+end
+
+function TestSameBytes.test_ten_runs_and_another_environment()
+  for _, target in ipairs { "cpu", "gfx90a", "gfx90a --precision fp32" } do assert_same_bytes(target) end
 end
 
 TestCheck = {}

@@ -4,24 +4,17 @@
 package.path = "./?.lua;" .. package.path
 
 local chain = require "tests.gen.chain"
-local cpu = require "gen.target.cpu"
+local cpu = require("gen.target.cpu").mixed
 local lu = require "luaunit"
 local ops = require "gen.ops"
 local weights = require "gen.weights"
 
 local function build(path, change)
   local model = chain.model(path, change)
-  return ops.build(model, cpu), weights.list(model, "mixed", cpu)
+  return ops.build(model, cpu), weights.list(model, cpu)
 end
 
--- An op as one line: `role(name=value ...)`, a buffer with `<` read, `>` written, `*` updated.
-local function line(op)
-  local mark, parts = { read = "<", write = ">", update = "*" }, {}
-  for i, argument in ipairs(op.arguments) do
-    parts[i] = argument.name .. "=" .. (mark[argument.access] or "") .. argument.value
-  end
-  return op.role .. "(" .. table.concat(parts, " ") .. ")"
-end
+local line = chain.op_line
 
 local function lines(built, layer)
   local out = {}

@@ -4,7 +4,7 @@
 package.path = "./?.lua;" .. package.path
 
 local chain = require "tests.gen.chain"
-local cpu = require "gen.target.cpu"
+local cpu = require("gen.target.cpu").mixed
 local gfx90a = require "gen.target.gfx90a"
 local lu = require "luaunit"
 local plan = require "gen.plan"
@@ -14,20 +14,20 @@ TestLimits = {}
 local function limits(path, given) return plan.limits(chain.model(path), cpu, given) end
 
 function TestLimits.test_defaults()
-  lu.assertEquals(limits(chain.GPT_OSS_20B, {}), { slots = 16, context = 4096, rows = 128, chunk = 128 })
+  lu.assertEquals(limits(chain.GPT_OSS_20B, {}), { slots = 16, context = 4096, rows = 128, chunk = 128, logits = 128 })
 end
 
 function TestLimits.test_a_short_model_shortens_the_context()
   lu.assertEquals(limits("tests/models/rand_bf16/config.json", {}),
-    { slots = 16, context = 256, rows = 128, chunk = 128 })
+    { slots = 16, context = 256, rows = 128, chunk = 128, logits = 128 })
 end
 
 -- Every slot may bring a row, and no chunk is longer than a sequence.
 function TestLimits.test_given()
   lu.assertEquals(limits(chain.GPT_OSS_20B, { slots = 500, context = 131072 }),
-    { slots = 500, context = 131072, rows = 500, chunk = 128 })
+    { slots = 500, context = 131072, rows = 500, chunk = 128, logits = 500 })
   lu.assertEquals(limits(chain.GPT_OSS_20B, { slots = 1, context = 1 }),
-    { slots = 1, context = 1, rows = 128, chunk = 1 })
+    { slots = 1, context = 1, rows = 128, chunk = 1, logits = 128 })
 end
 
 function TestLimits.test_out_of_range()
@@ -40,7 +40,45 @@ function TestLimits.test_out_of_range()
   lu.assertEquals(limits(chain.GPT_OSS_20B, { slots = 65536 }).rows, 65536)
 end
 
+-- Where steps are captured: for twice as many rows each time, and for all; whole logits of so many at most.
+function TestLimits.test_buckets()
+  local model = chain.model(chain.GPT_OSS_20B)
+  local function buckets(slots)
+    local given = plan.limits(model, gfx90a.mixed, { slots = slots })
+    lu.assertEquals({ given.rows, given.logits }, { math.max(slots, 128), 128 })
+    return table.concat(given.buckets, " ")
+  end
+  lu.assertEquals(buckets(1), "16 32 64 128")
+  lu.assertEquals(buckets(128), "16 32 64 128")
+  lu.assertEquals(buckets(129), "16 32 64 128 129")
+  lu.assertEquals(buckets(1024), "16 32 64 128 256 512 1024")
+  lu.assertEquals(buckets(1536), "16 32 64 128 256 512 1024 1536")
+  lu.assertEquals(plan.limits(model, gfx90a.fp32, { slots = 1536 }).buckets, nil)
+end
+
 TestArena = {}
+
+-- The steps of a pass in the order in which they run at the most: those for whole logits run for a piece of the
+-- outputs at a time, and what they leave for all outputs is read by the host at the end.
+local function executed(built)
+  local per, steps, again, left = {}, {}, {}, { arguments = {} }
+  for _, buffer in ipairs(built.buffers) do per[buffer.name] = buffer.per end
+  for i, op in ipairs(built.list) do
+    steps[i] = op
+    local step = { arguments = {} }
+    for j, argument in ipairs(op.arguments) do
+      local result = argument.access == "write" and per[argument.value] == "output"
+      step.arguments[j] = result and { type = "buffer", value = argument.value, access = "update" } or argument
+      if op.when and op.when ~= "greedy" and result then
+        table.insert(left.arguments, { type = "buffer", value = argument.value, access = "read" })
+      end
+    end
+    if op.when == "logits" or op.when == "sampled" then again[#again + 1] = step end
+  end
+  table.move(again, 1, #again, #steps + 1, steps)
+  steps[#steps + 1] = left
+  return steps
+end
 
 -- Sets of buffers live at each step, found backwards: those the step names, and those that are read
 -- later without being written before.
@@ -64,7 +102,7 @@ end
 local function assert_apart(stages)
   local placed, largest = {}, 0
   for _, buffer in ipairs(stages.plan.buffers) do placed[buffer.name] = buffer end
-  for _, set in ipairs(live_sets(stages.ops.list)) do
+  for _, set in ipairs(live_sets(executed(stages.ops))) do
     local here, total = {}, 0
     for name in pairs(set) do here[#here + 1] = placed["BUF_" .. name:upper()] end
     table.sort(here, function(a, b) return a.offset < b.offset end)
@@ -79,14 +117,28 @@ local function assert_apart(stages)
 end
 
 function TestArena.test_live_buffers_lie_apart()
-  for _, path in ipairs(chain.configs()) do
-    for _, slots in ipairs { 1, 1000 } do
-      local stages = chain.run(path, nil, { slots = slots })
-      local largest, slack = assert_apart(stages), 256 * #stages.plan.buffers
-      lu.assertTrue(stages.plan.arena_bytes <= largest * 5 // 4 + slack,
-        string.format("%s: arena %d, largest live set %d", path, stages.plan.arena_bytes, largest))
+  for _, target in ipairs { cpu, chain.roomy(gfx90a.fp32), chain.roomy(gfx90a.mixed) } do
+    for _, path in ipairs(chain.configs()) do
+      for _, slots in ipairs { 1, 1000 } do
+        local stages = chain.run(path, nil, { slots = slots, target = target })
+        local largest, slack = assert_apart(stages), 256 * #stages.plan.buffers
+        lu.assertTrue(stages.plan.arena_bytes <= largest * 5 // 4 + slack,
+          string.format("%s: arena %d, largest live set %d", path, stages.plan.arena_bytes, largest))
+      end
     end
   end
+end
+
+-- The next piece needs the rows, and leaves the candidates of the one before alone.
+function TestArena.test_pieces_of_the_logits()
+  local stages = chain.run("tests/models/abacus/config.json", nil, { target = gfx90a.mixed })
+  local sets = live_sets(executed(stages.ops))
+  local all = { h = true, logits = true, candidates = true }
+  lu.assertEquals({ sets[#sets - 3], sets[#sets - 2], sets[#sets] }, { all, all, { candidates = true } })
+  local placed = {}
+  for _, buffer in ipairs(stages.plan.buffers) do placed[buffer.name] = buffer end
+  lu.assertEquals({ placed.BUF_H.from, placed.BUF_H.to }, { "embed", "top_candidates" })
+  lu.assertEquals({ placed.BUF_CANDIDATES.from, placed.BUF_CANDIDATES.to }, { "unembed", "top_candidates" })
 end
 
 -- A chain of 20 ops on some of 8 buffers, each of which is written first; `next` gives numbers from 0 to
@@ -114,10 +166,11 @@ function TestArena.test_random_ops()
     state = (state * 6364136223846793005 + 1442695040888963407)
     return (state >> 33) % n
   end
-  local model, given = chain.model(chain.GPT_OSS_20B), { slots = 1, context = 1, rows = 3, chunk = 1 }
+  local model = chain.model(chain.GPT_OSS_20B)
+  local given = { slots = 1, context = 1, rows = 3, chunk = 1, logits = 3 }
   for _ = 1, 300 do
     local built = random_ops(next)
-    local result = plan.arena(built, { list = {} }, model, given)
+    local result = plan.arena(built, { list = {} }, model, given, cpu)
     assert_apart { ops = built, plan = result }
     plan.check(result, { mapped_bytes = 0, packed_bytes = 0, parts = {} }, cpu)
   end
@@ -193,6 +246,9 @@ end
 
 TestMemory = {}
 
+-- Of 128 rows: 8 counts, 5 numbers a row, and the end of the last group.
+local ROWS_BYTES <const> = (8 + 5 * 128 + 1) * 4
+
 local function account_of(stages) return plan.memory(stages.plan, stages.weights, stages.target) end
 
 -- "what: place bytes", a part each.
@@ -207,19 +263,19 @@ end
 -- 20,914,757,184 parameters, of them 19,110,297,600 in expert matrices; 32 slots; vectors and matrices
 -- alike are multiples of 64 bytes, all but the 24 layers' sinks of 64 floats, which are, too.
 function TestMemory.test_gpt_oss_20b_on_gfx90a()
-  local stages = chain.run(chain.GPT_OSS_20B, nil, { target = gfx90a, precision = "fp32", context = 1024 })
+  local stages = chain.run(chain.GPT_OSS_20B, nil, { target = gfx90a.fp32, context = 1024 })
   local account = account_of(stages)
   lu.assertEquals(part_lines(account), {
     "weights packed, F32: packed " .. 4 * 1804459584, "weights packed, BF16: packed " .. 2 * 19110297600,
     "KV cache: device " .. 32 * 12 * (256 + 1024) * 2 * 512 * 4, "arena: device " .. 128 * (201088 + 2880) * 4,
-    "RoPE cos and sin: device " .. 1024 * 32 * 2 * 4, "rows: device " .. 128 * 4 * 4,
-    "rows on the host: host " .. 128 * 4 * 4, "logits on the host: host " .. 128 * 201088 * 4,
+    "RoPE cos and sin: device " .. 1024 * 32 * 2 * 4, "rows: device " .. ROWS_BYTES,
+    "rows of two passes on the host: host " .. 2 * ROWS_BYTES, "logits on the host: host " .. 128 * 201088 * 4,
     "staging on the host: host " .. 2 * 16777216,
   })
   local weights = account.parts[1].bytes + account.parts[2].bytes
   lu.assertEquals(string.format("%.1f", weights / 2^30), "42.3")
-  lu.assertEquals(account.device_bytes, weights + 2013265920 + 104431616 + 262144 + 2048)
-  lu.assertEquals(account.host_bytes, 2048 + 102957056 + 33554432)
+  lu.assertEquals(account.device_bytes, weights + 2013265920 + 104431616 + 262144 + 2596)
+  lu.assertEquals(account.host_bytes, 5192 + 102957056 + 33554432)
   lu.assertEquals(account.limit, 68698000000)
 end
 
@@ -229,7 +285,7 @@ function TestMemory.test_abacus_on_cpu()
   for i, part in ipairs(account.parts) do what[i] = part.what end
   lu.assertEquals(table.concat(what, "; "), "weights read in place, BF16; weights packed, F32; "
     .. "weights read in place, U8; KV cache; arena; workspace of a thread; RoPE cos and sin; rows; "
-    .. "rows on the host; logits on the host")
+    .. "rows of two passes on the host; logits on the host")
   lu.assertEquals(account.limit, nil)
 end
 
@@ -271,13 +327,13 @@ end
 
 -- Weights, KV cache, arena, workspace, RoPE and rows of abacus at its defaults, one byte more than there is.
 function TestCheck.test_memory()
-  local total = 4018176 + 80128 + 22020096 + 753664 + 8192 + 512 * 64 * 4 + 128 * 4 * 4
+  local total = 4018176 + 80128 + 22020096 + 753664 + 8192 + 512 * 64 * 4 + (8 + 5 * 128 + 1) * 4
   local parts = "(KV cache: 22,020,096; weights read in place, BF16: 2,764,800; weights read in place, U8: 1,253,376)"
-  assert_refused("the plan takes 27,013,376 bytes, small has 27,013,375 " .. parts .. ": lower --slots or --context",
+  assert_refused("the plan takes 27,013,924 bytes, small has 27,013,923 " .. parts .. ": lower --slots or --context",
     function() end, total - 1)
-  assert_refused("the plan takes 27,013,376 bytes, small has 4,098,304 " .. parts .. ": lower --slots or --context",
+  assert_refused("the plan takes 27,013,924 bytes, small has 4,098,304 " .. parts .. ": lower --slots or --context",
     function() end, 4018176 + 80128)
-  assert_refused("the plan takes 27,013,376 bytes, small has 4,098,303 " .. parts
+  assert_refused("the plan takes 27,013,924 bytes, small has 4,098,303 " .. parts
     .. ": the weights alone do not fit: want a smaller model, or a --target with more memory",
     function() end, 4018176 + 80128 - 1)
   local stages = chain.run("tests/models/abacus/config.json")
@@ -289,10 +345,10 @@ function TestCheck.test_gpt_oss_120b_on_gfx90a()
   local experts, others = 2 * 114661785600, 4 * (116829156672 - 114661785600)
   lu.assertEquals({ experts, others }, { 229323571200, 8669484288 })
   lu.assertEquals(string.format("%.1f", (experts + others) / 2^30), "221.6")
-  chain.refused("the plan takes 238,192,123,136 bytes, gfx90a has 68,698,000,000 (weights packed, BF16: "
+  chain.refused("the plan takes 238,192,123,684 bytes, gfx90a has 68,698,000,000 (weights packed, BF16: "
     .. "229,323,571,200; weights packed, F32: 8,669,484,288; arena: 104,431,616): the weights alone do not fit: "
     .. "want a smaller model, or a --target with more memory", chain.run, chain.GPT_OSS_120B, nil,
-    { target = gfx90a, precision = "fp32", slots = 1, context = 1024 })
+    { target = gfx90a.fp32, slots = 1, context = 1024 })
 end
 
 os.exit(lu.LuaUnit.run())

@@ -6,7 +6,9 @@ local chain = require "tests.gen.chain"
 local lu = require "luaunit"
 local schedule = require "gen.schedule"
 
-local function text(step) return step.layer .. " " .. step.role .. " " .. table.concat(step.arguments, " ") end
+local function text(step)
+  return table.concat({ step.list, step.layer, step.role, table.unpack(step.arguments) }, " ")
+end
 
 TestSteps = {}
 
@@ -28,26 +30,26 @@ function TestSteps.test_one_layer()
   local lines = {}
   for i, step in ipairs(chain.run("tests/models/rand_bf16/config.json").steps[3].lines) do lines[i] = text(step) end
   lu.assertEquals(lines, {
-    "1 norm_attn BUF_X BUF_H W_01_ATTN_NORM",
-    "1 matmul_qkv BUF_H BUF_QKV W_01_Q W_01_K W_01_V W_01_Q_BIAS W_01_K_BIAS W_01_V_BIAS",
-    "1 rope_append BUF_QKV KV_01 KV_SLIDING_POSITIONS",
-    "1 attn_sliding BUF_QKV BUF_ATTN KV_01 W_01_SINKS",
-    "1 matmul_o BUF_ATTN BUF_X W_01_O W_01_O_BIAS",
-    "1 norm_mlp BUF_X BUF_H W_01_MLP_NORM",
-    "1 matmul_router BUF_H BUF_ROUTER W_01_ROUTER W_01_ROUTER_BIAS",
-    "1 router_topk BUF_ROUTER BUF_EXPERT BUF_EXPERT_WEIGHT",
-    "1 moe_sort BUF_EXPERT BUF_EXPERT_START BUF_PAIR",
-    "1 moe_gate_up BUF_H BUF_GATED BUF_EXPERT_START BUF_PAIR W_01_GATE_UP W_01_GATE_UP_BIAS",
-    "1 moe_down BUF_GATED BUF_DOWN BUF_EXPERT_START BUF_PAIR W_01_DOWN W_01_DOWN_BIAS",
-    "1 moe_combine BUF_DOWN BUF_EXPERT_WEIGHT BUF_X",
+    "STEP 1 norm_attn BUF_X BUF_H W_01_ATTN_NORM",
+    "STEP 1 matmul_qkv BUF_H BUF_QKV W_01_Q W_01_K W_01_V W_01_Q_BIAS W_01_K_BIAS W_01_V_BIAS",
+    "STEP 1 rope_append BUF_QKV KV_01 KV_SLIDING_POSITIONS",
+    "STEP 1 attn_sliding BUF_QKV BUF_ATTN KV_01 W_01_SINKS",
+    "STEP 1 matmul_o BUF_ATTN BUF_X W_01_O W_01_O_BIAS",
+    "STEP 1 norm_mlp BUF_X BUF_H W_01_MLP_NORM",
+    "STEP 1 matmul_router BUF_H BUF_ROUTER W_01_ROUTER W_01_ROUTER_BIAS",
+    "STEP 1 router_topk BUF_ROUTER BUF_EXPERT BUF_EXPERT_WEIGHT",
+    "STEP 1 moe_sort BUF_EXPERT BUF_EXPERT_START BUF_PAIR",
+    "STEP 1 moe_gate_up BUF_H BUF_GATED BUF_EXPERT_START BUF_PAIR W_01_GATE_UP W_01_GATE_UP_BIAS",
+    "STEP 1 moe_down BUF_GATED BUF_DOWN BUF_EXPERT_START BUF_PAIR W_01_DOWN W_01_DOWN_BIAS",
+    "STEP 1 moe_combine BUF_DOWN BUF_EXPERT_WEIGHT BUF_X",
   })
 end
 
 function TestSteps.test_before_and_after_the_layers()
   local steps = chain.run(chain.GPT_OSS_20B).steps
-  lu.assertEquals(text(steps[1].lines[1]), "-1 embed BUF_X W_EMBED")
-  lu.assertEquals(text(steps[26].lines[1]), "-1 norm_final BUF_X BUF_LAST W_NORM")
-  lu.assertEquals(text(steps[26].lines[2]), "-1 matmul_unembed BUF_LAST BUF_LOGITS W_UNEMBED")
+  lu.assertEquals(text(steps[1].lines[1]), "STEP -1 embed BUF_X W_EMBED")
+  lu.assertEquals(text(steps[26].lines[1]), "STEP -1 norm_final BUF_X BUF_LAST W_NORM")
+  lu.assertEquals(text(steps[26].lines[2]), "STEP -1 matmul_unembed BUF_LAST BUF_LOGITS W_UNEMBED")
 end
 
 function TestSteps.test_titles_follow_the_list_of_layers()

@@ -4,7 +4,7 @@
 package.path = "./?.lua;" .. package.path
 
 local chain = require "tests.gen.chain"
-local cpu = require "gen.target.cpu"
+local cpu = require("gen.target.cpu").mixed
 local lfs = require "lfs"
 local lu = require "luaunit"
 local select = require "gen.select"

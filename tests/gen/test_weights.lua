@@ -4,13 +4,13 @@
 package.path = "./?.lua;" .. package.path
 
 local chain = require "tests.gen.chain"
-local cpu = require "gen.target.cpu"
+local cpu = require("gen.target.cpu").mixed
 local json = require "dkjson"
 local lfs = require "lfs"
 local lu = require "luaunit"
 local weights = require "gen.weights"
 
-local function list_of(path, change) return weights.list(chain.model(path, change), "mixed", cpu) end
+local function list_of(path, change) return weights.list(chain.model(path, change), cpu) end
 
 local function elements(tensor)
   local n = 1
@@ -76,8 +76,8 @@ function TestInventory.test_gpt_oss_120b() assert_inventory(chain.GPT_OSS_120B, 
 function TestInventory.test_order_and_symbols()
   local symbols = {}
   for i, tensor in ipairs(list_of(chain.GPT_OSS_20B).tensors) do symbols[i] = tensor.symbol end
-  lu.assertEquals(table.concat(symbols, " ", 1, 23), "W_EMBED W_NORM W_UNEMBED W_00_ATTN_NORM W_00_Q W_00_Q_BIAS "
-    .. "W_00_K W_00_K_BIAS W_00_V W_00_V_BIAS W_00_O W_00_O_BIAS W_00_SINKS W_00_MLP_NORM W_00_ROUTER "
+  lu.assertEquals(table.concat(symbols, " ", 1, 23), "W_EMBED W_NORM W_UNEMBED W_00_ATTN_NORM W_00_Q W_00_K "
+    .. "W_00_V W_00_O W_00_Q_BIAS W_00_K_BIAS W_00_V_BIAS W_00_O_BIAS W_00_SINKS W_00_MLP_NORM W_00_ROUTER "
     .. "W_00_ROUTER_BIAS W_00_GATE_UP W_00_GATE_UP_SCALES W_00_GATE_UP_BIAS W_00_DOWN W_00_DOWN_SCALES "
     .. "W_00_DOWN_BIAS W_01_ATTN_NORM")
   lu.assertEquals(symbols[459], "W_23_DOWN_BIAS")
@@ -179,7 +179,7 @@ function TestStorage.test_bytes_and_offsets()
     local list, mapped, last = list_of(path), 0, 0
     for _, tensor in ipairs(list.tensors) do
       local size = ({ U8 = 1, BF16 = 2, F32 = 4 })[tensor.stored]
-      lu.assertEquals(tensor.bytes, size * elements(tensor))
+      lu.assertEquals({ tensor.bytes, tensor.layout, tensor.source }, { size * elements(tensor), "ROWS", "PLAIN" })
       lu.assertIs(list.of[tensor.symbol], tensor)
       if tensor.offset then
         lu.assertEquals(tensor.offset, (last + 63) // 64 * 64, path .. tensor.symbol)
@@ -190,11 +190,6 @@ function TestStorage.test_bytes_and_offsets()
     end
     lu.assertEquals({ list.mapped_bytes, list.packed_bytes }, { mapped, (last + 63) // 64 * 64 })
   end
-end
-
-function TestStorage.test_precision()
-  local message = "--precision fp32: target cpu has only mixed: it computes in FP32 from the weights as stored"
-  chain.refused(message, weights.list, chain.model(chain.GPT_OSS_20B), "fp32", cpu)
 end
 
 TestCheckpoints = {}
@@ -222,7 +217,7 @@ function TestCheckpoints.test_all_of_tests_models()
     if want and next(want) then
       n = n + 1
       local model, got = chain.model(path), {}
-      for name, tensor in pairs(by_name(weights.list(model, "mixed", cpu))) do
+      for name, tensor in pairs(by_name(weights.list(model, cpu))) do
         local dtype = tensor.stored == "U8" and "U8" or model.dtype
         got[name] = dtype .. " " .. table.concat(tensor.shape, " ")
       end

@@ -78,7 +78,8 @@ function TestConfig.test_a_good_folder_is_taken()
 end
 
 function TestConfig.test_folders()
-  local want = ": want a checkpoint folder with config.json, safetensors and tokenizer.json"
+  local want = ": want a checkpoint folder with config.json, safetensors and tokenizer.json, "
+    .. "or a file that getp pack wrote"
   refused(job "nowhere", "nowhere" .. want)
   refused(job(TOKENIZER), TOKENIZER .. want)
   refused(job "''", want)

@@ -30,11 +30,11 @@ KV cache: 22,020,096
 arena: 753,664
 workspace of a thread: 8,192
 RoPE cos and sin: 131,072
-rows: 2,048
-rows on the host: 2,048
+rows: 2,596
+rows of two passes on the host: 5,192
 logits on the host: 524,288
-sum on the device: 27,013,376
-sum on the host: 526,336
+sum on the device: 27,013,924
+sum on the host: 529,480
 memory of the device: not bounded
 ]])
 end

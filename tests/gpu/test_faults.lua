@@ -1,56 +1,64 @@
 -- Every HIP call that can fail is made to fail once, in the CPU harness: getp ends with one line that
 -- names the call, a status, and nothing left allocated. `lua5.4 tests/gpu/run.lua simt_64 abacus` builds
--- what this runs.
+-- what this runs: of fp32 a tree that launches each step, of mixed one that captures and replays them.
 
 package.path = "./?.lua;" .. package.path
 local luaunit = require "luaunit"
 local support = require "tests.support"
 
-local GETP = "build/simt_64/abacus-gfx90a-fp32/getp tests/models/abacus"
 local LEAK = 86 -- the harness's exit status when memory is left allocated
-local EVERY = 40 -- calls from the first on that each fail once; from there on every STEPth
-local STEP = 23
-local FINISH = 2 -- the last calls wait in engine_finish: the logits are out, so there is nothing to report
+local FINISH = 2 -- the last calls wait in engine_finish: the work is done, so there is nothing to report
+
+-- Calls up to `every` fail each in a run of its own, from there on every `step`-th.
+local LOGITS = { getp = "build/simt_64/abacus-gfx90a-fp32/getp", arguments = "-m logits -o %s/faults.f32 -i %s",
+  every = 40, step = 23 }
+local GREEDY = { getp = "build/simt_64/abacus-gfx90a/getp", arguments = "-i '47 + 85 =' -n 12", every = 20, step = 9 }
+local SAMPLED = { getp = GREEDY.getp, arguments = "-i '47 + 85 =' -n 12 -t 1 --profile", every = 0, step = 37 }
 
 TestFaults = {} -- luacheck: ignore (luaunit finds it by its name)
 
-local function logits(environment)
+local function run(environment, case)
   local ids = support.ids("faults.ids", { { 296, 268, 220 }, { 23, 434 } })
-  return support.run(string.format("timeout 60 env %s %s -m logits -i %s -o %s/faults.f32", environment, GETP, ids,
-    support.scratch))
+  local arguments = case.arguments:format(support.scratch, ids)
+  return support.run(string.format("timeout 60 env %s %s tests/models/abacus %s", environment, case.getp, arguments))
 end
 
-local function calls()
-  local status, _, report = logits("SIMT_COUNT=1")
+local function calls(case)
+  local status, _, report = run("SIMT_COUNT=1", case)
   luaunit.assertEquals(status, 0, report)
   return tonumber(report:match("calls=(%d+)"))
 end
 
-local function check_failure(n)
-  local status, _, message = logits("SIMT_FAIL=" .. n)
+local function check_failure(n, case)
+  local status, _, message = run("SIMT_FAIL=" .. n, case)
   luaunit.assertNotEquals(status, LEAK, message)
   luaunit.assertEquals(status, 1, "call " .. n .. ": " .. message)
-  luaunit.assertStrMatches(message, "getp: [^\n]+\n", nil, nil, "call " .. n)
+  luaunit.assertStrMatches(message:match("[^\n]*\n$"), "getp: [^\n]+\n", nil, nil, "call " .. n)
 end
 
-function TestFaults.test_every_failing_call() -- luacheck: ignore
-  local most = calls()
-  luaunit.assertTrue(most > EVERY)
+local function check_every_failure(case)
+  local most = calls(case)
+  luaunit.assertTrue(most > 100)
   for n = 1, most - FINISH do
-    if n <= EVERY or n % STEP == 0 then check_failure(n) end
+    if n <= case.every or n % case.step == 0 then check_failure(n, case) end
   end
 end
 
+function TestFaults.test_launched_steps() check_every_failure(LOGITS) end -- luacheck: ignore
+function TestFaults.test_captured_steps() check_every_failure(GREEDY) end -- luacheck: ignore
+function TestFaults.test_timed_steps() check_every_failure(SAMPLED) end -- luacheck: ignore
+
 function TestFaults.test_no_memory() -- luacheck: ignore
-  local status, _, message = logits("SIMT_MEMORY=1000000")
+  local status, _, message = run("SIMT_MEMORY=1000000", LOGITS)
   luaunit.assertEquals(status, 1)
   luaunit.assertStrMatches(message, "getp: hipMalloc for weights: [^:]+: want %d+ bytes, %d+ of 1000000 are free: .*\n")
 end
 
 function TestFaults.test_engine_in_the_harness() -- luacheck: ignore
-  local status, out, message = support.run("ninja -f tests/simt_64.ninja build/simt_64/test_engine_gfx90a "
-    .. "&& build/simt_64/test_engine_gfx90a")
-  luaunit.assertEquals(status, 0, out .. message)
+  for _, program in ipairs { "build/simt_64/test_engine_fp32", "build/simt_64/test_engine_mixed" } do
+    local status, out, message = support.run(string.format("ninja -f tests/simt_64.ninja %s && %s", program, program))
+    luaunit.assertEquals(status, 0, out .. message)
+  end
 end
 
 os.exit(luaunit.LuaUnit.run())

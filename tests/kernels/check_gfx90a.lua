@@ -1,24 +1,23 @@
--- What hipcc makes of the kernels of every committed gfx90a tree, by its own report: no warning, no spilled
--- register, no scratch memory, and no more than gen/target/gfx90a.lua allows. Prints TAP, one test a kernel,
--- and a table. Needs the compiler, not the GPU.
+-- What the compilers make of the kernels of every committed gfx90a tree, without the GPU: no warning, no
+-- spilled register, no scratch memory, and the gates of gen/target/gfx90a.lua, which look at the hot loop
+-- of each kernel with matrix instructions. Prints TAP, one test for each kernel and compiler, and a table.
+--
+--   lua5.4 tests/kernels/check_gfx90a.lua             the tests
+--   lua5.4 tests/kernels/check_gfx90a.lua --table [FILE.hip...]
+--                                                     the table alone, of matrix kernels or of all of FILE
+--   lua5.4 tests/kernels/check_gfx90a.lua --figures   writes gen/target/gfx90a_figures.lua, for summary.txt
 
 package.path = "./?.lua;" .. package.path
 local lfs = require "lfs"
-local limits = require("gen.target.gfx90a").kernel_limits
+local assembly = require "tests.kernels.gfx90a.assembly"
+local compile = require "tests.kernels.gfx90a.compile"
+local figures = require "tests.kernels.gfx90a.figures"
+local gates = require "tests.kernels.gfx90a.gates"
+local mca = require "tests.kernels.gfx90a.mca"
+local report = require "tests.kernels.gfx90a.report"
 local support = require "tests.support"
 
-local REPORT = "-Rpass-analysis=kernel-resource-usage"
-local LDS, WAVES = "LDS Size [bytes/block]", "Occupancy [waves/SIMD]"
-local AT_A_TIME = 2 -- compilers
-
--- What the report says of each kernel, and what it must be.
-local CHECKS = {
-  { name = "VGPRs Spill", most = 0 }, { name = "SGPRs Spill", most = 0 },
-  { name = "ScratchSize [bytes/lane]", most = 0 },
-  { name = "VGPRs", most = limits.vgprs }, { name = LDS, most = limits.lds }, { name = WAVES, least = limits.waves },
-}
-local COLUMNS = { "VGPRs", "AGPRs", "SGPRs", LDS, WAVES }
-local ROW = "# %-45s %5s %5s %5s %5s %10s"
+local OF_BUILD = compile.compilers[1]
 
 local function sorted(folder, pattern)
   local names = {}
@@ -29,67 +28,43 @@ local function sorted(folder, pattern)
   return names
 end
 
--- The compile command of runtime/build.ninja, without its include path of the tree.
-local function compiler()
-  local text = support.read("runtime/build.ninja"):gsub(" %$\n +", " ")
-  return assert(text:match("\ngfx90a_compile = ([^\n]+)"), "runtime/build.ninja: want gfx90a_compile")
-end
-
--- Every kernel file of every tree: list of { label, command }.
-local function list_files()
-  local files, compile = {}, compiler()
+-- Every kernel file of every gfx90a tree.
+local function committed()
+  local paths = {}
   for _, tree in ipairs(sorted("generated", "%-gfx90a")) do
-    local folder = "generated/" .. tree
-    for _, name in ipairs(sorted(folder, "%.hip$")) do
-      local object = string.format("%s/%s_%s.o", support.scratch, tree, name)
-      files[#files + 1] = { label = tree .. "/" .. name,
-        command = string.format("%s -I%s %s -c %s/%s -o %s 2>&1", compile, folder, REPORT, folder, name, object) }
+    for _, name in ipairs(sorted("generated/" .. tree, "%.hip$")) do
+      paths[#paths + 1] = string.format("generated/%s/%s", tree, name)
     end
   end
-  return files
+  return paths
 end
 
--- The name of a static function, which the compiler writes as _ZL, its length, itself and its parameters.
-local function plain_name(symbol)
-  local length, rest = symbol:match("^_ZL?(%d+)(.*)$")
-  return length and rest:sub(1, math.tointeger(length)) or symbol
-end
-
--- The kernels of a report: list of { symbol, [name of CHECKS or COLUMNS] = number }. ROCm 6 counts the
--- SGPRs as "TotalSGPRs".
-local function parse(report)
-  local kernels = {}
-  for what, value in report:gmatch("remark: +([%w /%[%]]+): (%S+) %[") do
-    if what == "Function Name" then
-      kernels[#kernels + 1] = { symbol = plain_name(value) }
-    elseif kernels[1] then
-      kernels[#kernels][what:gsub("^Total", "")] = math.tointeger(value)
+local function jobs_of(paths, compilers)
+  local jobs = {}
+  for _, path in ipairs(paths) do
+    for _, compiler in ipairs(compilers) do
+      if not compiler.missing then jobs[#jobs + 1] = { path = path, compiler = compiler } end
     end
   end
-  return kernels
+  return jobs
 end
 
--- The compiler takes a block's LDS to burden one SIMD of the four that share it. A block of 256 threads puts
--- one wave on each, so a SIMD has as many waves as blocks have room.
-local function correct_waves(kernel)
-  local lds, waves = kernel[LDS], kernel[WAVES]
-  if lds and waves and lds > 0 then kernel[WAVES] = math.min(waves, limits.lds // lds) end
-end
-
--- What is wrong with a kernel, as a list of texts.
-local function complaints(kernel)
+-- The kernels of an assembly with their figures: list of { path, compiler, kernel, measured, failure }.
+local function measure(job, text)
   local list = {}
-  for _, check in ipairs(CHECKS) do
-    local value, most, least = kernel[check.name], check.most, check.least
-    if not value then
-      list[#list + 1] = check.name .. ": not in the compiler's report"
-    elseif most and value > most or least and value < least then
-      list[#list + 1] = string.format("%s: want at %s %d, got %d", check.name, most and "most" or "least",
-        most or least, value)
+  for _, kernel in ipairs(assembly.parse(text)) do
+    local each = { path = job.path, compiler = job.compiler, kernel = kernel, measured = figures.measure(kernel) }
+    if each.measured.code and not mca.missing and kernel.calls == 0 then
+      local slots, failure = mca.slots(each.measured.code, job.out)
+      each.failure = failure
+      if slots then figures.add_slots(each.measured, slots) end
     end
+    list[#list + 1] = each
   end
   return list
 end
+
+-- ---- tests ----
 
 local count, failed = 0, false
 
@@ -99,41 +74,105 @@ local function tell(label, remarks)
   for _, remark in ipairs(remarks) do print("# " .. remark:gsub("\n$", ""):gsub("\n", "\n# ")) end
 end
 
-local function row(label, kernel)
-  local cells = {}
-  for i, name in ipairs(COLUMNS) do cells[i] = kernel[name] or "?" end
-  return string.format(ROW, label, table.unpack(cells))
+local function skip(label, reason)
+  count = count + 1
+  print(string.format("ok %d - %s # SKIP %s", count, label, reason))
 end
 
--- Judges what the compiler said about a file, and adds a row a kernel to the table.
-local function judge(file, output, succeeded, rows)
-  local kernels = parse(output)
-  if not succeeded or output:find("warning:", 1, true) then return tell(file.label, { output }) end
-  if #kernels == 0 then return tell(file.label, { "no kernel in the compiler's report" }) end
-  for _, kernel in ipairs(kernels) do
-    correct_waves(kernel)
-    tell(file.label .. ": " .. kernel.symbol, complaints(kernel))
-    rows[#rows + 1] = row(file.label, kernel)
-  end
+-- The build's compiler must keep the gates, any other must only not spill.
+local function judge(each, used)
+  local label = string.format("%s: %s, %s", each.path, each.kernel.name, each.compiler.name)
+  if each.compiler ~= OF_BUILD then return tell(label, gates.spills(each.kernel)) end
+  local gate = gates.of(each.path:match("([^/]+)%.hip$"), each.kernel, each.measured)
+  local remarks = gates.complaints(each.kernel, each.measured, gate)
+  remarks[#remarks + 1] = each.failure
+  if gate and gate.name then used[gate] = true end
+  tell(label, remarks)
 end
 
-local function main()
-  if not os.execute("command -v hipcc >/dev/null") then
-    print("ok 1 # SKIP no hipcc")
-    return
+-- A gate that no kernel came under has lost its kernels to a change of names.
+local function judge_gates(used)
+  if not next(used) then return end
+  local unused = gates.unused(used)
+  tell("every gate has a kernel", unused[1] and { "no kernel came under: " .. table.concat(unused, "; ") } or {})
+end
+
+local function judge_figures(judged)
+  local version = require("gen.target.gfx90a_figures").compiler
+  local label = report.figures_path .. " is what the compiler makes"
+  if version ~= OF_BUILD.version then
+    return skip(label, string.format("it is of clang %s, hipcc has %s", version, OF_BUILD.version))
   end
-  assert(os.execute("mkdir -p " .. support.scratch))
-  local files, pipes, rows = list_files(), {}, {}
-  for i = 1, #files + AT_A_TIME - 1 do
-    if files[i] then pipes[i] = assert(io.popen(files[i].command)) end
-    local ready = i - AT_A_TIME + 1
-    if pipes[ready] then judge(files[ready], pipes[ready]:read("a"), pipes[ready]:close(), rows) end
-  end
-  if #files == 0 then tell("generated", { "want a tree for gfx90a, found none" }) end
+  if mca.missing then return skip(label, mca.missing) end
+  local current = support.read(report.figures_path) == report.figures(judged, version)
+  tell(label, current and {} or { "want `ninja figures` to make it anew" })
+end
+
+-- take(list of measure) for each file and compiler that has nothing to warn of.
+local function each_file(paths, compilers, take)
+  compile.each(jobs_of(paths, compilers), function(job, text, output)
+    local label = job.path .. ", " .. job.compiler.name
+    if not text or output:find("warning:", 1, true) then return tell(label, { output }) end
+    local list = measure(job, text)
+    if #list == 0 then return tell(label, { "want a kernel, found none" }) end
+    take(list)
+  end)
+end
+
+local function test()
+  local judged, used, paths = {}, {}, committed()
+  if #paths == 0 then tell("generated", { "want a tree for gfx90a, found none" }) end
+  if compile.compilers[2].missing then skip("spills of clang 22", compile.compilers[2].missing) end
+  if mca.missing then skip("issue slots", mca.missing) end
+  each_file(paths, compile.compilers, function(list)
+    for _, each in ipairs(list) do
+      judge(each, used)
+      judged[#judged + 1] = each
+    end
+  end)
+  judge_gates(used)
+  judge_figures(judged)
   print(string.format("1..%d", count))
-  print(string.format(ROW, "kernel", "VGPRs", "AGPRs", "SGPRs", "LDS", "waves/SIMD"))
-  print(table.concat(rows, "\n"))
+  for _, line in ipairs(report.table(judged)) do print("# " .. line) end
 end
 
-main()
+-- ---- what else it can do ----
+
+local function collect(paths, compilers)
+  local list = {}
+  each_file(paths, compilers, function(measured) table.move(measured, 1, #measured, #list + 1, list) end)
+  return list
+end
+
+-- Of the given files all kernels, of the committed ones those with matrix instructions.
+local function show(paths)
+  local list, shown = collect(paths[1] and paths or committed(), compile.compilers), {}
+  for _, each in ipairs(list) do
+    if paths[1] or each.measured.code then shown[#shown + 1] = each end
+  end
+  for _, line in ipairs(report.table(shown)) do print(line) end
+end
+
+local function write_figures()
+  local missing = OF_BUILD.missing or mca.missing
+  if missing then
+    io.stderr:write("tests/kernels/check_gfx90a.lua: --figures: want what ./gen/setup --test installs, ", missing, "\n")
+    os.exit(1)
+  end
+  local list = collect(committed(), { OF_BUILD })
+  if failed then return end
+  local file = assert(io.open(report.figures_path, "w"))
+  assert(file:write(report.figures(list, OF_BUILD.version)))
+  assert(file:close())
+end
+
+if arg[1] == "--figures" then
+  write_figures()
+elseif OF_BUILD.missing then
+  print("ok 1 # SKIP " .. OF_BUILD.missing)
+elseif arg[1] == "--table" then
+  show { table.unpack(arg, 2) }
+else
+  test()
+end
 os.exit(not failed)

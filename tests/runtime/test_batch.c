@@ -1,5 +1,6 @@
 // Continuous batching over a fake engine whose next token is a hash of everything that the slot was
-// fed: a row that comes twice, late, or to the wrong slot changes what follows.
+// fed: a row that comes twice, late, or to the wrong slot changes what follows. As a device may, it
+// does a pass no earlier than it is collected, and feeds itself with what it picked.
 #include "batch.h"
 
 #include <setjmp.h>
@@ -7,58 +8,123 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#undef fail // cmocka's
+
 enum { VOCAB = 50, SLOTS = 4, CONTEXT = 64, ROWS = 8, CHUNK = 6, STOP = 0 };
+
+struct pass {
+  enum engine_want want;
+  int rows, outputs;
+  int32_t token[ROWS], position[ROWS], slot[ROWS], output_row[ROWS];
+};
 
 struct engine {
   uint32_t hash[SLOTS];
   int fed[SLOTS];
+  struct pass passes[ENGINE_PASSES];
+  int submitted, collected; // passes
+  int32_t picked[ROWS];     // by the last pass that was done
   float logits[ROWS][VOCAB];
-  int passes, widest, longest; // rows of a pass, rows of a slot in a pass
+  struct candidates candidates[ROWS];
+  int most;                      // passes under way
+  int rows;                      // of all passes
+  int widest, longest;           // rows of a pass, rows of a slot in a pass
+  int fail_submit, fail_collect; // from this one on they fail, counted from 1; 0: none
 };
+
+// What the engine can do; a test sets it.
+static struct engine_limits limits;
+
+struct engine_limits engine_limits(void) {
+  return limits;
+}
 
 static uint32_t step(uint32_t hash, int32_t token) {
   return (hash ^ (uint32_t)token) * 2654435761u + 12345u;
 }
 
-struct engine_limits engine_limits(void) {
-  return (struct engine_limits){VOCAB, SLOTS, CONTEXT, ROWS, CHUNK, CONTEXT};
+static int32_t next_token(uint32_t hash) {
+  return (int32_t)(hash >> 8 & 31);
 }
 
-const float *engine_logits(const struct engine *engine, int output) {
-  return engine->logits[output];
+bool engine_submit(struct engine *engine, const struct engine_rows *rows, enum engine_want want,
+                   struct error *err) {
+  const int under_way = engine->submitted - engine->collected;
+  struct pass *pass = &engine->passes[engine->submitted % ENGINE_PASSES];
+  if (engine->fail_submit > 0 && engine->submitted + 1 >= engine->fail_submit)
+    return fail(err, "the fake submit fails");
+  assert_in_range(rows->rows, 1, ROWS);
+  assert_true(under_way < ENGINE_PASSES && (want != ENGINE_LOGITS || under_way == 0));
+  assert_true(want == ENGINE_LOGITS ? rows->outputs <= limits.logits : limits.picks);
+  *pass = (struct pass){.want = want, .rows = rows->rows, .outputs = rows->outputs};
+  const size_t bytes = (size_t)rows->rows * sizeof *rows->token;
+  memcpy(pass->token, rows->token, bytes);
+  memcpy(pass->position, rows->position, bytes);
+  memcpy(pass->slot, rows->slot, bytes);
+  memcpy(pass->output_row, rows->output_row, (size_t)rows->outputs * sizeof *rows->output_row);
+  engine->submitted++;
+  engine->most = under_way + 1 > engine->most ? under_way + 1 : engine->most;
+  return true;
 }
 
-static void feed(struct engine *engine, const struct engine_rows *rows, int r) {
-  const int slot = rows->slot[r];
+static void feed(struct engine *engine, const struct pass *pass, int r) {
+  const int slot = pass->slot[r];
+  const int32_t token = pass->token[r];
   assert_in_range(slot, 0, SLOTS - 1);
-  if (rows->position[r] == 0) {
+  if (pass->position[r] == 0) {
     engine->hash[slot] = 1;
     engine->fed[slot] = 0;
   }
-  assert_int_equal(rows->position[r], engine->fed[slot]);
-  engine->hash[slot] = step(engine->hash[slot], rows->token[r]);
+  assert_int_equal(pass->position[r], engine->fed[slot]);
+  engine->hash[slot] = step(engine->hash[slot], token >= 0 ? token : engine->picked[-1 - token]);
   engine->fed[slot]++;
 }
 
-bool engine_pass(struct engine *engine, const struct engine_rows *rows, struct error *err) {
+static void give(struct engine *engine, int output, int32_t id) {
+  struct candidates *candidates = &engine->candidates[output];
+  memset(engine->logits[output], 0, sizeof engine->logits[output]);
+  engine->logits[output][id] = 1;
+  candidates->total = 1;
+  for (int i = 0; i < SAMPLER_CANDIDATES; i++) {
+    candidates->logit[i] = i == 0 ? 1 : -INFINITY;
+    candidates->id[i] = i == 0 ? id : -1;
+  }
+}
+
+static void do_pass(struct engine *engine, const struct pass *pass) {
   int output = 0, of_slot[SLOTS] = {0};
-  (void)err;
-  engine->passes++;
-  assert_in_range(rows->rows, 1, ROWS);
-  for (int r = 0; r < rows->rows; r++) {
-    feed(engine, rows, r);
-    const int count = ++of_slot[rows->slot[r]];
+  int32_t picked[ROWS];
+  for (int r = 0; r < pass->rows; r++) {
+    feed(engine, pass, r);
+    const int count = ++of_slot[pass->slot[r]];
     engine->longest = count > engine->longest ? count : engine->longest;
-    if (output < rows->outputs && rows->output_row[output] == r) {
-      memset(engine->logits[output], 0, sizeof engine->logits[output]);
-      engine->logits[output++][engine->hash[rows->slot[r]] >> 8 & 31] = 1;
+    if (output < pass->outputs && pass->output_row[output] == r) {
+      picked[output] = next_token(engine->hash[pass->slot[r]]);
+      give(engine, output, picked[output]);
+      output++;
     }
   }
-  assert_int_equal(output, rows->outputs);
-  engine->widest = rows->rows > engine->widest ? rows->rows : engine->widest;
+  assert_int_equal(output, pass->outputs);
+  memcpy(engine->picked, picked, (size_t)output * sizeof *picked);
+  engine->rows += pass->rows;
+  engine->widest = pass->rows > engine->widest ? pass->rows : engine->widest;
+}
+
+bool engine_collect(struct engine *engine, struct engine_results *results, struct error *err) {
+  assert_true(engine->collected < engine->submitted);
+  const struct pass *pass = &engine->passes[engine->collected++ % ENGINE_PASSES];
+  if (engine->fail_collect > 0 && engine->collected >= engine->fail_collect)
+    return fail(err, "the fake collect fails");
+  do_pass(engine, pass);
+  *results = (struct engine_results){
+      .logits = pass->want == ENGINE_LOGITS ? engine->logits[0] : NULL,
+      .picked = pass->want == ENGINE_GREEDY ? engine->picked : NULL,
+      .candidates = pass->want == ENGINE_CANDIDATES ? engine->candidates : NULL,
+  };
   return true;
 }
 
@@ -69,7 +135,7 @@ static int expect(const int32_t *prompt, int n, int limit, int32_t *output) {
   for (int i = 0; i < n; i++)
     hash = step(hash, prompt[i]);
   while (n + count < limit) {
-    output[count++] = (int32_t)(hash >> 8 & 31);
+    output[count++] = next_token(hash);
     if (output[count - 1] == STOP)
       break;
     hash = step(hash, output[count - 1]);
@@ -103,9 +169,7 @@ static void make_work(struct work *work) {
 static bool on_token(void *context, const struct request *request, struct error *err) {
   struct work *work = context;
   (void)request;
-  (void)err;
-  work->tokens++;
-  return true;
+  return ++work->tokens != work->stop_after ? true : fail(err, "enough tokens");
 }
 
 static bool on_finished(void *context, const struct request *request, struct error *err) {
@@ -123,7 +187,7 @@ static bool on_logits(void *context, const struct request *request, int position
   (void)err;
   for (int i = 0; i <= position; i++)
     hash = step(hash, request->prompt[i]);
-  assert_true(logits[hash >> 8 & 31] == 1);
+  assert_true(logits[next_token(hash)] == 1);
   work->logits++;
   return true;
 }
@@ -133,16 +197,43 @@ static bool go_on(void *context) {
   return work->stop_after-- > 0;
 }
 
-static void run(struct work *work, struct engine *engine, int slots, int chunk,
-                const struct batch_events *events) {
+// The three ways to the next token: from whole logits, which every engine has; picked by the
+// device; drawn from candidates.
+enum way { FROM_LOGITS, PICKED, FROM_CANDIDATES, WAYS };
+
+static bool try_run(struct work *work, struct engine *engine, enum way way, int slots, int chunk,
+                    const struct batch_events *events, struct error *err) {
   static const struct stop_ids stop = {1, {STOP}};
   struct sampler sampler;
+  limits = (struct engine_limits){.vocab = VOCAB,
+                                  .slots = SLOTS,
+                                  .context = CONTEXT,
+                                  .rows = ROWS,
+                                  .chunk = CHUNK,
+                                  .rewind = CONTEXT,
+                                  .logits = way == FROM_LOGITS ? ROWS : 3,
+                                  .picks = way != FROM_LOGITS};
+  assert_true(sampler_open(&sampler, way == FROM_CANDIDATES ? 1 : 0, 0, 1, VOCAB, err));
+  const struct batch_options options = {slots, chunk, &sampler, &stop};
+  const bool ok = batch_run(engine, work->requests, REQUESTS, &options, events, err);
+  assert_int_equal(engine->submitted, engine->collected);
+  sampler_close(&sampler);
+  return ok;
+}
+
+static void run(struct work *work, struct engine *engine, enum way way, int slots, int chunk,
+                const struct batch_events *events) {
   struct error err;
   memset(engine, 0, sizeof *engine);
-  assert_true(sampler_open(&sampler, 0, 0, 1, VOCAB, &err));
-  const struct batch_options options = {slots, chunk, &sampler, &stop};
-  assert_true(batch_run(engine, work->requests, REQUESTS, &options, events, &err));
-  sampler_close(&sampler);
+  assert_true(try_run(work, engine, way, slots, chunk, events, &err));
+}
+
+// What a request has so far is how its output begins.
+static void assert_begins(const struct request *request) {
+  int32_t want[CONTEXT];
+  const int n = expect(request->prompt, request->n_prompt, request->limit, want);
+  assert_true(request->done ? request->n_output == n : n == 0 || request->n_output < n);
+  assert_memory_equal(request->output, want, (size_t)request->n_output * sizeof *want);
 }
 
 static void outputs_do_not_depend_on_slots_and_chunks(void **state) {
@@ -150,23 +241,20 @@ static void outputs_do_not_depend_on_slots_and_chunks(void **state) {
   static struct engine engine;
   const struct batch_events events = {.context = &work, .token = on_token, .finished = on_finished};
   (void)state;
-  for (int slots = 1; slots <= SLOTS; slots++)
-    for (int chunk = 1; chunk <= CHUNK; chunk++) {
-      int tokens = 0;
-      make_work(&work);
-      run(&work, &engine, slots, chunk, &events);
-      for (int i = 0; i < REQUESTS; i++) {
-        const struct request *request = &work.requests[i];
-        int32_t want[CONTEXT];
-        const int n = expect(request->prompt, request->n_prompt, request->limit, want);
-        assert_int_equal(request->n_output, n);
-        assert_memory_equal(request->output, want, (size_t)n * sizeof *want);
-        tokens += n;
-      }
-      assert_int_equal(work.finished, REQUESTS);
-      assert_int_equal(work.tokens, tokens);
-      assert_true(engine.longest <= chunk);
+  for (int run_number = 0; run_number < WAYS * SLOTS * CHUNK; run_number++) {
+    const int slots = 1 + run_number / WAYS % SLOTS, chunk = 1 + run_number / WAYS / SLOTS;
+    int tokens = 0;
+    make_work(&work);
+    run(&work, &engine, run_number % WAYS, slots, chunk, &events);
+    for (int i = 0; i < REQUESTS; i++) {
+      assert_true(work.requests[i].done);
+      assert_begins(&work.requests[i]);
+      tokens += work.requests[i].n_output;
     }
+    assert_int_equal(work.finished, REQUESTS);
+    assert_int_equal(work.tokens, tokens);
+    assert_true(engine.longest <= chunk);
+  }
 }
 
 static void passes_are_filled(void **state) {
@@ -174,13 +262,40 @@ static void passes_are_filled(void **state) {
   static struct engine engine;
   const struct batch_events events = {.context = &work};
   (void)state;
+  for (enum way way = FROM_LOGITS; way < WAYS; way++) {
+    make_work(&work);
+    run(&work, &engine, way, SLOTS, CHUNK, &events);
+    assert_int_equal(engine.widest, ROWS);
+    const int wide = engine.submitted;
+    make_work(&work);
+    run(&work, &engine, way, 1, CHUNK, &events);
+    assert_true(engine.submitted > 2 * wide);
+  }
+}
+
+// Only a device that picks has the next pass early. That costs a row for each request that a stop
+// id ends before its limit, and no other.
+static void the_device_is_a_pass_ahead(void **state) {
+  static struct work work;
+  static struct engine engine;
+  const struct batch_events events = {.context = &work};
+  int stopped = 0;
+  (void)state;
   make_work(&work);
-  run(&work, &engine, SLOTS, CHUNK, &events);
-  assert_int_equal(engine.widest, ROWS);
-  const int wide = engine.passes;
+  run(&work, &engine, FROM_LOGITS, SLOTS, CHUNK, &events);
+  const int rows = engine.rows;
+  assert_int_equal(engine.most, 1);
+  for (int i = 0; i < REQUESTS; i++)
+    stopped += work.requests[i].n_prompt + work.requests[i].n_output < work.requests[i].limit;
+  assert_true(stopped > 0);
   make_work(&work);
-  run(&work, &engine, 1, CHUNK, &events);
-  assert_true(engine.passes > 2 * wide);
+  run(&work, &engine, FROM_CANDIDATES, SLOTS, CHUNK, &events);
+  assert_int_equal(engine.most, 1);
+  assert_int_equal(engine.rows, rows);
+  make_work(&work);
+  run(&work, &engine, PICKED, SLOTS, CHUNK, &events);
+  assert_int_equal(engine.most, 2);
+  assert_int_equal(engine.rows, rows + stopped);
 }
 
 static void logits_of_every_position(void **state) {
@@ -190,30 +305,60 @@ static void logits_of_every_position(void **state) {
       .context = &work, .logits = on_logits, .finished = on_finished};
   int positions = 0;
   (void)state;
-  make_work(&work);
-  for (int i = 0; i < REQUESTS; i++) {
-    work.requests[i].limit = work.requests[i].n_prompt;
-    positions += work.requests[i].n_prompt;
+  for (enum way way = FROM_LOGITS; way < WAYS; way++) {
+    make_work(&work);
+    positions = 0;
+    for (int i = 0; i < REQUESTS; i++) {
+      work.requests[i].limit = work.requests[i].n_prompt;
+      positions += work.requests[i].n_prompt;
+    }
+    run(&work, &engine, way, SLOTS, 4, &events);
+    assert_int_equal(work.logits, positions);
+    assert_int_equal(work.finished, REQUESTS);
+    assert_int_equal(engine.rows, positions);
+    assert_true(engine.widest <= limits.logits);
   }
-  run(&work, &engine, 3, 4, &events);
-  assert_int_equal(work.logits, positions);
-  assert_int_equal(work.finished, REQUESTS);
 }
 
 static void stopping_leaves_the_rest_undone(void **state) {
   static struct work work;
   static struct engine engine;
   const struct batch_events events = {.context = &work, .finished = on_finished, .go_on = go_on};
-  int done = 0;
   (void)state;
-  make_work(&work);
-  work.stop_after = 9;
-  run(&work, &engine, 2, CHUNK, &events);
-  assert_int_equal(engine.passes, 9);
-  for (int i = 0; i < REQUESTS; i++)
-    done += work.requests[i].done;
-  assert_int_equal(done, work.finished);
-  assert_in_range(done, 1, REQUESTS - 1);
+  for (int run_number = 0; run_number < 20 * WAYS; run_number++) {
+    const int passes = run_number / WAYS;
+    int done = 0;
+    make_work(&work);
+    work.stop_after = passes;
+    run(&work, &engine, run_number % WAYS, 2, CHUNK, &events);
+    assert_int_equal(engine.submitted, passes);
+    for (int i = 0; i < REQUESTS; i++) {
+      assert_begins(&work.requests[i]);
+      done += work.requests[i].done;
+    }
+    assert_int_equal(done, work.finished);
+    assert_true(done < REQUESTS);
+  }
+}
+
+// Whatever fails, the batch ends with its message, and leaves nothing under way.
+static void failures_leave_nothing_under_way(void **state) {
+  static struct work work;
+  static struct engine engine;
+  const struct batch_events events = {.context = &work, .token = on_token};
+  static const char *const WANT[] = {"the fake submit fails", "the fake collect fails",
+                                     "enough tokens"};
+  (void)state;
+  for (int run_number = 0; run_number < 3 * 7 * WAYS; run_number++) {
+    const int kind = run_number / WAYS % 3, when = 1 + run_number / WAYS / 3;
+    struct error err;
+    make_work(&work);
+    engine =
+        (struct engine){.fail_submit = kind == 0 ? when : 0, .fail_collect = kind == 1 ? when : 0};
+    work.stop_after = kind == 2 ? when : 0;
+    assert_false(try_run(&work, &engine, run_number % WAYS, 3, CHUNK, &events, &err));
+    assert_string_equal(err.text, WANT[kind]);
+  }
 }
 
 static void cached_positions_are_not_fed_again(void **state) {
@@ -225,28 +370,33 @@ static void cached_positions_are_not_fed_again(void **state) {
   struct error err;
   int32_t want[CONTEXT];
   (void)state;
-  make_work(&work);
-  struct request request = work.requests[3];
-  memset(&engine, 0, sizeof engine);
-  assert_true(sampler_open(&sampler, 0, 0, 1, VOCAB, &err));
-  const struct batch_options options = {1, CHUNK, &sampler, &stop};
-  engine.hash[0] = 1;
-  for (int i = 0; i < request.n_prompt - 2; i++)
-    engine.hash[0] = step(engine.hash[0], request.prompt[i]);
-  request.cached = engine.fed[0] = request.n_prompt - 2;
-  assert_true(batch_run(&engine, &request, 1, &options, &events, &err));
-  const int n = expect(request.prompt, request.n_prompt, request.limit, want);
-  assert_int_equal(request.n_output, n);
-  assert_memory_equal(request.output, want, (size_t)n * sizeof *want);
-  sampler_close(&sampler);
+  for (int picks = 0; picks < 2; picks++) {
+    make_work(&work);
+    struct request request = work.requests[3];
+    memset(&engine, 0, sizeof engine);
+    limits.picks = picks;
+    assert_true(sampler_open(&sampler, 0, 0, 1, VOCAB, &err));
+    const struct batch_options options = {1, CHUNK, &sampler, &stop};
+    engine.hash[0] = 1;
+    for (int i = 0; i < request.n_prompt - 2; i++)
+      engine.hash[0] = step(engine.hash[0], request.prompt[i]);
+    request.cached = engine.fed[0] = request.n_prompt - 2;
+    assert_true(batch_run(&engine, &request, 1, &options, &events, &err));
+    const int n = expect(request.prompt, request.n_prompt, request.limit, want);
+    assert_int_equal(request.n_output, n);
+    assert_memory_equal(request.output, want, (size_t)n * sizeof *want);
+    sampler_close(&sampler);
+  }
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(outputs_do_not_depend_on_slots_and_chunks),
       cmocka_unit_test(passes_are_filled),
+      cmocka_unit_test(the_device_is_a_pass_ahead),
       cmocka_unit_test(logits_of_every_position),
       cmocka_unit_test(stopping_leaves_the_rest_undone),
+      cmocka_unit_test(failures_leave_nothing_under_way),
       cmocka_unit_test(cached_positions_are_not_fed_again),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

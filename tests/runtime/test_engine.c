@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,14 +36,23 @@ static int teardown(void **state) {
   return 0;
 }
 
-// Logits after "296 268 220", the beginning of the first reference sequence.
+// "296 268 220" is the beginning of the first reference sequence.
+static struct engine_rows first_rows(void) {
+  static int32_t token[ROWS] = {296, 268, 220}, position[ROWS] = {0, 1, 2}, slot[ROWS] = {0};
+  static int32_t output_row[1] = {ROWS - 1};
+  return (struct engine_rows){ROWS, 1, token, position, slot, output_row, 0};
+}
+
+// The logits after the first rows.
 static void run_pass(struct engine *engine, float *logits) {
-  int32_t token[ROWS] = {296, 268, 220}, position[ROWS] = {0, 1, 2}, slot[ROWS] = {0};
-  int32_t output_row[1] = {ROWS - 1};
-  const struct engine_rows rows = {ROWS, 1, token, position, slot, output_row};
+  const struct engine_rows rows = first_rows();
+  struct engine_results results;
   struct error err;
-  assert_true(engine_pass(engine, &rows, &err));
-  memcpy(logits, engine_logits(engine, 0), (size_t)engine_limits().vocab * sizeof *logits);
+  assert_true(engine_submit(engine, &rows, ENGINE_LOGITS, &err));
+  assert_true(engine_collect(engine, &results, &err));
+  assert_null(results.picked);
+  assert_null(results.candidates);
+  memcpy(logits, results.logits, (size_t)engine_limits().vocab * sizeof *logits);
 }
 
 static void warm_up_and_finish_alternate(void **state) {
@@ -65,24 +75,178 @@ static void warm_up_and_finish_alternate(void **state) {
 
 static void a_cold_engine_refuses_a_pass(void **state) {
   struct fixture *fixture = *state;
-  const struct engine_rows none = {0};
+  const struct engine_rows rows = first_rows();
+  struct engine_results results;
   struct error err;
   engine_finish(fixture->engine);
-  assert_false(engine_pass(fixture->engine, &none, &err));
+  assert_false(engine_submit(fixture->engine, &rows, ENGINE_LOGITS, &err));
   assert_string_equal(err.text, "a pass before warm_up");
+  assert_false(engine_collect(fixture->engine, &results, &err));
+  assert_string_equal(err.text, "no pass is under way");
 }
 
 static void a_checkpoint_of_another_shape_leaves_it_cold(void **state) {
   struct fixture *fixture = *state;
-  const struct engine_rows none = {0};
+  const struct engine_rows rows = first_rows();
   struct safetensors *other;
   struct error err;
   assert_true(safetensors_open(&other, "tests/models/rand_mxfp4", &err));
   assert_false(engine_warm_up(fixture->engine, other, &err));
   assert_non_null(strstr(err.text, "model.embed_tokens.weight"));
-  assert_false(engine_pass(fixture->engine, &none, &err));
+  assert_false(engine_submit(fixture->engine, &rows, ENGINE_LOGITS, &err));
   assert_true(engine_warm_up(fixture->engine, fixture->checkpoint, &err));
   safetensors_close(other);
+}
+
+static void passes_under_way_are_bounded(void **state) {
+  struct fixture *fixture = *state;
+  const struct engine_limits limits = engine_limits();
+  const enum engine_want want = limits.picks ? ENGINE_GREEDY : ENGINE_LOGITS;
+  const struct engine_rows rows = first_rows();
+  struct engine_results results;
+  struct error err;
+  assert_true(engine_warm_up(fixture->engine, fixture->checkpoint, &err));
+  assert_true(engine_submit(fixture->engine, &rows, want, &err));
+  assert_false(engine_submit(fixture->engine, &rows, ENGINE_LOGITS, &err));
+  assert_string_equal(err.text, "a pass while 1 are under way");
+  if (limits.picks) {
+    assert_true(engine_submit(fixture->engine, &rows, want, &err));
+    assert_false(engine_submit(fixture->engine, &rows, want, &err));
+    assert_string_equal(err.text, "a pass while 2 are under way");
+    assert_true(engine_collect(fixture->engine, &results, &err));
+  }
+  assert_true(engine_collect(fixture->engine, &results, &err));
+  assert_false(engine_collect(fixture->engine, &results, &err));
+  assert_true(engine_submit(fixture->engine, &rows, want, &err)); // finish takes it along
+  engine_finish(fixture->engine);
+  assert_false(engine_collect(fixture->engine, &results, &err));
+}
+
+static void what_an_engine_lacks_is_refused(void **state) {
+  struct fixture *fixture = *state;
+  const struct engine_rows rows = first_rows();
+  struct error err;
+  assert_true(engine_warm_up(fixture->engine, fixture->checkpoint, &err));
+  if (!engine_limits().picks) {
+    assert_false(engine_submit(fixture->engine, &rows, ENGINE_GREEDY, &err));
+    assert_false(engine_submit(fixture->engine, &rows, ENGINE_CANDIDATES, &err));
+    assert_string_equal(err.text, "a pass that picks: this getp has only logits");
+  }
+  struct engine_rows many = rows;
+  many.outputs = engine_limits().logits + 1;
+  assert_false(engine_submit(fixture->engine, &many, ENGINE_LOGITS, &err));
+  assert_non_null(strstr(err.text, "this getp has room for"));
+}
+
+// The device's pick and its candidates are those of the whole logits, and what it feeds itself is
+// what the host would have fed.
+static void picks_are_those_of_the_logits(void **state) {
+  struct fixture *fixture = *state;
+  struct engine *engine = fixture->engine;
+  const struct engine_limits limits = engine_limits();
+  if (!limits.picks)
+    skip();
+  const struct engine_rows rows = first_rows();
+  int32_t token[1], position[1] = {ROWS}, slot[1] = {0}, output_row[1] = {0};
+  const struct engine_rows next = {1, 1, token, position, slot, output_row, 1};
+  struct engine_results first, results;
+  struct error err;
+  float *logits = calloc((size_t)limits.vocab, sizeof *logits);
+  int32_t best = 0, fed[2];
+  assert_true(engine_warm_up(engine, fixture->checkpoint, &err));
+  run_pass(engine, logits);
+  for (int32_t i = 1; i < limits.vocab; i++)
+    best = logits[i] > logits[best] ? i : best;
+  for (int by_device = 0; by_device < 2; by_device++) {
+    token[0] = by_device ? -1 : best;
+    assert_true(engine_submit(engine, &rows, ENGINE_GREEDY, &err));
+    assert_true(engine_submit(engine, &next, ENGINE_GREEDY, &err));
+    assert_true(engine_collect(engine, &first, &err));
+    assert_true(engine_collect(engine, &results, &err));
+    assert_int_equal(first.picked[0], best);
+    fed[by_device] = results.picked[0];
+  }
+  assert_int_equal(fed[0], fed[1]);
+  assert_int_not_equal(fed[0], best); // so that one cannot stand for the other
+  struct engine_rows sampled = rows;
+  sampled.sharpness = 1;
+  assert_true(engine_submit(engine, &sampled, ENGINE_CANDIDATES, &err));
+  assert_true(engine_collect(engine, &results, &err));
+  const struct candidates *candidates = results.candidates;
+  double total = 0;
+  for (int i = 0; i < limits.vocab; i++)
+    total += exp((double)(logits[i] - logits[best]));
+  assert_int_equal(candidates->id[0], best);
+  assert_true(fabs(candidates->total - total) < 1e-4 * total);
+  for (int i = 0; i < SAMPLER_CANDIDATES; i++) {
+    assert_true(candidates->logit[i] == logits[candidates->id[i]]);
+    assert_true(i == 0 || candidates->logit[i] < candidates->logit[i - 1] ||
+                (candidates->logit[i] == candidates->logit[i - 1] &&
+                 candidates->id[i] > candidates->id[i - 1]));
+  }
+  int better = 0;
+  for (int i = 0; i < limits.vocab; i++)
+    better += logits[i] > candidates->logit[SAMPLER_CANDIDATES - 1];
+  assert_true(better < SAMPLER_CANDIDATES);
+  free(logits);
+}
+
+struct times {
+  int steps, host;
+  double ended; // of the last step
+  double seconds, bytes, flops;
+};
+
+static bool on_times(void *context, bool host, const struct engine_span *spans, int n,
+                     struct error *err) {
+  struct times *times = context;
+  (void)err;
+  for (int i = 0; i < n; i++) {
+    assert_true(spans[i].ended >= spans[i].began);
+    assert_true(spans[i].bytes >= 0 && spans[i].flops >= 0);
+    assert_non_null(spans[i].what);
+  }
+  if (host) {
+    times->host += n;
+    return true;
+  }
+  assert_true(spans[0].began >= times->ended);
+  for (int i = 0; i < n; i++) {
+    assert_true(i == 0 || spans[i].began == spans[i - 1].ended);
+    times->bytes += spans[i].bytes;
+    times->flops += spans[i].flops;
+  }
+  times->steps += n;
+  times->ended = spans[n - 1].ended;
+  return true;
+}
+
+// A timed pass gives the same bits, and every step a time.
+static void timed_passes(void **state) {
+  struct fixture *fixture = *state;
+  const size_t vocab = (size_t)engine_limits().vocab;
+  float *plain = calloc(vocab, sizeof *plain), *timed = calloc(vocab, sizeof *timed);
+  struct times times = {0};
+  struct error err;
+  assert_true(engine_warm_up(fixture->engine, fixture->checkpoint, &err));
+  run_pass(fixture->engine, plain);
+  engine_finish(fixture->engine);
+  engine_time(fixture->engine, on_times, &times);
+  assert_true(engine_warm_up(fixture->engine, fixture->checkpoint, &err));
+  for (int i = 1; i <= 4; i++) {
+    run_pass(fixture->engine, timed);
+    assert_memory_equal(plain, timed, vocab * sizeof *plain);
+    assert_int_equal(times.host, 4 * i); // prepare, submit, prepare, collect
+    assert_int_equal(times.steps % i, 0);
+  }
+  assert_true(times.steps >= 4 * 4 * 8); // 4 layers
+  // abacus multiplies 0.98 million weights for a row, and the head's for one of the three
+  assert_true(times.flops / 4 > 2 * 3 * 0.5e6 && times.flops / 4 < 2 * 3 * 2e6);
+  assert_true(times.bytes / 4 > 1e6 && times.bytes / 4 < 1e7);
+  engine_finish(fixture->engine);
+  engine_time(fixture->engine, NULL, NULL);
+  free(plain);
+  free(timed);
 }
 
 int main(void) {
@@ -91,6 +255,10 @@ int main(void) {
       cmocka_unit_test_setup_teardown(a_cold_engine_refuses_a_pass, setup, teardown),
       cmocka_unit_test_setup_teardown(a_checkpoint_of_another_shape_leaves_it_cold, setup,
                                       teardown),
+      cmocka_unit_test_setup_teardown(passes_under_way_are_bounded, setup, teardown),
+      cmocka_unit_test_setup_teardown(what_an_engine_lacks_is_refused, setup, teardown),
+      cmocka_unit_test_setup_teardown(picks_are_those_of_the_logits, setup, teardown),
+      cmocka_unit_test_setup_teardown(timed_passes, setup, teardown),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

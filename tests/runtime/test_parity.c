@@ -25,15 +25,19 @@ struct engine {
 };
 
 struct engine_limits engine_limits(void) {
-  return (struct engine_limits){VOCAB, SLOTS, CONTEXT, ROWS, CHUNK, CONTEXT};
+  return (struct engine_limits){.vocab = VOCAB,
+                                .slots = SLOTS,
+                                .context = CONTEXT,
+                                .rows = ROWS,
+                                .chunk = CHUNK,
+                                .rewind = CONTEXT,
+                                .logits = ROWS};
 }
 
-const float *engine_logits(const struct engine *engine, int output) {
-  return engine->logits[output];
-}
-
-bool engine_pass(struct engine *engine, const struct engine_rows *rows, struct error *err) {
+bool engine_submit(struct engine *engine, const struct engine_rows *rows, enum engine_want want,
+                   struct error *err) {
   (void)err;
+  assert_int_equal(want, ENGINE_LOGITS);
   for (int r = 0; r < rows->rows; r++)
     assert_int_equal(rows->position[r], engine->fed++);
   for (int i = 0; i < rows->outputs; i++) {
@@ -41,6 +45,12 @@ bool engine_pass(struct engine *engine, const struct engine_rows *rows, struct e
     assert_in_range(position, 0, POSITIONS - 1);
     memcpy(engine->logits[i], engine->answers[position], sizeof engine->logits[i]);
   }
+  return true;
+}
+
+bool engine_collect(struct engine *engine, struct engine_results *results, struct error *err) {
+  (void)err;
+  *results = (struct engine_results){.logits = engine->logits[0]};
   return true;
 }
 

@@ -90,25 +90,27 @@ inline void switch_fiber(fiber &from, fiber &to) {
 
 constexpr size_t stack_bytes = 256 << 10, stack_guard = 64 << 10;
 
-// A stack above a guard that may not be touched; false if there is no memory.
-inline bool start_fiber(fiber &made, void (*entry)()) {
+// A stack above a guard that may not be touched; false if there is no memory. The stacks of fibers
+// with other numbers begin at other cache sets.
+inline bool start_fiber(fiber &made, void (*entry)(), size_t number) {
   int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK;
   void *mapping = mmap(nullptr, stack_guard + stack_bytes, PROT_NONE, flags, -1, 0);
   if (mapping == MAP_FAILED) {
     return false;
   }
   char *stack = static_cast<char *>(mapping) + stack_guard;
+  const size_t usable = stack_bytes - number * 576 % (16 << 10);
   if (mprotect(stack, stack_bytes, PROT_READ | PROT_WRITE) != 0) {
     return false;
   }
 #ifdef SIMT_UCONTEXT
   getcontext(&made.context);
   made.context.uc_stack.ss_sp = stack;
-  made.context.uc_stack.ss_size = stack_bytes;
+  made.context.uc_stack.ss_size = usable;
   made.context.uc_link = nullptr;
   makecontext(&made.context, entry, 0);
 #else
-  made.stack_pointer = first_frame(stack + stack_bytes, entry);
+  made.stack_pointer = first_frame(stack + usable, entry);
 #endif
   return true;
 }

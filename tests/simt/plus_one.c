@@ -7,6 +7,8 @@ struct resources {
   hipStream_t copies, kernels;
   hipEvent_t copied;
   float *pinned, *in, *out;
+  hipGraph_t graph;
+  hipGraphExec_t exec;
 };
 
 static hipError_t take(struct resources *r, size_t bytes) {
@@ -42,9 +44,15 @@ static void give_back(struct resources *r) {
   if (r->copies) {
     (void)hipStreamDestroy(r->copies);
   }
+  if (r->exec) { // now that no stream runs it
+    (void)hipGraphExecDestroy(r->exec);
+  }
+  if (r->graph) {
+    (void)hipGraphDestroy(r->graph);
+  }
 }
 
-static hipError_t compute(const struct resources *r, int n, size_t bytes) {
+static hipError_t compute(struct resources *r, int n, size_t bytes) {
   hipError_t error = hipMemcpyAsync(r->in, r->pinned, bytes, hipMemcpyHostToDevice, r->copies);
   if (!error) {
     error = hipEventRecord(r->copied, r->copies);
@@ -61,13 +69,41 @@ static hipError_t compute(const struct resources *r, int n, size_t bytes) {
   return error ? error : hipStreamSynchronize(r->kernels);
 }
 
-hipError_t plus_one_on_device(float *values, int n, int careless) {
+static hipError_t capture(struct resources *r, int n, size_t bytes) {
+  hipError_t error = hipStreamBeginCapture(r->kernels, hipStreamCaptureModeThreadLocal), ended;
+  if (error) {
+    return error;
+  }
+  error = hipMemcpyAsync(r->in, r->pinned, bytes, hipMemcpyHostToDevice, r->kernels);
+  if (!error) {
+    error = launch_plus_one(r->out, r->in, n, 64, r->kernels);
+  }
+  if (!error) {
+    error = hipMemcpyAsync(r->pinned, r->out, bytes, hipMemcpyDeviceToHost, r->kernels);
+  }
+  ended = hipStreamEndCapture(r->kernels, &r->graph);
+  return error ? error : ended;
+}
+
+static hipError_t compute_by_graph(struct resources *r, int n, size_t bytes) {
+  hipError_t error = capture(r, n, bytes);
+  if (!error) {
+    error = hipGraphInstantiate(&r->exec, r->graph, NULL, NULL, 0);
+  }
+  for (int i = 0; i < 2 && !error; i++) {
+    error = hipGraphLaunch(r->exec, r->kernels);
+  }
+  return error ? error : hipStreamSynchronize(r->kernels);
+}
+
+static hipError_t on_device(hipError_t (*work)(struct resources *, int, size_t), float *values,
+                            int n, int careless) {
   struct resources r = {0};
   size_t bytes = (size_t)n * sizeof *values;
   hipError_t error = take(&r, bytes);
   if (!error) {
     memcpy(r.pinned, values, bytes);
-    error = compute(&r, n, bytes);
+    error = work(&r, n, bytes);
   }
   if (!error) {
     memcpy(values, r.pinned, bytes);
@@ -77,4 +113,12 @@ hipError_t plus_one_on_device(float *values, int n, int careless) {
   }
   give_back(&r);
   return error;
+}
+
+hipError_t plus_one_on_device(float *values, int n, int careless) {
+  return on_device(compute, values, n, careless);
+}
+
+hipError_t plus_two_by_graph(float *values, int n, int careless) {
+  return on_device(compute_by_graph, values, n, careless);
 }

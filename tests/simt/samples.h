@@ -18,6 +18,13 @@ enum mutant {
   LDS_TOO_SMALL,
   LDS_NOT_WRITTEN,
   WRONG_LANE,
+  NO_WAIT,
+  WAIT_TOO_LATE,
+  WAIT_FOR_TOO_FEW,
+  SOURCE_CHANGES,
+  BUFFER_IN_USE,
+  NO_LDS,
+  NOT_ALIGNED,
   MUTANTS,
 };
 
@@ -36,6 +43,12 @@ hipError_t launch_block_sum(enum mutant mutant, float *y, const float *x, int bl
 // y[i] = sum of the x of the wave of i, 256 of them; votes[wave] = which lanes hold an x above 0
 hipError_t launch_wave_sum(enum mutant mutant, float *y, unsigned long long *votes, const float *x,
                            hipStream_t stream);
+// d = a b + c by one matrix instruction: halves a (16, 16) and b (16, N), d and c (16, N), N = 16
+// for waves of 64 and 8 for waves of 32
+hipError_t launch_tile_product(enum mutant mutant, float *d, const unsigned short *a,
+                               const unsigned short *b, const float *c, hipStream_t stream);
+// y[i] = x[i] reversed in each half of 512, by copies to LDS in two groups; waves of 32 alone
+hipError_t launch_copies(enum mutant mutant, float *y, float *x, hipStream_t stream);
 // y[i] = x[i] + 1 by blocks of `threads`
 hipError_t launch_plus_one(float *y, const float *x, int n, int threads, hipStream_t stream);
 // (6, blockDim * gridDim): the indices that each thread sees
@@ -44,14 +57,19 @@ hipError_t launch_indices(unsigned *seen, hipStream_t stream);
 hipError_t launch_shuffles(int *seen, hipStream_t stream);
 // the order in which 4 blocks of 128 threads come: ticket of each thread
 hipError_t launch_tickets(unsigned *ticket, unsigned *counter, hipStream_t stream);
-// what 2 blocks find in static and dynamic LDS, 4 words each, before they write there
+// what 2 blocks find in the LDS of a kernel template, of a function template and in dynamic LDS, 4
+// words each, before they write there
 hipError_t launch_read_lds(unsigned *seen, hipStream_t stream);
+// writes the last of `bytes` of dynamic LDS, after asking for `allowed` of them if that is not 0
+hipError_t launch_dynamic_lds(size_t bytes, size_t allowed, hipStream_t stream);
 // passes `rounds` barriers
 hipError_t launch_barriers(int rounds, hipStream_t stream);
 
 // Copies n floats to the device, adds 1, and copies them back; an error leaves nothing allocated,
 // or with `careless` something.
 hipError_t plus_one_on_device(float *values, int n, int careless);
+// The same by a graph that is captured once, launched twice: adds 2.
+hipError_t plus_two_by_graph(float *values, int n, int careless);
 
 #ifdef __cplusplus
 }

@@ -115,6 +115,109 @@ hipError_t launch_wave_sum(enum mutant mutant, float *y, unsigned long long *vot
   return hipGetLastError();
 }
 
+// ---- tile product ----
+
+#if SIMT_WAVE == 64
+typedef _Float16 half4v __attribute__((vector_size(8)));
+typedef float float4v __attribute__((vector_size(16)));
+
+static __global__ void tile_product(int mutant, float *d, const unsigned short *a,
+                                    const unsigned short *b, const float *c) {
+  int lane = (int)threadIdx.x, across = lane % 16, down = lane / 16 * 4;
+  unsigned short row[4], column[4];
+  half4v x, y;
+  float4v sum;
+
+  if (mutant == EARLY_RETURN && lane == 5)
+    return;
+  for (int i = 0; i < 4; i++) {
+    row[i] = a[across * 16 + down + i];
+    column[i] = b[(mutant == WRONG_INDEX ? i * 4 + lane / 16 : down + i) * 16 + across];
+    sum[i] = c[(down + i) * 16 + across];
+  }
+  memcpy(&x, row, sizeof x);
+  memcpy(&y, column, sizeof y);
+  if (mutant == BARRIER_IN_BRANCH && lane == 5)
+    __syncthreads();
+  sum = __builtin_amdgcn_mfma_f32_16x16x16f16(x, y, sum, 0, 0, 0);
+  for (int i = 0; i < 4; i++)
+    d[(down + i) * 16 + across] = sum[i];
+}
+#else
+#include <hip/hip_matrix.h>
+
+static __device__ unsigned pair(unsigned short low, unsigned short high) {
+  return (unsigned)low | (unsigned)high << 16;
+}
+
+static __global__ void tile_product(int mutant, float *d, const unsigned short *a,
+                                    const unsigned short *b, const float *c) {
+  int lane = (int)threadIdx.x, g = lane / 4, t = lane % 4;
+  const unsigned short *upper = a + g * 16 + 2 * t, *lower = upper + 8 * 16;
+  const unsigned short *column = b + 2 * (mutant == WRONG_INDEX ? 3 - t : t) * 8 + g;
+  float sum[4];
+
+  if (mutant == EARLY_RETURN && lane == 5)
+    return;
+  for (int i = 0; i < 4; i++)
+    sum[i] = c[(g + i / 2 * 8) * 8 + 2 * t + i % 2];
+  if (mutant == BARRIER_IN_BRANCH && lane == 5)
+    __syncthreads();
+  mma_m16n8k16(sum[0], sum[1], sum[2], sum[3], pair(upper[0], upper[1]), pair(lower[0], lower[1]),
+               pair(upper[8], upper[9]), pair(lower[8], lower[9]), pair(column[0], column[8]),
+               pair(column[8 * 8], column[9 * 8]));
+  for (int i = 0; i < 4; i++)
+    d[(g + i / 2 * 8) * 8 + 2 * t + i % 2] = sum[i];
+}
+
+// ---- copies to LDS ----
+
+static __global__ void copies(int mutant, float *y, float *x) {
+  __shared__ __align__(16) float stage[2][BLOCK];
+  int mine = 4 * (int)threadIdx.x;
+
+  for (int i = 0; i < 2; i++) {
+    float *to = stage[i] + mine;
+    if (mutant == NO_LDS)
+      to = y + i * BLOCK + mine;
+    copy_async_16(mutant == NOT_ALIGNED ? to + 1 : to, x + i * BLOCK + mine);
+    commit_copies();
+  }
+  if (mutant == SOURCE_CHANGES)
+    x[mine] = 100;
+  if (mutant == WAIT_FOR_TOO_FEW)
+    wait_for_copies_but<2>();
+  else if (mutant != NO_WAIT && mutant != WAIT_TOO_LATE)
+    wait_for_copies_but<1>();
+  if (mutant != NO_BARRIER)
+    __syncthreads();
+  for (int i = 0; i < 4; i++)
+    y[mine + i] = stage[0][BLOCK - 1 - mine - i];
+  if (mutant != NO_WAIT && mutant != WAIT_TOO_LATE)
+    wait_for_copies();
+  __syncthreads();
+  if (mutant == BUFFER_IN_USE) { // the same once more, before others have read it
+    copy_async_16(stage[1] + mine, x + BLOCK + mine);
+    __syncthreads();
+  }
+  for (int i = 0; i < 4; i++)
+    y[BLOCK + mine + i] = stage[1][BLOCK - 1 - mine - i];
+  if (mutant == WAIT_TOO_LATE || mutant == BUFFER_IN_USE)
+    wait_for_copies();
+}
+
+hipError_t launch_copies(enum mutant mutant, float *y, float *x, hipStream_t stream) {
+  hipLaunchKernelGGL(copies, dim3(1), dim3(BLOCK / 4), 0, stream, mutant, y, x);
+  return hipGetLastError();
+}
+#endif
+
+hipError_t launch_tile_product(enum mutant mutant, float *d, const unsigned short *a,
+                               const unsigned short *b, const float *c, hipStream_t stream) {
+  hipLaunchKernelGGL(tile_product, dim3(1), dim3(SIMT_WAVE), 0, stream, mutant, d, a, b, c);
+  return hipGetLastError();
+}
+
 // ---- without mistakes ----
 
 template <int step> static __global__ void plus(float *y, const float *x, int n) {
@@ -173,18 +276,40 @@ hipError_t launch_tickets(unsigned *ticket, unsigned *counter, hipStream_t strea
   return hipGetLastError();
 }
 
-static __global__ void read_lds(unsigned *seen) {
-  HIP_DYNAMIC_SHARED(unsigned, dynamic)
-  __shared__ unsigned fixed[4];
-  unsigned t = threadIdx.x, *mine = seen + 2 * (blockIdx.x * blockDim.x + t);
+template <class T> static __device__ inline T *lds_of_function() {
+  __shared__ T words[4];
+  return words;
+}
+
+template <class T> static __global__ void read_lds(T *seen) {
+  HIP_DYNAMIC_SHARED(T, dynamic)
+  __shared__ T fixed[4];
+  T t = threadIdx.x, *mine = seen + 3 * (blockIdx.x * blockDim.x + t);
 
   mine[0] = fixed[t];
-  mine[1] = dynamic[t];
-  fixed[t] = dynamic[t] = 0;
+  mine[1] = lds_of_function<T>()[t];
+  mine[2] = dynamic[t];
+  fixed[t] = lds_of_function<T>()[t] = dynamic[t] = 0;
 }
 
 hipError_t launch_read_lds(unsigned *seen, hipStream_t stream) {
-  hipLaunchKernelGGL(read_lds, dim3(2), dim3(4), 4 * sizeof *seen, stream, seen);
+  hipLaunchKernelGGL((read_lds<unsigned>), dim3(2), dim3(4), 4 * sizeof *seen, stream, seen);
+  return hipGetLastError();
+}
+
+static __global__ void dynamic_lds(size_t bytes) {
+  HIP_DYNAMIC_SHARED(char, lds)
+  lds[bytes - 1] = 1;
+}
+
+hipError_t launch_dynamic_lds(size_t bytes, size_t allowed, hipStream_t stream) {
+#if SIMT_WAVE == 32
+  if (allowed)
+    allow_shared_bytes((const void *)dynamic_lds, (int)allowed);
+#else
+  (void)allowed;
+#endif
+  hipLaunchKernelGGL(dynamic_lds, dim3(1), dim3(1), bytes, stream, bytes);
   return hipGetLastError();
 }
 

@@ -1,18 +1,17 @@
 // Runs the blocks of a launch one after another, the waves of a block one after another, each as
 // far as it can, and the lanes of a wave likewise: what a missing barrier lets happen, happens. A
 // lane that never waits runs to its end like a called function; only a lane that waits keeps a
-// stack for itself. Refuses barriers that some threads skip, and lanes that wait at different
-// places.
+// stack for itself. Refuses barriers that some threads skip, lanes that wait at different places,
+// and copies to LDS that their lane does not wait for.
 
 #include "fiber.h"
 #include "simt.h"
 
 #include <algorithm>
 #include <cstdio>
+#include <link.h>
 #include <memory>
-
-// first and last byte of all static LDS of the program, if there is any
-extern "C" __attribute__((weak)) char __start_simt_lds[], __stop_simt_lds[];
+#include <unistd.h>
 
 uint3 threadIdx, blockIdx;
 dim3 blockDim, gridDim;
@@ -22,34 +21,49 @@ namespace {
 
 enum class state { fresh, ready, at_wave, at_block, left };
 
+enum { copy_bytes = 16 };
+
+// A copy to LDS that is asked for.
+struct copy {
+  void *to;
+  const void *from;
+  unsigned char bytes[copy_bytes]; // that were there then
+  size_t group;
+  place at;
+};
+
 struct lane {
   uint3 index;
   state doing;
   fiber *on;
   const char *what; // it waits for
   place at;
-  unsigned rounds; // of wave operations
+  wave_operation operation; // with its wave, on what it brought
+  void *brought;
 };
 
-// What a lane shows to its wave. Two, taken in turn, make one wait enough: nobody is two rounds
-// ahead.
-struct slot {
-  unsigned round;
-  alignas(16) unsigned char value[posted_bytes];
+// The copies of a lane, in the order in which it asked for them.
+struct copy_queue {
+  std::vector<copy> copies;
+  size_t group = 0; // that the next copy will be in
+};
+
+struct range {
+  char *start = nullptr, *end = nullptr;
 };
 
 struct scheduler {
   const launch *request = nullptr;
   lane lanes[threads_limit];
-  slot slots[2][threads_limit];
-  unsigned count = 0;
+  copy_queue queues[threads_limit];   // of the lanes
+  unsigned count = 0, wave_start = 0; // of the wave whose operation runs
   std::vector<unsigned> waves, order; // their numbers; lanes in the order of the sweep
   unsigned cursor = 0, sweep_end = 0;
   lane *current = nullptr;
   fiber home;
   std::vector<std::unique_ptr<fiber>> fibers;
   std::vector<fiber *> idle;
-  char *dynamic_start = nullptr, *dynamic_end = nullptr; // the next byte may not be touched
+  range static_lds, dynamic_lds; // behind the dynamic one nothing may be touched
 };
 
 scheduler all;
@@ -81,7 +95,7 @@ void lane_loop();
 fiber *take_idle() {
   if (all.idle.empty()) {
     all.fibers.push_back(std::make_unique<fiber>());
-    if (!start_fiber(*all.fibers.back(), lane_loop)) {
+    if (!start_fiber(*all.fibers.back(), lane_loop, all.fibers.size())) {
       die("no memory for the stack of a lane");
     }
     return all.fibers.back().get();
@@ -110,12 +124,24 @@ fiber *next(fiber *offered) {
   return &all.home;
 }
 
+copy_queue &queue_of(const lane &each) {
+  return all.queues[&each - all.lanes];
+}
+
+void leave() {
+  for (const copy &each : queue_of(*all.current).copies) {
+    die("leaves the kernel with a copy on its way that it began at %s:%d", each.at.file,
+        each.at.line);
+  }
+  all.current->doing = state::left;
+}
+
 // What a fiber does: lane after lane, until one of them waits and keeps it.
 void lane_loop() {
   for (;;) {
     fiber *own = all.current->on;
     all.request->lane();
-    all.current->doing = state::left;
+    leave();
     fiber *to = next(own);
     if (to != own) {
       all.idle.push_back(own);
@@ -124,26 +150,41 @@ void lane_loop() {
   }
 }
 
-void wait(state how, const char *what, place at) {
-  lane *self = all.current;
-  if (!self) {
+lane &running(const char *what) {
+  if (!all.current) {
     die("%s outside of a kernel", what);
   }
-  self->doing = how;
-  self->what = what;
-  self->at = at;
-  switch_fiber(*self->on, *next(nullptr));
+  return *all.current;
+}
+
+void wait(lane &self, state how, const char *what, place at, wave_operation operation) {
+  self.doing = how;
+  self.what = what;
+  self.at = at;
+  self.operation = operation;
+  switch_fiber(*self.on, *next(nullptr));
 }
 
 // ---- waves and blocks ----
 
 bool together(const lane &one, const lane &other) {
-  return one.what == other.what && one.at.line == other.at.line &&
+  return one.what == other.what && one.operation == other.operation &&
+         one.at.line == other.at.line &&
          (one.at.file == other.at.file || strcmp(one.at.file, other.at.file) == 0);
 }
 
-// Wakes the lanes first..end-1 if those that have not left wait together, `how`; false if none
-// does.
+void operate(unsigned first, unsigned end, const lane &waiting) {
+  wave lanes = {{}, waiting.what, waiting.at};
+  for (unsigned i = first; i < end; i++) {
+    lane &each = all.lanes[i];
+    lanes.brought[i - first] = each.doing == state::at_wave ? each.brought : nullptr;
+  }
+  all.wave_start = first;
+  waiting.operation(lanes);
+}
+
+// Wakes the lanes first..end-1 if those that have not left wait together, `how`, after the
+// operation of a wave is done; false if none waits.
 bool release(unsigned first, unsigned end, state how) {
   const lane *waiting = nullptr;
   for (unsigned i = first; i < end && !waiting; i++) {
@@ -155,6 +196,9 @@ bool release(unsigned first, unsigned end, state how) {
     if (each.doing == state::left ? !may_leave : !together(each, *waiting)) {
       die_apart(*waiting, each);
     }
+  }
+  if (waiting && how == state::at_wave) {
+    operate(first, end, *waiting);
   }
   for (unsigned i = first; waiting && i < end; i++) {
     if (all.lanes[i].doing == how) {
@@ -179,12 +223,11 @@ void run_wave(unsigned first, unsigned end) {
 void run_block() {
   for (unsigned i = 0; i < all.count; i++) {
     all.lanes[i].doing = state::fresh;
-    all.lanes[i].rounds = 0;
-    all.slots[0][i].round = all.slots[1][i].round = 0;
   }
   // NaNs, so that what the last block left is of no use to this one
-  memset(all.dynamic_start, 0xff, static_cast<size_t>(all.dynamic_end - all.dynamic_start));
-  std::fill(&__start_simt_lds[0], &__stop_simt_lds[0], '\xff');
+  for (const range &each : {all.static_lds, all.dynamic_lds}) {
+    std::fill(each.start, each.end, '\xff');
+  }
   do {
     for (unsigned wave : all.waves) {
       unsigned first = wave * SIMT_WAVE;
@@ -195,14 +238,37 @@ void run_block() {
 
 // ---- launches ----
 
+// All static LDS of the program: its thread-local variables.
+range find_static_lds() {
+  range found;
+  auto note = [](dl_phdr_info *object, size_t, void *to) {
+    for (int i = 0; i < object->dlpi_phnum; i++) {
+      const auto &segment = object->dlpi_phdr[i];
+      if (segment.p_type != PT_TLS) {
+        continue;
+      }
+      if (segment.p_filesz > 0) {
+        die("the program has thread-local variables that are no LDS: they have initial values");
+      }
+      char *start = static_cast<char *>(object->dlpi_tls_data);
+      *static_cast<range *>(to) = {start, start + segment.p_memsz};
+    }
+    return 1; // the program itself comes first, its libraries are left out
+  };
+  dl_iterate_phdr(note, &found);
+  return found;
+}
+
 // The end of the LDS touches a page that may not be touched.
-char *map_lds() {
+char *map_dynamic_lds() {
   int flags = MAP_PRIVATE | MAP_ANONYMOUS;
-  void *mapping = mmap(nullptr, 2 * lds_bytes, PROT_NONE, flags, -1, 0);
-  if (mapping == MAP_FAILED || mprotect(mapping, lds_bytes, PROT_READ | PROT_WRITE) != 0) {
+  size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  size_t usable = (lds_bytes + page - 1) / page * page;
+  void *mapping = mmap(nullptr, usable + page, PROT_NONE, flags, -1, 0);
+  if (mapping == MAP_FAILED || mprotect(mapping, usable, PROT_READ | PROT_WRITE) != 0) {
     die("no memory for the LDS");
   }
-  return static_cast<char *>(mapping) + lds_bytes;
+  return static_cast<char *>(mapping) + usable;
 }
 
 void lay_out(const launch &request) {
@@ -221,10 +287,11 @@ void lay_out(const launch &request) {
       all.order.push_back(first + i);
     }
   }
-  if (!all.dynamic_end) {
-    all.dynamic_end = map_lds();
+  if (!all.dynamic_lds.end) {
+    all.static_lds = find_static_lds();
+    all.dynamic_lds.end = map_dynamic_lds();
   }
-  all.dynamic_start = all.dynamic_end - (request.shared + 15) / 16 * 16;
+  all.dynamic_lds.start = all.dynamic_lds.end - (request.shared + 15) / 16 * 16;
 }
 
 } // namespace
@@ -247,36 +314,91 @@ std::string running_lane() {
 }
 
 void *dynamic_lds() {
-  return all.dynamic_start;
+  return all.dynamic_lds.start;
 }
 
 void block_barrier(const char *what, place at) {
-  wait(state::at_block, what, at);
+  wait(running(what), state::at_block, what, at, nullptr);
 }
+
+// ---- operations of a wave ----
 
 int lane_id() {
   return static_cast<int>((all.current - all.lanes) % SIMT_WAVE);
 }
 
-void post(const void *value, size_t bytes, const char *what, place at) {
-  unsigned round = ++all.current->rounds;
-  slot &shown = all.slots[round % 2][all.current - all.lanes];
-  memcpy(shown.value, value, bytes);
-  shown.round = round;
-  wait(state::at_wave, what, at);
+void meet(void *brought, wave_operation operation, const char *what, place at) {
+  lane &self = running(what);
+  self.brought = brought;
+  wait(self, state::at_wave, what, at, operation);
 }
 
-const void *posted(int lane) {
-  unsigned self = static_cast<unsigned>(all.current - all.lanes), round = all.current->rounds;
-  unsigned other = self / SIMT_WAVE * SIMT_WAVE + static_cast<unsigned>(lane);
-  if (other >= all.count || all.slots[round % 2][other].round != round) {
-    return nullptr;
+void die_absent(const wave &lanes, int reader, int absent) {
+  all.current = &all.lanes[all.wave_start + static_cast<unsigned>(reader)];
+  die("%s at %s:%d: reads lane %d, which takes no part", lanes.what, lanes.at.file, lanes.at.line,
+      absent);
+}
+
+void want_all(const wave &lanes) {
+  for (int i = 0; i < SIMT_WAVE; i++) {
+    if (!lanes.brought[i]) {
+      die("kernel %s, block %s: %s at %s:%d: wants every lane of a wave, lane %d takes no part",
+          all.request->kernel, text(blockIdx).c_str(), lanes.what, lanes.at.file, lanes.at.line, i);
+    }
   }
-  return all.slots[round % 2][other].value;
 }
 
-void die_absent(const char *what, int lane, place at) {
-  die("%s at %s:%d: reads lane %d, which takes no part", what, at.file, at.line, lane);
+// ---- copies to LDS ----
+
+void start_copy(void *lds, const void *from, place at) {
+  copy_queue &queue = queue_of(running("a copy to LDS"));
+  char *to = static_cast<char *>(lds);
+  auto inside = [to](const range &each) { return to >= each.start && to + copy_bytes <= each.end; };
+  if (!inside(all.static_lds) && !inside(all.dynamic_lds)) {
+    die("a copy at %s:%d goes to what is no LDS", at.file, at.line);
+  }
+  if (reinterpret_cast<uintptr_t>(lds) % copy_bytes != 0 ||
+      reinterpret_cast<uintptr_t>(from) % copy_bytes != 0) {
+    die("a copy at %s:%d: an address is no multiple of %d bytes", at.file, at.line, copy_bytes);
+  }
+  copy made = {lds, from, {}, queue.group, at};
+  memcpy(made.bytes, from, copy_bytes);
+  memset(lds, 0xff, copy_bytes);
+  queue.copies.push_back(made);
+}
+
+void close_copies() {
+  queue_of(running("a group of copies to LDS")).group++;
+}
+
+namespace {
+
+// May read its source at any time until now: then it must have stayed the same.
+void finish(const copy &each) {
+  if (memcmp(each.bytes, each.from, copy_bytes) != 0) {
+    die("the source of a copy at %s:%d changes before it is waited for", each.at.file,
+        each.at.line);
+  }
+  memcpy(each.to, each.bytes, copy_bytes);
+}
+
+} // namespace
+
+void finish_copies() {
+  copy_queue &queue = queue_of(running("a wait for copies to LDS"));
+  for (const copy &each : queue.copies) {
+    finish(each);
+  }
+  queue.copies.clear();
+}
+
+void finish_copies_but(size_t groups) {
+  copy_queue &queue = queue_of(running("a wait for copies to LDS"));
+  auto unfinished = queue.copies.begin();
+  while (unfinished != queue.copies.end() && unfinished->group + groups < queue.group) {
+    finish(*unfinished++);
+  }
+  queue.copies.erase(queue.copies.begin(), unfinished);
 }
 
 } // namespace simt

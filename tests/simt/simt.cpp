@@ -32,19 +32,41 @@ struct operation {
   const char *name;
   std::vector<point> after;
   std::function<void()> run;
+  std::function<void()> check; // dies if an address is not what `run` needs
 };
 
-// Destroyed streams and events stay as they are, so that their use is seen.
+// What a stream is given between hipStreamBeginCapture and hipStreamEndCapture.
+struct capture {
+  size_t number; // counted from 1
+  hipStreamCaptureMode mode;
+  bool valid;
+  std::vector<operation> nodes;
+};
+
+// What was destroyed stays as it is, so that its use is seen.
 struct ihipStream_t {
   bool live, blocking;
   size_t given, done;
   std::deque<operation> queue;
+  std::unique_ptr<struct capture> capture;
 };
 
 struct ihipEvent_t {
   bool live, timed;
-  point at; // stream NULL if it was never recorded
+  point at;       // stream NULL if it was never recorded, or in a capture
+  size_t capture; // the number of that, or 0
   std::chrono::steady_clock::time_point time;
+};
+
+struct ihipGraph_t {
+  bool live;
+  std::vector<operation> nodes;
+};
+
+struct ihipGraphExec_t {
+  bool live;
+  std::vector<operation> nodes;
+  point last; // of its latest launch; stream NULL if there was none
 };
 
 namespace simt {
@@ -63,6 +85,7 @@ struct allocation {
 
 constexpr size_t alignment = 16; // the widest access of a lane
 constexpr int leak_status = 86;
+constexpr int multiprocessors = 104; // of one half of an MI250
 
 struct runtime {
   long calls = 0;
@@ -71,9 +94,13 @@ struct runtime {
   hipError_t last_error = hipSuccess;
   pthread_t thread = pthread_self();
   std::map<char *, allocation> memory; // by the guard page before it
-  ihipStream_t default_stream = {true, true, 0, 0, {}};
+  ihipStream_t default_stream = {true, true, 0, 0, {}, nullptr};
   std::vector<std::unique_ptr<ihipStream_t>> streams;
   std::vector<std::unique_ptr<ihipEvent_t>> events;
+  std::vector<std::unique_ptr<ihipGraph_t>> graphs;
+  std::vector<std::unique_ptr<ihipGraphExec_t>> execs;
+  size_t captures = 0;
+  std::map<const void *, size_t> allowed_lds; // by kernel
   std::mt19937 random{options().seed};
   bool device_runs = false;
 };
@@ -186,10 +213,14 @@ void check_margins(const char *after) {
 }
 
 void synchronize_device();
+bool breaks_capture();
 
 hipError_t release(const char *call, void *pointer, kind of) {
   if (!pointer) {
     return hipSuccess;
+  }
+  if (breaks_capture()) {
+    return fail(hipErrorStreamCaptureUnsupported);
   }
   synchronize_device();
   const allocation *found = find(pointer);
@@ -210,31 +241,34 @@ hipError_t release(const char *call, void *pointer, kind of) {
 
 // ---- streams ----
 
-ihipStream_t *checked(const char *call, hipStream_t stream) {
-  if (!stream) {
-    return &all().default_stream;
-  }
-  for (const auto &each : all().streams) {
-    if (each.get() == stream) {
+template <class T>
+T *checked(const char *call, T *handle, const std::vector<std::unique_ptr<T>> &known,
+           const char *what) {
+  for (const auto &each : known) {
+    if (each.get() == handle) {
       if (!each->live) {
-        die("%s: a stream that was destroyed", call);
+        die("%s: %s that was destroyed", call, what);
       }
-      return stream;
+      return handle;
     }
   }
-  die("%s: not a stream", call);
+  die("%s: not %s", call, what);
+}
+
+ihipStream_t *checked(const char *call, hipStream_t stream) {
+  return stream ? checked(call, stream, all().streams, "a stream") : &all().default_stream;
 }
 
 ihipEvent_t *checked(const char *call, hipEvent_t event) {
-  for (const auto &each : all().events) {
-    if (each.get() == event) {
-      if (!each->live) {
-        die("%s: an event that was destroyed", call);
-      }
-      return event;
-    }
-  }
-  die("%s: not an event", call);
+  return checked(call, event, all().events, "an event");
+}
+
+ihipGraph_t *checked(const char *call, hipGraph_t graph) {
+  return checked(call, graph, all().graphs, "a graph");
+}
+
+ihipGraphExec_t *checked(const char *call, hipGraphExec_t exec) {
+  return checked(call, exec, all().execs, "an executable graph");
 }
 
 point tail(ihipStream_t *stream) {
@@ -242,8 +276,8 @@ point tail(ihipStream_t *stream) {
 }
 
 // The default stream and the blocking ones wait for each other.
-void give(ihipStream_t *stream, const char *name, std::vector<point> after,
-          std::function<void()> run) {
+void give(ihipStream_t *stream, operation given) {
+  std::vector<point> &after = given.after;
   if (stream == &all().default_stream) {
     for (const auto &each : all().streams) {
       if (each->blocking) {
@@ -254,8 +288,54 @@ void give(ihipStream_t *stream, const char *name, std::vector<point> after,
     after.push_back(tail(&all().default_stream));
   }
   stream->given++;
-  stream->queue.push_back({name, std::move(after), std::move(run)});
+  stream->queue.push_back(std::move(given));
 }
+
+// ---- captures ----
+
+// Ends the captures for which `broken` holds, as a call does that they forbid; false if there is
+// none.
+template <class Broken> bool break_captures(Broken broken) {
+  bool any = false;
+  for (const auto &each : all().streams) {
+    if (each->capture && broken(*each)) {
+      each->capture->valid = false;
+      any = true;
+    }
+  }
+  return any;
+}
+
+// A call that may wait for the device, while a stream captures.
+bool breaks_capture() {
+  return break_captures(
+      [](const ihipStream_t &each) { return each.capture->mode != hipStreamCaptureModeRelaxed; });
+}
+
+// The default stream is used, while one captures that would wait for it.
+bool breaks_capture(const ihipStream_t *used) {
+  return used == &all().default_stream &&
+         break_captures([](const ihipStream_t &each) { return each.blocking; });
+}
+
+// Gives work to a stream, or to its capture.
+hipError_t submit(ihipStream_t *stream, operation given) {
+  if (stream->capture && !stream->capture->valid) {
+    return fail(hipErrorStreamCaptureInvalidated);
+  }
+  if (breaks_capture(stream)) {
+    return fail(hipErrorStreamCaptureImplicit);
+  }
+  given.check();
+  if (stream->capture) {
+    stream->capture->nodes.push_back(std::move(given));
+  } else {
+    give(stream, std::move(given));
+  }
+  return hipSuccess;
+}
+
+// ---- waiting ----
 
 void run_until(point last) {
   while (last.stream->done < last.number) {
@@ -316,11 +396,8 @@ bool on_device(const char *call, const void *address, size_t bytes, bool want_de
   return device;
 }
 
-void give_copy(const char *call, ihipStream_t *stream, void *to, const void *from, size_t bytes,
-               hipMemcpyKind how, bool must_pin) {
-  if (bytes == 0) {
-    return;
-  }
+void check_copy(const char *call, void *to, const void *from, size_t bytes, hipMemcpyKind how,
+                bool must_pin) {
   bool any = how == hipMemcpyDefault;
   bool to_device = how == hipMemcpyHostToDevice || how == hipMemcpyDeviceToDevice;
   bool from_device = how == hipMemcpyDeviceToHost || how == hipMemcpyDeviceToDevice;
@@ -329,7 +406,17 @@ void give_copy(const char *call, ihipStream_t *stream, void *to, const void *fro
   if (must_pin && (!find(to) || !find(from))) {
     die("%s: host memory that is not pinned: take it from hipHostMalloc", call);
   }
-  give(stream, call, {}, [=] { memmove(to, from, bytes); });
+}
+
+hipError_t submit_copy(const char *call, ihipStream_t *stream, void *to, const void *from,
+                       size_t bytes, hipMemcpyKind how, bool must_pin) {
+  if (bytes == 0) {
+    return hipSuccess;
+  }
+  return submit(stream, {call,
+                         {},
+                         [=] { memmove(to, from, bytes); },
+                         [=] { check_copy(call, to, from, bytes, how, must_pin); }});
 }
 
 // ---- the environment, errors, the end ----
@@ -355,11 +442,17 @@ std::string leaked() {
               std::to_string(each.bytes) + " bytes";
     }
   }
-  auto live = [](const auto &each) { return each->live; };
-  auto streams = std::count_if(all().streams.begin(), all().streams.end(), live);
-  auto events = std::count_if(all().events.begin(), all().events.end(), live);
+  auto count = [](const auto &known) {
+    return std::count_if(known.begin(), known.end(), [](const auto &each) { return each->live; });
+  };
+  auto streams = count(all().streams), events = count(all().events);
   if (streams + events > 0) {
     list += ", " + std::to_string(streams) + " streams, " + std::to_string(events) + " events";
+  }
+  auto graphs = count(all().graphs), execs = count(all().execs);
+  if (graphs + execs > 0) {
+    list +=
+        ", " + std::to_string(graphs) + " graphs, " + std::to_string(execs) + " executable graphs";
   }
   return list;
 }
@@ -447,6 +540,24 @@ std::vector<unsigned> visiting_order(unsigned n) {
   return order;
 }
 
+static void check_arguments(const char *kernel, const std::vector<const void *> &pointers) {
+  for (const void *pointer : pointers) {
+    const allocation *found = find(pointer);
+    if (pointer && (!found || !found->live)) {
+      die("kernel %s: an argument points %s", kernel, describe(pointer).c_str());
+    }
+  }
+}
+
+void allow_dynamic_lds(const void *function, size_t bytes) {
+  all().allowed_lds[function] = bytes;
+}
+
+static size_t dynamic_lds_limit(const void *function) {
+  auto allowed = all().allowed_lds.find(function);
+  return allowed == all().allowed_lds.end() ? lds_unasked : std::min(allowed->second, lds_bytes);
+}
+
 // A launch that the device could not run sets the last error, as in HIP.
 void enqueue(launch request) {
   if (!begin("hipLaunchKernelGGL")) {
@@ -462,18 +573,13 @@ void enqueue(launch request) {
   double blocks = static_cast<double>(grid.x) * grid.y * grid.z;
   double threads = static_cast<double>(block.x) * block.y * block.z;
   if (blocks < 1 || threads < 1 || threads > threads_limit || blocks * threads > UINT32_MAX ||
-      request.shared > lds_bytes) {
+      request.shared > dynamic_lds_limit(request.function)) {
     fail(hipErrorInvalidConfiguration);
     return;
   }
-  for (const void *pointer : request.pointers) {
-    const allocation *found = find(pointer);
-    if (pointer && (!found || !found->live)) {
-      die("kernel %s: an argument points %s", request.kernel, describe(pointer).c_str());
-    }
-  }
   const char *name = request.kernel;
-  give(stream, name, {}, [request = std::move(request)] { run(request); });
+  auto check = [name, pointers = request.pointers] { check_arguments(name, pointers); };
+  submit(stream, {name, {}, [request = std::move(request)] { run(request); }, std::move(check)});
 }
 
 } // namespace simt
@@ -494,7 +600,19 @@ const struct {
      "invalid configuration argument"},
     {hipErrorInvalidDevice, "hipErrorInvalidDevice", "invalid device ordinal"},
     {hipErrorInvalidHandle, "hipErrorInvalidHandle", "invalid resource handle"},
+    {hipErrorIllegalState, "hipErrorIllegalState",
+     "the operation cannot be performed in the present state"},
     {hipErrorNotReady, "hipErrorNotReady", "device not ready"},
+    {hipErrorStreamCaptureUnsupported, "hipErrorStreamCaptureUnsupported",
+     "operation not permitted when stream is capturing"},
+    {hipErrorStreamCaptureInvalidated, "hipErrorStreamCaptureInvalidated",
+     "operation failed due to a previous error during capture"},
+    {hipErrorStreamCaptureIsolation, "hipErrorStreamCaptureIsolation",
+     "dependency created on uncaptured work in another stream"},
+    {hipErrorStreamCaptureImplicit, "hipErrorStreamCaptureImplicit",
+     "operation would make the legacy stream depend on a capturing blocking stream"},
+    {hipErrorCapturedEvent, "hipErrorCapturedEvent",
+     "operation not permitted on an event last recorded in a capturing stream"},
     {hipErrorUnknown, "hipErrorUnknown", "unknown error"},
 };
 } // namespace
@@ -549,13 +667,34 @@ hipError_t hipGetDeviceProperties(hipDeviceProp_t *properties, int device) {
   if (device != 0) {
     return fail(hipErrorInvalidDevice);
   }
-  *properties = {"simt", options().memory, SIMT_WAVE, 104};
+  *properties = {"simt", options().memory, SIMT_WAVE, multiprocessors};
   return hipSuccess;
+}
+
+hipError_t hipDeviceGetAttribute(int *value, hipDeviceAttribute_t attribute, int device) {
+  if (!begin("hipDeviceGetAttribute")) {
+    return fail(hipErrorUnknown);
+  }
+  if (device != 0) {
+    return fail(hipErrorInvalidDevice);
+  }
+  switch (attribute) {
+  case hipDeviceAttributeClockRate:
+    *value = 1700000;
+    return hipSuccess;
+  case hipDeviceAttributeMultiprocessorCount:
+    *value = multiprocessors;
+    return hipSuccess;
+  }
+  return fail(hipErrorInvalidValue);
 }
 
 hipError_t hipDeviceSynchronize() {
   if (!begin("hipDeviceSynchronize")) {
     return fail(hipErrorUnknown);
+  }
+  if (break_captures([](const ihipStream_t &) { return true; })) {
+    return fail(hipErrorStreamCaptureUnsupported);
   }
   synchronize_device();
   return hipSuccess;
@@ -573,7 +712,11 @@ hipError_t hipMemGetInfo(size_t *unused, size_t *total) {
 }
 
 hipError_t hipMalloc(void **pointer, size_t bytes) {
-  return begin("hipMalloc") ? allocate(pointer, bytes, kind::device) : fail(hipErrorOutOfMemory);
+  if (!begin("hipMalloc")) {
+    return fail(hipErrorOutOfMemory);
+  }
+  return breaks_capture() ? fail(hipErrorStreamCaptureUnsupported)
+                          : allocate(pointer, bytes, kind::device);
 }
 
 hipError_t hipHostMalloc(void **pointer, size_t bytes, unsigned flags) {
@@ -583,7 +726,8 @@ hipError_t hipHostMalloc(void **pointer, size_t bytes, unsigned flags) {
   if (flags > (hipHostMallocPortable | hipHostMallocMapped)) {
     return fail(hipErrorInvalidValue);
   }
-  return allocate(pointer, bytes, kind::pinned);
+  return breaks_capture() ? fail(hipErrorStreamCaptureUnsupported)
+                          : allocate(pointer, bytes, kind::pinned);
 }
 
 // What releases is not counted as a call that can fail: nobody could release it then.
@@ -599,9 +743,14 @@ hipError_t hipMemcpy(void *to, const void *from, size_t bytes, hipMemcpyKind how
   if (!begin("hipMemcpy")) {
     return fail(hipErrorUnknown);
   }
-  give_copy("hipMemcpy", &all().default_stream, to, from, bytes, how, false);
-  wait_for(tail(&all().default_stream));
-  return hipSuccess;
+  if (breaks_capture()) {
+    return fail(hipErrorStreamCaptureUnsupported);
+  }
+  hipError_t error = submit_copy("hipMemcpy", &all().default_stream, to, from, bytes, how, false);
+  if (error == hipSuccess) {
+    wait_for(tail(&all().default_stream));
+  }
+  return error;
 }
 
 hipError_t hipMemcpyAsync(void *to, const void *from, size_t bytes, hipMemcpyKind how,
@@ -609,8 +758,8 @@ hipError_t hipMemcpyAsync(void *to, const void *from, size_t bytes, hipMemcpyKin
   if (!begin("hipMemcpyAsync")) {
     return fail(hipErrorUnknown);
   }
-  give_copy("hipMemcpyAsync", checked("hipMemcpyAsync", stream), to, from, bytes, how, true);
-  return hipSuccess;
+  return submit_copy("hipMemcpyAsync", checked("hipMemcpyAsync", stream), to, from, bytes, how,
+                     true);
 }
 
 hipError_t hipMemsetAsync(void *to, int value, size_t bytes, hipStream_t stream) {
@@ -618,11 +767,13 @@ hipError_t hipMemsetAsync(void *to, int value, size_t bytes, hipStream_t stream)
     return fail(hipErrorUnknown);
   }
   ihipStream_t *on = checked("hipMemsetAsync", stream);
-  if (bytes > 0) {
-    on_device("hipMemsetAsync", to, bytes, true, false);
-    give(on, "hipMemsetAsync", {}, [=] { memset(to, value, bytes); });
+  if (bytes == 0) {
+    return hipSuccess;
   }
-  return hipSuccess;
+  return submit(on, {"hipMemsetAsync",
+                     {},
+                     [=] { memset(to, value, bytes); },
+                     [=] { on_device("hipMemsetAsync", to, bytes, true, false); }});
 }
 
 // ---- streams and events ----
@@ -634,7 +785,7 @@ hipError_t hipStreamCreateWithFlags(hipStream_t *stream, unsigned flags) {
   if (flags > hipStreamNonBlocking) {
     return fail(hipErrorInvalidValue);
   }
-  all().streams.emplace_back(new ihipStream_t{true, flags == hipStreamDefault, 0, 0, {}});
+  all().streams.emplace_back(new ihipStream_t{true, flags == hipStreamDefault, 0, 0, {}, nullptr});
   *stream = all().streams.back().get();
   return hipSuccess;
 }
@@ -643,6 +794,11 @@ hipError_t hipStreamDestroy(hipStream_t stream) {
   ihipStream_t *each = checked("hipStreamDestroy", stream);
   if (!stream) {
     return fail(hipErrorInvalidHandle);
+  }
+  if (each->capture) {
+    fprintf(stderr, "simt: hipStreamDestroy: a stream that captures: end its capture first\n");
+    all().misused = true;
+    each->capture.reset();
   }
   wait_for(tail(each));
   each->live = false;
@@ -653,8 +809,30 @@ hipError_t hipStreamSynchronize(hipStream_t stream) {
   if (!begin("hipStreamSynchronize")) {
     return fail(hipErrorUnknown);
   }
-  wait_for(tail(checked("hipStreamSynchronize", stream)));
+  ihipStream_t *each = checked("hipStreamSynchronize", stream);
+  if (each->capture) {
+    each->capture->valid = false;
+    return fail(hipErrorStreamCaptureUnsupported);
+  }
+  if (breaks_capture(each)) {
+    return fail(hipErrorStreamCaptureImplicit);
+  }
+  wait_for(tail(each));
   return hipSuccess;
+}
+
+// A stream waits for what it was given itself, which is no node of the graph. What HIP makes of
+// another stream's wait, a second branch of the capture, is not in the harness.
+static hipError_t wait_in_capture(const ihipStream_t *waits, size_t number) {
+  if (waits->capture && waits->capture->number == number) {
+    return waits->capture->valid ? hipSuccess : fail(hipErrorStreamCaptureInvalidated);
+  }
+  for (const auto &each : all().streams) {
+    if (each->capture && each->capture->number == number) {
+      die("hipStreamWaitEvent: a second stream joins a capture: the harness knows captures of one");
+    }
+  }
+  return fail(hipErrorCapturedEvent);
 }
 
 hipError_t hipStreamWaitEvent(hipStream_t stream, hipEvent_t event, unsigned flags) {
@@ -665,11 +843,18 @@ hipError_t hipStreamWaitEvent(hipStream_t stream, hipEvent_t event, unsigned fla
     return fail(hipErrorInvalidValue);
   }
   ihipStream_t *waits = checked("hipStreamWaitEvent", stream);
-  point at = checked("hipStreamWaitEvent", event)->at;
-  if (at.stream) {
-    give(waits, "hipStreamWaitEvent", {at}, [] {});
+  const ihipEvent_t *each = checked("hipStreamWaitEvent", event);
+  if (each->capture) {
+    return wait_in_capture(waits, each->capture);
   }
-  return hipSuccess;
+  if (!each->at.stream) {
+    return hipSuccess;
+  }
+  if (waits->capture) {
+    waits->capture->valid = false;
+    return fail(hipErrorStreamCaptureIsolation);
+  }
+  return submit(waits, {"hipStreamWaitEvent", {each->at}, [] {}, [] {}});
 }
 
 hipError_t hipEventCreateWithFlags(hipEvent_t *event, unsigned flags) {
@@ -680,7 +865,7 @@ hipError_t hipEventCreateWithFlags(hipEvent_t *event, unsigned flags) {
     return fail(hipErrorInvalidValue);
   }
   all().events.emplace_back(
-      new ihipEvent_t{true, !(flags & hipEventDisableTiming), {nullptr, 0}, {}});
+      new ihipEvent_t{true, !(flags & hipEventDisableTiming), {nullptr, 0}, 0, {}});
   *event = all().events.back().get();
   return hipSuccess;
 }
@@ -696,18 +881,30 @@ hipError_t hipEventRecord(hipEvent_t event, hipStream_t stream) {
   }
   ihipEvent_t *each = checked("hipEventRecord", event);
   ihipStream_t *on = checked("hipEventRecord", stream);
-  give(on, "hipEventRecord", {}, [each] { each->time = std::chrono::steady_clock::now(); });
-  each->at = tail(on);
-  return hipSuccess;
+  if (on->capture && on->capture->valid) {
+    each->at = {};
+    each->capture = on->capture->number;
+    return hipSuccess;
+  }
+  hipError_t error = submit(
+      on, {"hipEventRecord", {}, [each] { each->time = std::chrono::steady_clock::now(); }, [] {}});
+  if (error == hipSuccess) {
+    each->at = tail(on);
+    each->capture = 0;
+  }
+  return error;
 }
 
 hipError_t hipEventSynchronize(hipEvent_t event) {
   if (!begin("hipEventSynchronize")) {
     return fail(hipErrorUnknown);
   }
-  point at = checked("hipEventSynchronize", event)->at;
-  if (at.stream) {
-    wait_for(at);
+  const ihipEvent_t *each = checked("hipEventSynchronize", event);
+  if (each->capture) {
+    return fail(hipErrorCapturedEvent);
+  }
+  if (each->at.stream) {
+    wait_for(each->at);
   }
   return hipSuccess;
 }
@@ -718,6 +915,9 @@ hipError_t hipEventElapsedTime(float *milliseconds, hipEvent_t start, hipEvent_t
   }
   for (ihipEvent_t *each :
        {checked("hipEventElapsedTime", start), checked("hipEventElapsedTime", stop)}) {
+    if (each->capture) {
+      return fail(hipErrorCapturedEvent);
+    }
     if (!each->timed || !each->at.stream) {
       return fail(hipErrorInvalidHandle);
     }
@@ -726,5 +926,95 @@ hipError_t hipEventElapsedTime(float *milliseconds, hipEvent_t start, hipEvent_t
     }
   }
   *milliseconds = std::chrono::duration<float, std::milli>(stop->time - start->time).count();
+  return hipSuccess;
+}
+
+// ---- graphs ----
+
+hipError_t hipStreamBeginCapture(hipStream_t stream, hipStreamCaptureMode mode) {
+  if (!begin("hipStreamBeginCapture")) {
+    return fail(hipErrorUnknown);
+  }
+  ihipStream_t *each = checked("hipStreamBeginCapture", stream);
+  if (mode > hipStreamCaptureModeRelaxed) {
+    return fail(hipErrorInvalidValue);
+  }
+  if (!stream) {
+    return fail(hipErrorStreamCaptureUnsupported);
+  }
+  if (each->capture) {
+    return fail(hipErrorIllegalState);
+  }
+  each->capture.reset(new capture{++all().captures, mode, true, {}});
+  return hipSuccess;
+}
+
+// Ends the capture even if it fails: nobody could end it then.
+hipError_t hipStreamEndCapture(hipStream_t stream, hipGraph_t *graph) {
+  bool works = begin("hipStreamEndCapture");
+  std::unique_ptr<capture> ended = std::move(checked("hipStreamEndCapture", stream)->capture);
+  *graph = nullptr;
+  if (!works) {
+    return fail(hipErrorUnknown);
+  }
+  if (!ended) {
+    return fail(hipErrorIllegalState);
+  }
+  if (!ended->valid) {
+    return fail(hipErrorStreamCaptureInvalidated);
+  }
+  all().graphs.emplace_back(new ihipGraph_t{true, std::move(ended->nodes)});
+  *graph = all().graphs.back().get();
+  return hipSuccess;
+}
+
+hipError_t hipGraphInstantiate(hipGraphExec_t *exec, hipGraph_t graph, hipGraphNode_t *, char *,
+                               size_t) {
+  if (!begin("hipGraphInstantiate")) {
+    return fail(hipErrorOutOfMemory);
+  }
+  const ihipGraph_t *of = checked("hipGraphInstantiate", graph);
+  all().execs.emplace_back(new ihipGraphExec_t{true, of->nodes, {nullptr, 0}});
+  *exec = all().execs.back().get();
+  return hipSuccess;
+}
+
+// A launch comes after the one before it of the same graph, on whatever stream that was.
+hipError_t hipGraphLaunch(hipGraphExec_t exec, hipStream_t stream) {
+  if (!begin("hipGraphLaunch")) {
+    return fail(hipErrorUnknown);
+  }
+  ihipGraphExec_t *each = checked("hipGraphLaunch", exec);
+  ihipStream_t *on = checked("hipGraphLaunch", stream);
+  if (on->capture) {
+    on->capture->valid = false;
+    return fail(hipErrorStreamCaptureUnsupported);
+  }
+  if (breaks_capture(on)) {
+    return fail(hipErrorStreamCaptureImplicit);
+  }
+  for (const operation &node : each->nodes) {
+    node.check();
+    std::vector<point> after;
+    if (each->last.stream) {
+      after.push_back(each->last);
+    }
+    give(on, {node.name, std::move(after), [&node] { node.run(); }, {}});
+    each->last = tail(on);
+  }
+  return hipSuccess;
+}
+
+hipError_t hipGraphExecDestroy(hipGraphExec_t exec) {
+  ihipGraphExec_t *each = checked("hipGraphExecDestroy", exec);
+  if (each->last.stream && each->last.stream->done < each->last.number) {
+    die("hipGraphExecDestroy: a launch of the graph is not waited for");
+  }
+  each->live = false;
+  return hipSuccess;
+}
+
+hipError_t hipGraphDestroy(hipGraph_t graph) {
+  checked("hipGraphDestroy", graph)->live = false;
   return hipSuccess;
 }

@@ -18,9 +18,6 @@ struct settings {
 };
 const settings &options();
 
-// One line on stderr, with the kernel and the lane that runs if one does, and abort.
-[[noreturn]] void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
 // 0..n-1 as SIMT_ORDER has it; each call shuffles differently.
 std::vector<unsigned> visiting_order(unsigned n);
 
@@ -30,8 +27,10 @@ void run(const launch &request);
 // "kernel K, block (0, 0, 0), thread (0, 0, 0): " while a lane runs, else "".
 std::string running_lane();
 
-constexpr unsigned threads_limit = 1024;       // of a block
-constexpr size_t lds_bytes = size_t{64} << 10; // of a compute unit
+constexpr unsigned threads_limit = 1024; // of a block
+// of a compute unit, and what a block gets of it without asking
+constexpr size_t lds_bytes = size_t{SIMT_WAVE == 64 ? 64 : 227} << 10;
+constexpr size_t lds_unasked = size_t{SIMT_WAVE == 64 ? 64 : 48} << 10;
 
 } // namespace simt
 

@@ -4,17 +4,24 @@
 
 #include "samples.h"
 #include <algorithm>
+#include <cfloat>
 #include <climits>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <hip/hip_runtime.h>
+#include <random>
 #include <string>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <vector>
+#if SIMT_WAVE == 32
+#include <hip/hip_matrix.h>
+#endif
 
 namespace {
 
@@ -207,6 +214,145 @@ void wave_sum(mutant mutant) {
   }
 }
 
+// ---- matrices ----
+
+enum { COLUMNS = SIMT_WAVE == 64 ? 16 : 8, INFINITE = 0x7c00, NOT_A_NUMBER = 0x7e00 };
+
+struct tiles {
+  std::vector<unsigned short> a, b; // halves: (16, 16), (16, COLUMNS)
+  std::vector<float> c, d;          // (16, COLUMNS)
+};
+
+double from_half(unsigned short half) {
+  int exponent = half >> 10 & 31, fraction = half & 1023;
+  double value = exponent ? std::ldexp(fraction + 1024, exponent - 25) : std::ldexp(fraction, -24);
+  if (exponent == 31) {
+    value = fraction ? NAN : INFINITY;
+  }
+  return half & 0x8000 ? -value : value;
+}
+
+// As an operand: the MI200 takes subnormal ones for zeros.
+double operand(unsigned short half) {
+  return SIMT_WAVE == 64 && (half & INFINITE) == 0 ? 0 : from_half(half);
+}
+
+// The product in double: what a matrix instruction comes near to.
+void check_product(const tiles &t) {
+  for (size_t at = 0; at < t.d.size(); at++) {
+    double sum = t.c[at], size = std::fabs(sum);
+    for (size_t k = 0; k < 16; k++) {
+      double product =
+          operand(t.a[at / COLUMNS * 16 + k]) * operand(t.b[k * COLUMNS + at % COLUMNS]);
+      sum += product;
+      size += std::fabs(product);
+    }
+    bool same = t.d[at] == sum || (std::isnan(t.d[at]) && std::isnan(sum));
+    CHECK(same || std::fabs(t.d[at] - sum) <= 17 * FLT_EPSILON * size);
+  }
+}
+
+// d, by the kernel
+void multiply(mutant which, tiles &t) {
+  unsigned short *a = device(t.a), *b = device(t.b);
+  float *c = device(t.c), *d = device<float>(t.c.size());
+  OK(launch_tile_product(which, d, a, b, c, nullptr));
+  t.d = host(d, t.c.size());
+  for (void *each : {static_cast<void *>(a), static_cast<void *>(b), static_cast<void *>(c),
+                     static_cast<void *>(d)}) {
+    OK(hipFree(each));
+  }
+}
+
+// Any half but infinities and NaNs, or only subnormal ones.
+unsigned short random_half(std::mt19937 &random, bool subnormal) {
+  unsigned half = random() & 0xffff;
+  unsigned exponent = subnormal ? 0 : 1 + half / 1024 % 30;
+  return static_cast<unsigned short>((half & 0x83ff) | exponent << 10);
+}
+
+// Every fourth row of a, every fifth column of b and some others are subnormal.
+tiles random_tiles(unsigned seed) {
+  std::mt19937 random(seed);
+  tiles made;
+  for (int i = 0; i < 256; i++) {
+    made.a.push_back(random_half(random, i / 16 % 4 == 1 || random() % 16 == 0));
+  }
+  for (int i = 0; i < 16 * COLUMNS; i++) {
+    made.b.push_back(random_half(random, i % COLUMNS % 5 == 2 || random() % 16 == 0));
+    made.c.push_back(i % 3 ? std::ldexp(static_cast<float>(random() % 2048) - 1024, -20) : 0);
+  }
+  return made;
+}
+
+void tile_product(mutant which) {
+  for (unsigned seed = 1; seed <= 20; seed++) {
+    tiles random = random_tiles(seed);
+    multiply(which, random);
+    check_product(random);
+  }
+}
+
+void infinite_tiles() {
+  tiles t = random_tiles(1);
+  t.a[3 * 16 + 7] = INFINITE;
+  t.a[5 * 16 + 15] = NOT_A_NUMBER;
+  t.b[2 * COLUMNS + 6] = INFINITE | 0x8000;
+  t.c[9 * COLUMNS + 1] = INFINITY;
+  multiply(SOUND, t);
+  check_product(t);
+  CHECK(std::isinf(t.d[3 * COLUMNS]) && std::isnan(t.d[5 * COLUMNS]));
+}
+
+// Sums in the order of k: what is lost when 1 is added to 2^24 is lost for good.
+void order_of_sums() {
+  tiles t = {std::vector<unsigned short>(256),
+             std::vector<unsigned short>(16 * COLUMNS),
+             std::vector<float>(16 * COLUMNS),
+             {}};
+  for (size_t k = 0; k < 16; k++) {
+    t.a[k] = 0x3c00;                                                // 1
+    t.b[k * COLUMNS] = k == 8 ? 0x7800 : k == 12 ? 0xf800 : 0x3c00; // 2^15 and -2^15, else 1
+  }
+  t.a[8] = t.a[12] = 0x6000; // 2^9
+  multiply(SOUND, t);
+  CHECK(t.d[0] == 8 + 0 + 3);
+}
+
+#if SIMT_WAVE == 64
+void bits() {
+  CHECK(__builtin_amdgcn_perm(0x89abcdef, 0x01234567, 0x00070304) == 0x6789'01ef);
+  CHECK(__builtin_amdgcn_perm(0x80000000, 0x00008000, 0x0c0d0b08) == 0x00ffffff);
+  CHECK(__builtin_amdgcn_perm(0x00800080, 0x7fff7fff, 0x080a0b09) == 0);
+  CHECK(__builtin_bitreverse32(0x80000006) == 0x60000001);
+  CHECK(__builtin_amdgcn_rcpf(4) == 0.25f && __builtin_amdgcn_rcpf(0x1p127f) == 0);
+  float value = 3;
+  __builtin_nontemporal_store(4, &value);
+  CHECK(__builtin_nontemporal_load(&value) == 4);
+}
+#else
+void bits() {
+  CHECK(__byte_perm(0x01234567, 0x89abcdef, 0x7041) == 0x8967'ef45);
+  CHECK(__brev(0x80000006) == 0x60000001);
+  CHECK(pack_half2(1, -2) == 0xc0003c00 && pack_half2(2049, 2051) == 0x68026800);
+  CHECK(multiply_half2(0x3c010001, 0x3c014000) == 0x3c020002);
+  CHECK(exp2_approximate(-3) == 0.125f && exp2_approximate(-127) == 0);
+  CHECK(reciprocal_approximate(4) == 0.25f && reciprocal_approximate(0x1p127f) == 0);
+}
+
+void copies(mutant which) {
+  std::vector<float> x = numbers(512);
+  float *from = device(x), *to = device<float>(512);
+  OK(launch_copies(which, to, from, nullptr));
+  std::vector<float> y = host(to, 512);
+  OK(hipFree(from));
+  OK(hipFree(to));
+  for (size_t i = 0; i < 512; i++) {
+    CHECK(y[i] == x[i / 256 * 256 + 255 - i % 256]);
+  }
+}
+#endif
+
 const char *const orders[] = {"SIMT_ORDER=0", "SIMT_ORDER=1", "SIMT_ORDER=2 SIMT_SEED=1",
                               "SIMT_ORDER=2 SIMT_SEED=2"};
 
@@ -243,6 +389,30 @@ void test_kernels() {
   kernel_case("wave sum, barrier in a branch", wave_sum, BARRIER_IN_BRANCH, ABORTED,
               "not all come to a barrier");
   kernel_case("wave sum, wrong lane", wave_sum, WRONG_LANE, WRONG, "not so");
+}
+
+void test_matrices() {
+  kernel_case("tile product", tile_product, SOUND, 0, "");
+  kernel_case("tile product, wrong index", tile_product, WRONG_INDEX, WRONG, "not so");
+  kernel_case("tile product, early return", tile_product, EARLY_RETURN, ABORTED,
+              "wants every lane of a wave, lane 5 takes no part");
+  kernel_case("tile product, barrier in a branch", tile_product, BARRIER_IN_BRANCH, ABORTED,
+              "not all come to a barrier");
+  expect("tile product, infinities and NaNs", 0, "", infinite_tiles);
+  expect("tile product, order of the sums", 0, "", order_of_sums);
+  expect("bits", 0, "", bits);
+#if SIMT_WAVE == 32
+  kernel_case("copies", copies, SOUND, 0, "");
+  kernel_case("copies, no barrier", copies, NO_BARRIER, WRONG, "not so");
+  kernel_case("copies, buffer in use", copies, BUFFER_IN_USE, WRONG, "not so");
+  kernel_case("copies, wait too late", copies, WAIT_TOO_LATE, WRONG, "not so");
+  kernel_case("copies, wait for too few", copies, WAIT_FOR_TOO_FEW, WRONG, "not so");
+  kernel_case("copies, no wait", copies, NO_WAIT, ABORTED, "leaves the kernel with a copy on its");
+  kernel_case("copies, source changes", copies, SOURCE_CHANGES, ABORTED,
+              "changes before it is waited for");
+  kernel_case("copies, not to LDS", copies, NO_LDS, ABORTED, "goes to what is no LDS");
+  kernel_case("copies, not aligned", copies, NOT_ALIGNED, ABORTED, "is no multiple of 16 bytes");
+#endif
 }
 
 // Lanes that come in the right order by chance hide this one: one of the orders must show it.
@@ -288,9 +458,9 @@ void shuffles() {
 }
 
 void read_lds() {
-  auto *seen = device(std::vector<unsigned>(16));
+  auto *seen = device(std::vector<unsigned>(24));
   OK(launch_read_lds(seen, nullptr));
-  for (unsigned each : host(seen, 16)) {
+  for (unsigned each : host(seen, 24)) {
     CHECK(each == UINT_MAX);
   }
   OK(hipFree(seen));
@@ -321,10 +491,22 @@ void bad_launches() {
   OK(hipFree(x));
 }
 
+void dynamic_lds() {
+  const size_t unasked = (SIMT_WAVE == 64 ? 64 : 48) << 10, most = 227 << 10;
+  OK(launch_dynamic_lds(unasked, 0, nullptr));
+  CHECK(launch_dynamic_lds(unasked + 1, 0, nullptr) == hipErrorInvalidConfiguration);
+  if (SIMT_WAVE == 32) {
+    OK(launch_dynamic_lds(most, most, nullptr));
+    CHECK(launch_dynamic_lds(most + 1, most + 1, nullptr) == hipErrorInvalidConfiguration);
+  }
+  OK(hipDeviceSynchronize());
+}
+
 void test_lanes() {
   expect("indices of threads and blocks", 0, "", indices);
   expect("shuffles", 0, "", shuffles);
   expect("LDS is NaN in every block", 0, "", read_lds);
+  expect("dynamic LDS is bounded", 0, "", dynamic_lds);
   expect("order of blocks", 0, "", [] { tickets({0, 128, 256, 384}); });
   expect(
       "order of blocks, reversed", 0, "",
@@ -542,12 +724,262 @@ void test_streams() {
   expect("events", 0, "", events);
 }
 
+// ---- graphs ----
+
+// y = x + 1 of 64 floats by the graph, between pinned and device memory
+struct recording {
+  hipStream_t on = stream();
+  float *p = pinned(64), *q = pinned(64), *x = device<float>(64), *y = device<float>(64);
+  hipGraph_t graph = nullptr;
+  hipGraphExec_t exec = nullptr;
+
+  void begin(hipStreamCaptureMode mode = hipStreamCaptureModeThreadLocal) {
+    OK(hipStreamBeginCapture(on, mode));
+  }
+  void end() {
+    OK(hipStreamEndCapture(on, &graph));
+    OK(hipGraphInstantiate(&exec, graph, nullptr, nullptr, 0));
+  }
+  void record() {
+    begin();
+    OK(hipMemcpyAsync(x, p, 256, hipMemcpyHostToDevice, on));
+    OK(launch_plus_one(y, x, 64, 64, on));
+    OK(hipMemcpyAsync(q, y, 256, hipMemcpyDeviceToHost, on));
+    end();
+  }
+  void fill(float value) {
+    std::fill(p, p + 64, value);
+  }
+  ~recording() {
+    OK(hipStreamDestroy(on));
+    if (exec) {
+      OK(hipGraphExecDestroy(exec));
+    }
+    if (graph) {
+      OK(hipGraphDestroy(graph));
+    }
+    OK(hipFree(x));
+    OK(hipFree(y));
+    OK(hipHostFree(p));
+    OK(hipHostFree(q));
+  }
+};
+
+void replay() {
+  recording r;
+  r.fill(1);
+  r.record();
+  OK(hipStreamSynchronize(r.on));
+  CHECK(r.q[0] != r.q[0] && host(r.y, 64)[0] != host(r.y, 64)[0]); // nothing has run
+  for (float value : {3.0f, 5.0f}) {
+    r.fill(value);
+    OK(hipGraphLaunch(r.exec, r.on));
+    CHECK(r.q[0] != value + 1);
+    OK(hipStreamSynchronize(r.on));
+    CHECK(r.q[0] == value + 1 && r.q[63] == value + 1);
+  }
+}
+
+// The graph has y = y + 1 twice; other work comes before and after it.
+void replay_on_device() {
+  recording r;
+  r.begin();
+  OK(launch_plus_one(r.y, r.y, 64, 64, r.on));
+  OK(launch_plus_one(r.x, r.y, 64, 64, r.on));
+  OK(hipMemcpyAsync(r.y, r.x, 256, hipMemcpyDeviceToDevice, r.on));
+  r.end();
+  for (float value : {10.0f, 20.0f}) {
+    std::vector<float> start(64, value);
+    OK(hipMemcpy(r.y, start.data(), 256, hipMemcpyHostToDevice));
+    OK(launch_plus_one(r.y, r.y, 64, 64, r.on));
+    OK(hipGraphLaunch(r.exec, r.on));
+    OK(launch_plus_one(r.y, r.y, 64, 64, r.on));
+    OK(hipGraphLaunch(r.exec, r.on));
+    OK(hipMemcpyAsync(r.q, r.y, 256, hipMemcpyDeviceToHost, r.on));
+    OK(hipStreamSynchronize(r.on));
+    CHECK(r.q[63] == value + 6);
+  }
+}
+
+// A second launch waits for the first, on whatever stream that is.
+void replay_on_two_streams() {
+  recording r;
+  hipStream_t other = stream();
+  r.begin();
+  OK(launch_plus_one(r.y, r.y, 64, 64, r.on));
+  r.end();
+  OK(hipMemsetAsync(r.y, 0, 256, r.on));
+  OK(hipGraphLaunch(r.exec, r.on));
+  OK(hipGraphLaunch(r.exec, other));
+  OK(hipMemcpyAsync(r.q, r.y, 256, hipMemcpyDeviceToHost, other));
+  OK(hipStreamSynchronize(other));
+  CHECK(r.q[0] == 2);
+  OK(hipStreamDestroy(other));
+}
+
+// A call that a capture forbids ends it; then the stream is as before.
+void forbidden(const char *name, hipError_t error,
+               const std::function<hipError_t(recording &)> &call,
+               unsigned flags = hipStreamNonBlocking) {
+  expect(name, 0, "", [=] {
+    recording r;
+    OK(hipStreamDestroy(r.on));
+    r.on = stream(flags);
+    r.begin();
+    CHECK(call(r) == error);
+    (void)hipGetLastError();
+    CHECK(launch_plus_one(r.y, r.x, 64, 64, r.on) == hipErrorStreamCaptureInvalidated);
+    r.graph = reinterpret_cast<hipGraph_t>(&r);
+    CHECK(hipStreamEndCapture(r.on, &r.graph) == hipErrorStreamCaptureInvalidated && !r.graph);
+    CHECK(hipGetLastError() == hipErrorStreamCaptureInvalidated);
+    r.fill(7);
+    r.record();
+    OK(hipGraphLaunch(r.exec, r.on));
+    OK(hipStreamSynchronize(r.on));
+    CHECK(r.q[0] == 8);
+  });
+}
+
+void test_forbidden_calls() {
+  void *none = nullptr;
+  forbidden("capture, the host waits for the stream", hipErrorStreamCaptureUnsupported,
+            [](recording &r) { return hipStreamSynchronize(r.on); });
+  forbidden("capture, the host waits for the device", hipErrorStreamCaptureUnsupported,
+            [](recording &) { return hipDeviceSynchronize(); });
+  forbidden("capture, hipMalloc", hipErrorStreamCaptureUnsupported,
+            [=](recording &) mutable { return hipMalloc(&none, 4); });
+  forbidden("capture, hipHostMalloc", hipErrorStreamCaptureUnsupported,
+            [=](recording &) mutable { return hipHostMalloc(&none, 4, hipHostMallocDefault); });
+  forbidden("capture, hipFree", hipErrorStreamCaptureUnsupported,
+            [](recording &r) { return hipFree(r.x); });
+  forbidden("capture, hipMemcpy", hipErrorStreamCaptureUnsupported,
+            [](recording &r) { return hipMemcpy(r.x, r.p, 256, hipMemcpyHostToDevice); });
+  forbidden("capture, a graph is launched in it", hipErrorStreamCaptureUnsupported,
+            [](recording &r) {
+              hipStream_t other = stream();
+              hipGraph_t graph;
+              hipGraphExec_t exec;
+              OK(hipStreamBeginCapture(other, hipStreamCaptureModeRelaxed));
+              OK(hipStreamEndCapture(other, &graph));
+              OK(hipGraphInstantiate(&exec, graph, nullptr, nullptr, 0));
+              hipError_t error = hipGraphLaunch(exec, r.on);
+              OK(hipGraphLaunch(exec, other));
+              OK(hipGraphExecDestroy(exec));
+              OK(hipGraphDestroy(graph));
+              OK(hipStreamDestroy(other));
+              return error;
+            });
+  forbidden(
+      "capture, work on the default stream", hipErrorStreamCaptureImplicit,
+      [](recording &r) { return launch_plus_one(r.y, r.x, 64, 64, nullptr); }, hipStreamDefault);
+  forbidden(
+      "capture, a wait for the default stream", hipErrorStreamCaptureImplicit,
+      [](recording &) { return hipStreamSynchronize(nullptr); }, hipStreamDefault);
+  forbidden("capture, a wait for an event before it", hipErrorStreamCaptureIsolation,
+            [](recording &r) {
+              hipStream_t other = stream();
+              hipEvent_t before = event();
+              OK(hipEventRecord(before, other));
+              hipError_t error = hipStreamWaitEvent(r.on, before, 0);
+              OK(hipEventDestroy(before));
+              OK(hipStreamDestroy(other));
+              return error;
+            });
+}
+
+void events_in_capture() {
+  recording r;
+  hipEvent_t inside = event(), outside = event();
+  float time;
+  r.begin();
+  OK(hipEventRecord(inside, r.on));
+  OK(launch_plus_one(r.y, r.x, 64, 64, r.on));
+  OK(hipStreamWaitEvent(r.on, inside, 0));
+  OK(hipStreamWaitEvent(r.on, outside, 0)); // never recorded
+  CHECK(hipEventSynchronize(inside) == hipErrorCapturedEvent);
+  r.end();
+  CHECK(hipStreamWaitEvent(r.on, inside, 0) == hipErrorCapturedEvent);
+  CHECK(hipEventElapsedTime(&time, inside, inside) == hipErrorCapturedEvent);
+  for (hipEvent_t each : {inside, outside}) {
+    OK(hipEventRecord(each, r.on));
+    OK(hipGraphLaunch(r.exec, r.on));
+  }
+  OK(hipStreamSynchronize(r.on));
+  OK(hipEventElapsedTime(&time, inside, outside));
+  CHECK(time > 0);
+  OK(hipEventDestroy(inside));
+  OK(hipEventDestroy(outside));
+}
+
+void attributes() {
+  int clock = 0, units = 0;
+  hipDeviceProp_t properties;
+  OK(hipGetDeviceProperties(&properties, 0));
+  OK(hipDeviceGetAttribute(&clock, hipDeviceAttributeClockRate, 0));
+  OK(hipDeviceGetAttribute(&units, hipDeviceAttributeMultiprocessorCount, 0));
+  CHECK(clock > 0 && units == properties.multiProcessorCount);
+  CHECK(hipDeviceGetAttribute(&units, hipDeviceAttributeClockRate, 1) == hipErrorInvalidDevice);
+}
+
+void states_of_capture() {
+  recording r;
+  hipGraph_t none = reinterpret_cast<hipGraph_t>(&r);
+  CHECK(hipStreamBeginCapture(nullptr, hipStreamCaptureModeGlobal) ==
+        hipErrorStreamCaptureUnsupported);
+  CHECK(hipStreamEndCapture(r.on, &none) == hipErrorIllegalState && !none);
+  (void)hipGetLastError();
+  OK(launch_plus_one(r.y, r.x, 64, 64, r.on)); // does not wait for the end of the capture
+  r.begin(hipStreamCaptureModeRelaxed);
+  CHECK(hipStreamBeginCapture(r.on, hipStreamCaptureModeRelaxed) == hipErrorIllegalState);
+  (void)hipGetLastError();
+  OK(hipFree(device<float>(4)));
+  OK(hipStreamSynchronize(nullptr));
+  OK(launch_plus_one(r.x, r.y, 64, 64, r.on));
+  r.end();
+  OK(hipGraphDestroy(r.graph)); // the executable one stands for itself
+  r.graph = nullptr;
+  OK(hipGraphLaunch(r.exec, r.on));
+}
+
+void test_graphs() {
+  expect("attributes of the device", 0, "", attributes);
+  expect("graph, launched twice", 0, "", replay);
+  expect("graph, launched twice on changed memory", 0, "", replay_on_device);
+  expect("graph, launched on two streams", 0, "", replay_on_two_streams);
+  expect("graph, events in its capture", 0, "", events_in_capture);
+  expect("graph, states of a capture", 0, "", states_of_capture);
+  test_forbidden_calls();
+  expect("graphs that are not freed", LEFT, "at exit: 1 streams, 0 events, 1 graphs, 2 executable",
+         [] {
+           hipStream_t on = stream();
+           hipGraph_t graph;
+           hipGraphExec_t exec;
+           OK(hipStreamBeginCapture(on, hipStreamCaptureModeGlobal));
+           OK(hipStreamEndCapture(on, &graph));
+           OK(hipGraphInstantiate(&exec, graph, nullptr, nullptr, 0));
+           OK(hipGraphInstantiate(&exec, graph, nullptr, nullptr, 0));
+         });
+  expect("a stream destroyed while it captures", LEFT, "end its capture first", [] {
+    recording r;
+    r.begin();
+  });
+}
+
 // A call that must abort on `text`; it gets 256 bytes of each kind of memory.
 void misuse(const char *name, const char *text,
             const std::function<hipError_t(float *, float *, float *)> &call) {
   expect(name, ABORTED, text, [=] {
     float plain[64] = {};
     (void)call(plain, pinned(64), device<float>(64));
+  });
+}
+
+void misuse_of_graph(const char *name, const char *text,
+                     const std::function<hipError_t(recording &)> &call) {
+  expect(name, ABORTED, text, [=] {
+    recording r;
+    r.record();
+    (void)call(r);
   });
 }
 
@@ -582,6 +1014,34 @@ void test_misuse() {
     OK(hipEventDestroy(gone));
     return hipEventRecord(gone, nullptr);
   });
+  misuse_of_graph("a destroyed executable graph", "an executable graph that was destroyed",
+                  [](recording &r) {
+                    OK(hipGraphExecDestroy(r.exec));
+                    return hipGraphLaunch(r.exec, r.on);
+                  });
+  misuse_of_graph("a destroyed graph", "a graph that was destroyed", [](recording &r) {
+    OK(hipGraphDestroy(r.graph));
+    return hipGraphInstantiate(&r.exec, r.graph, nullptr, nullptr, 0);
+  });
+  misuse_of_graph("no graph", "not an executable graph",
+                  [](recording &r) { return hipGraphLaunch(nullptr, r.on); });
+  misuse_of_graph("a graph destroyed while it runs", "a launch of the graph is not waited for",
+                  [](recording &r) {
+                    OK(hipGraphLaunch(r.exec, r.on));
+                    return hipGraphExecDestroy(r.exec);
+                  });
+  misuse_of_graph("a graph with freed memory", "an argument points 0 bytes into a freed allocation",
+                  [](recording &r) {
+                    OK(hipFree(r.y));
+                    return hipGraphLaunch(r.exec, r.on);
+                  });
+  misuse_of_graph("a second stream joins a capture", "a second stream joins a capture",
+                  [](recording &r) {
+                    hipEvent_t fork = event();
+                    OK(hipStreamBeginCapture(r.on, hipStreamCaptureModeGlobal));
+                    OK(hipEventRecord(fork, r.on));
+                    return hipStreamWaitEvent(stream(), fork, 0);
+                  });
   misuse("no event", "not an event",
          [](float *, float *, float *) { return hipStreamWaitEvent(nullptr, nullptr, 0); });
   misuse("no stream", "not a stream", [](float *, float *p, float *) {
@@ -602,22 +1062,42 @@ void careful(int careless) {
   }
 }
 
-void test_failing_calls() {
-  outcome got = run("SIMT_COUNT=1", [] { careful(0); });
+void careful_graph(int careless) {
+  std::vector<float> values = numbers(300), want = values;
+  hipError_t error = plus_two_by_graph(values.data(), 300, careless);
+  if (error) {
+    exit(REFUSED);
+  }
+  for (size_t i = 0; i < want.size(); i++) {
+    CHECK(values[i] == want[i] + 2);
+  }
+}
+
+// Each of the calls fails once: a careful host ends well and leaves nothing, a careless one is
+// caught.
+void fail_each(const char *name, void (*host)(int careless), long want_calls) {
+  outcome got = run("SIMT_COUNT=1", [=] { host(0); });
   long calls = 0;
   bool counted =
       sscanf(got.text.c_str(), "simt: calls=%ld device_bytes=2400 pinned_bytes=1200", &calls) == 1;
-  report(counted && got.status == 0 && calls == 12, "calls and bytes are counted", got);
+  report(counted && got.status == 0 && calls == want_calls,
+         std::string(name) + ", calls and bytes are counted", got);
   for (long n = 1; n <= calls; n++) {
     std::string fail = "SIMT_FAIL=" + std::to_string(n);
     expect(
-        "careful, " + fail, REFUSED, "", [] { careful(0); }, fail);
+        std::string(name) + ", careful, " + fail, REFUSED, "", [=] { host(0); }, fail);
     expect(
-        "careless, " + fail, n == 1 ? REFUSED : LEFT, n == 1 ? "" : "not freed at exit",
-        [] { careful(1); }, fail);
+        std::string(name) + ", careless, " + fail, n == 1 ? REFUSED : LEFT,
+        n == 1 ? "" : "not freed at exit", [=] { host(1); }, fail);
   }
   expect(
-      "careful, no call too many", 0, "", [] { careful(0); }, "SIMT_FAIL=13");
+      std::string(name) + ", no call too many", 0, "", [=] { host(0); },
+      "SIMT_FAIL=" + std::to_string(calls + 1));
+}
+
+void test_failing_calls() {
+  fail_each("two streams", careful, 12);
+  fail_each("graph", careful_graph, 15);
   expect(
       "a setting that is no number", ABORTED, "SIMT_FAIL: want a number, got \"x\"",
       [] { careful(0); }, "SIMT_FAIL=x");
@@ -627,10 +1107,12 @@ void test_failing_calls() {
 
 int main() {
   test_kernels();
+  test_matrices();
   test_order_dependent();
   test_lanes();
   test_memory();
   test_streams();
+  test_graphs();
   test_misuse();
   test_failing_calls();
   printf("1..%d\n", cases);

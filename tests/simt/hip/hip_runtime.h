@@ -1,9 +1,8 @@
 // The device side of HIP on this CPU: what a kernel file needs so that g++ compiles it unchanged,
 // and a launch that hands it to the scheduler (../schedule.cpp). Every lane is a fiber;
 // -DSIMT_WAVE= is the width of a wave. Launches go through hipLaunchKernelGGL and dynamic LDS
-// through HIP_DYNAMIC_SHARED:
-// <<< >>> and `extern __shared__` are no C++. Shuffles read lanes of the wave that took part,
-// others abort.
+// through HIP_DYNAMIC_SHARED: <<< >>> and `extern __shared__` are no C++. Shuffles read lanes of
+// the wave that took part, others abort.
 #ifndef SIMT_HIP_RUNTIME_H
 #define SIMT_HIP_RUNTIME_H
 
@@ -27,9 +26,9 @@
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
 #define __align__(n) __attribute__((aligned(n)))
-// One section, so that the scheduler finds all of it; `used`, so that g++ does not reason about its
-// values. In a template g++ ignores the section: such LDS keeps what the last block left.
-#define __shared__ static __attribute__((section("simt_lds"), used))
+// Thread-local storage is the one section that g++ allows in templates, too, and the scheduler
+// finds all of it; `used`, so that g++ does not reason about its values.
+#define __shared__ static __thread __attribute__((used))
 #define HIP_DYNAMIC_SHARED(type, name) type *name = static_cast<type *>(simt::dynamic_lds());
 #define HIP_KERNEL_NAME(...) __VA_ARGS__
 #define hipLaunchKernelGGL(kernel, grid, block, shared, stream, ...)                               \
@@ -61,6 +60,7 @@ struct place {
 
 struct launch {
   const char *kernel;
+  const void *function;
   dim3 grid, block;
   size_t shared;
   hipStream_t stream;
@@ -70,27 +70,79 @@ struct launch {
 };
 
 void enqueue(launch request);
+// Launches of the kernel may ask for so many bytes of dynamic LDS.
+void allow_dynamic_lds(const void *function, size_t bytes);
 void *dynamic_lds();
 void block_barrier(const char *what, place at);
 
-enum { posted_bytes = 16 };
+// One line on stderr, with the kernel and the lane that runs if one does, and abort.
+[[noreturn]] void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+// What the lanes of a wave brought to an operation; NULL for a lane that left the kernel before.
+struct wave {
+  void *brought[SIMT_WAVE];
+  const char *what; // the operation
+  place at;
+};
+typedef void (*wave_operation)(const wave &);
+
 int lane_id();
-// Shows up to posted_bytes to the lanes of the wave and waits for theirs, which `posted` then gives
-// until the next call; NULL for a lane that left the kernel before.
-void post(const void *value, size_t bytes, const char *what, place at);
-const void *posted(int lane);
-[[noreturn]] void die_absent(const char *what, int lane, place at);
+// Waits for the lanes of the wave. Once they have come, `operation` is run once for all of them,
+// and changes what they brought.
+void meet(void *brought, wave_operation operation, const char *what, place at);
+[[noreturn]] void die_absent(const wave &lanes, int reader, int absent);
+// Dies unless every lane of the wave has come.
+void want_all(const wave &lanes);
+
+template <class T> struct to_read {
+  T value;
+  int from;
+};
+
+template <class T> void read_lanes(const wave &lanes) {
+  T value[SIMT_WAVE];
+  for (int i = 0; i < SIMT_WAVE; i++) {
+    if (lanes.brought[i]) {
+      value[i] = static_cast<to_read<T> *>(lanes.brought[i])->value;
+    }
+  }
+  for (int i = 0; i < SIMT_WAVE; i++) {
+    if (auto *mine = static_cast<to_read<T> *>(lanes.brought[i])) {
+      if (mine->from < 0 || mine->from >= SIMT_WAVE || !lanes.brought[mine->from]) {
+        die_absent(lanes, i, mine->from);
+      }
+      mine->value = value[mine->from];
+    }
+  }
+}
 
 template <class T> T read_lane(T value, int lane, const char *what, place at) {
-  static_assert(sizeof(T) <= posted_bytes && std::is_trivially_copyable<T>::value, "a plain value");
-  post(&value, sizeof value, what, at);
-  const void *theirs = posted(lane);
-  if (!theirs) {
-    die_absent(what, lane, at);
-  }
-  memcpy(&value, theirs, sizeof value);
-  return value;
+  static_assert(std::is_trivially_copyable<T>::value, "a plain value");
+  to_read<T> mine = {value, lane};
+  meet(&mine, read_lanes<T>, what, at);
+  return mine.value;
 }
+
+// A lane's predicate in, the bits of all lanes out.
+inline void gather_bits(const wave &lanes) {
+  uint64_t bits = 0;
+  for (int i = 0; i < SIMT_WAVE; i++) {
+    auto *mine = static_cast<const uint64_t *>(lanes.brought[i]);
+    bits |= static_cast<uint64_t>(mine && *mine) << i;
+  }
+  for (void *mine : lanes.brought) {
+    if (mine) {
+      *static_cast<uint64_t *>(mine) = bits;
+    }
+  }
+}
+
+// Copies of 16 bytes from device memory to LDS, which the lane that asks for them waits for: for
+// all of them, or for all groups that it closed but the newest.
+void start_copy(void *lds, const void *from, place at);
+void close_copies();
+void finish_copies();
+void finish_copies_but(size_t groups);
 
 // The arguments are converted to the parameters of the kernel now, and kept until it runs.
 template <class... P, class... A>
@@ -105,8 +157,8 @@ void launch_kernel(const char *name, void (*kernel)(P...), dim3 grid, dim3 block
     }
   };
   std::apply([&note](const P &...each) { (note(each), ...); }, arguments);
-  enqueue({name, grid, block, shared, stream, SIMT_WAVE, std::move(pointers),
-           [kernel, arguments] { std::apply(kernel, arguments); }});
+  enqueue({name, reinterpret_cast<const void *>(kernel), grid, block, shared, stream, SIMT_WAVE,
+           std::move(pointers), [kernel, arguments] { std::apply(kernel, arguments); }});
 }
 
 } // namespace simt
@@ -146,12 +198,8 @@ T __shfl_up(T value, unsigned by, int width = warpSize, simt::place at = simt::p
 }
 
 inline uint64_t __ballot(int predicate, simt::place at = simt::place::here()) {
-  uint64_t bits = 0;
-  simt::post(&predicate, sizeof predicate, "__ballot", at);
-  for (int lane = 0; lane < warpSize; lane++) {
-    const void *theirs = simt::posted(lane);
-    bits |= static_cast<uint64_t>(theirs && *static_cast<const int *>(theirs)) << lane;
-  }
+  uint64_t bits = predicate != 0;
+  simt::meet(&bits, simt::gather_bits, "__ballot", at);
   return bits;
 }
 
@@ -236,6 +284,23 @@ inline int __popcll(unsigned long long x) {
 inline int __clz(int x) {
   return x ? __builtin_clz(static_cast<unsigned>(x)) : 32;
 }
+inline unsigned __brev(unsigned x) {
+  unsigned reversed = 0;
+  for (int i = 0; i < 32; i++) {
+    reversed |= (x >> i & 1) << (31 - i);
+  }
+  return reversed;
+}
+// Byte i of the result is the one of y:x that digit i of `selector` says, x in the low half.
+inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
+  uint64_t both = static_cast<uint64_t>(y) << 32 | x;
+  unsigned chosen = 0;
+  for (int i = 0; i < 4; i++) {
+    unsigned from = selector >> 4 * i & 7;
+    chosen |= static_cast<unsigned>(both >> 8 * from & 0xff) << 8 * i;
+  }
+  return chosen;
+}
 inline int __ffs(int x) {
   return __builtin_ffs(x);
 }
@@ -264,5 +329,9 @@ inline float __fadd_rn(float a, float b) {
 inline float __fmaf_rn(float a, float b, float c) {
   return fmaf(a, b, c);
 }
+
+#if SIMT_WAVE == 64
+#include "amdgcn_builtins.h"
+#endif
 
 #endif

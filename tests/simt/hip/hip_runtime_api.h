@@ -1,7 +1,6 @@
 // The host calls of HIP that the project makes, on this CPU: plain C and C++. The behaviour is that
 // of HIP's documentation where a correct program can tell, and the least kind one where it cannot;
-// see
-// ../simt.cpp. The set is the project's, not HIP's: a call that is missing is added when it is
+// see ../simt.cpp. The set is the project's, not HIP's: a call that is missing is added when it is
 // used.
 #ifndef SIMT_HIP_RUNTIME_API_H
 #define SIMT_HIP_RUNTIME_API_H
@@ -20,7 +19,13 @@ typedef enum {
   hipErrorInvalidConfiguration = 9,
   hipErrorInvalidDevice = 101,
   hipErrorInvalidHandle = 400,
+  hipErrorIllegalState = 401,
   hipErrorNotReady = 600,
+  hipErrorStreamCaptureUnsupported = 900,
+  hipErrorStreamCaptureInvalidated = 901,
+  hipErrorStreamCaptureIsolation = 905,
+  hipErrorStreamCaptureImplicit = 906,
+  hipErrorCapturedEvent = 907,
   hipErrorUnknown = 999,
 } hipError_t;
 
@@ -34,6 +39,20 @@ typedef enum {
 
 typedef struct ihipStream_t *hipStream_t; // NULL is the default stream
 typedef struct ihipEvent_t *hipEvent_t;
+typedef struct ihipGraph_t *hipGraph_t;
+typedef struct ihipGraphExec_t *hipGraphExec_t;
+typedef struct ihipGraphNode_t *hipGraphNode_t; // none is ever given out
+
+typedef enum {
+  hipStreamCaptureModeGlobal = 0,
+  hipStreamCaptureModeThreadLocal = 1,
+  hipStreamCaptureModeRelaxed = 2,
+} hipStreamCaptureMode;
+
+typedef enum {
+  hipDeviceAttributeClockRate, // kHz
+  hipDeviceAttributeMultiprocessorCount,
+} hipDeviceAttribute_t;
 
 typedef struct {
   char name[256];
@@ -61,6 +80,7 @@ hipError_t hipPeekAtLastError(void);
 hipError_t hipGetDeviceCount(int *count);
 hipError_t hipSetDevice(int device);
 hipError_t hipGetDeviceProperties(hipDeviceProp_t *properties, int device);
+hipError_t hipDeviceGetAttribute(int *value, hipDeviceAttribute_t attribute, int device);
 hipError_t hipDeviceSynchronize(void);
 
 hipError_t hipMemGetInfo(size_t *unused, size_t *total);
@@ -83,6 +103,15 @@ hipError_t hipEventDestroy(hipEvent_t event);
 hipError_t hipEventRecord(hipEvent_t event, hipStream_t stream);
 hipError_t hipEventSynchronize(hipEvent_t event);
 hipError_t hipEventElapsedTime(float *milliseconds, hipEvent_t start, hipEvent_t stop);
+
+// A capture is of one stream: none may join it by way of an event.
+hipError_t hipStreamBeginCapture(hipStream_t stream, hipStreamCaptureMode mode);
+hipError_t hipStreamEndCapture(hipStream_t stream, hipGraph_t *graph);
+hipError_t hipGraphInstantiate(hipGraphExec_t *exec, hipGraph_t graph, hipGraphNode_t *error_node,
+                               char *log, size_t log_bytes);
+hipError_t hipGraphLaunch(hipGraphExec_t exec, hipStream_t stream);
+hipError_t hipGraphExecDestroy(hipGraphExec_t exec);
+hipError_t hipGraphDestroy(hipGraph_t graph);
 
 #ifdef __cplusplus
 }

@@ -4,6 +4,8 @@
 
 #include <cuda_runtime.h>
 
+#include <cuda_fp16.h> // has functions of the names that are macros below
+
 #include "hip_runtime_api.h"
 
 // clang-format does not know <<<
@@ -11,5 +13,15 @@
 #define hipLaunchKernelGGL(kernel, grid, block, shared, stream, ...) \
   ((kernel)<<<(grid), (block), (shared), (stream)>>>(__VA_ARGS__))
 // clang-format on
+#define HIP_KERNEL_NAME(...) __VA_ARGS__
+#define HIP_DYNAMIC_SHARED(type, name) extern __shared__ type name[];
+
+// All lanes of a warp come to these, as HIP has it on a machine whose lanes go together.
+#define GETP_ALL_LANES 0xffffffffu
+#define __shfl(...) __shfl_sync(GETP_ALL_LANES, __VA_ARGS__)
+#define __shfl_xor(...) __shfl_xor_sync(GETP_ALL_LANES, __VA_ARGS__)
+#define __shfl_up(...) __shfl_up_sync(GETP_ALL_LANES, __VA_ARGS__)
+#define __shfl_down(...) __shfl_down_sync(GETP_ALL_LANES, __VA_ARGS__)
+#define __ballot(predicate) ((unsigned long long)__ballot_sync(GETP_ALL_LANES, predicate))
 
 #endif

@@ -3,16 +3,19 @@
 
 local ctext = require "gen.ctext"
 
-local hip = { kernel = {} }
-local kernel = hip.kernel
+local kernel = {}
 
 local WEIGHT_TYPE = { BF16 = "uint16_t", F32 = "float" }
 local WEIGHT_NAME = { BF16 = "bf16", F32 = "f32" }
 
 -- What the baseline keeps: MoE matrices as BF16, which holds MXFP4 and BF16 exactly; all else as F32.
 -- The wider types of a checkpoint stay F32.
-hip.matrix_dtypes = { BF16 = "F32", F16 = "F32", F32 = "F32" }
-hip.expert_dtypes = { MXFP4 = "BF16", BF16 = "BF16", F16 = "F32", F32 = "F32" }
+local EXPERT_DTYPES = { MXFP4 = "BF16", BF16 = "BF16", F16 = "F32", F32 = "F32" }
+
+local function stored(kind, model)
+  if kind ~= "experts" then return "F32", "ROWS" end
+  return EXPERT_DTYPES[model.experts == "mxfp4" and "MXFP4" or model.dtype], "ROWS"
+end
 
 local function stored_of(op, weights, name)
   for _, argument in ipairs(op.arguments) do
@@ -29,11 +32,11 @@ local function choice(target, fields)
 end
 
 function kernel.embed(op, model, weights, target)
-  local stored = stored_of(op, weights, "table")
+  local dtype = stored_of(op, weights, "table")
   return choice(target, {
-    template = "embed", because = "one thread an element", weight = WEIGHT_NAME[stored], name = "embed",
+    template = "embed", because = "one thread an element", weight = WEIGHT_NAME[dtype], name = "embed",
     dims = { { "k", model.d_model } }, flops = 0,
-    parameters = { hidden = model.d_model, weight_type = WEIGHT_TYPE[stored] },
+    parameters = { hidden = model.d_model, weight_type = WEIGHT_TYPE[dtype] },
   })
 end
 
@@ -49,20 +52,20 @@ end
 
 -- parts: list of { argument name, label of its row count, offset in a row of outputs }
 local function matmul(op, weights, target, parts, options)
-  local stored = stored_of(op, weights, parts[1][1])
+  local dtype = stored_of(op, weights, parts[1][1])
   local described = {}
   for i, part in ipairs(parts) do
     local bias = #parts == 1 and "bias" or part[1] .. "_bias"
     described[i] = { weight = part[1], label = part[2], offset = part[3], bias = bias }
   end
   return choice(target, {
-    template = "matmul", because = "one thread an output, k in order", weight = WEIGHT_NAME[stored],
+    template = "matmul", because = "one thread an output, k in order", weight = WEIGHT_NAME[dtype],
     name = "matmul", fused = options.residual and "residual" or nil,
     dims = { { "n", options.n }, { "k", options.k } }, flops = 2 * options.n * options.k,
     parameters = {
       parts = described, part_sizes = options.part_sizes or {}, n = options.n, k = options.k,
       rows = options.rows or "rows", residual = options.residual or false,
-      bias = op.arguments[#op.arguments].name:find("bias") ~= nil, weight_type = WEIGHT_TYPE[stored],
+      bias = op.arguments[#op.arguments].name:find("bias") ~= nil, weight_type = WEIGHT_TYPE[dtype],
     },
   })
 end
@@ -121,11 +124,11 @@ function kernel.router_topk(_, model, _, target)
 end
 
 local function moe_matmul(op, model, weights, target, n, k, parameters)
-  local stored = stored_of(op, weights, "values")
+  local dtype = stored_of(op, weights, "values")
   parameters.top, parameters.n, parameters.k = model.top_k, n, k
-  parameters.weight_type = WEIGHT_TYPE[stored]
+  parameters.weight_type = WEIGHT_TYPE[dtype]
   return choice(target, {
-    template = op.role, because = "one thread an output, k in order", weight = WEIGHT_NAME[stored], name = op.role,
+    template = op.role, because = "one thread an output, k in order", weight = WEIGHT_NAME[dtype], name = op.role,
     fused = op.role == "moe_gate_up" and "swiglu" or nil,
     dims = { { "n", n }, { "k", k }, { "e", model.n_experts }, { "top", model.top_k } },
     flops = 2 * n * k * model.top_k, parameters = parameters,
@@ -149,13 +152,12 @@ function kernel.moe_combine(_, model, _, target)
   })
 end
 
--- The target of a GPU: its name and facts, and the baseline.
-function hip.target(facts)
+-- facts of a GPU -> the target that runs the baseline on it.
+return function(facts)
   local target = {
-    extension = ".hip", templates = "templates/fp32", device = facts.name,
+    extension = ".hip", templates = "templates/fp32", device = facts.name, precision = "fp32",
     summary = "MoE matrices BF16, other weights, activations and KV cache FP32",
-    precisions = { fp32 = true }, precision_names = "only fp32: the baseline",
-    matrix_dtypes = hip.matrix_dtypes, expert_dtypes = hip.expert_dtypes,
+    stored = stored, expands_experts = true,
     staging_bytes = 2 * (16 << 20), -- DEVICE_STAGES of DEVICE_STAGE_BYTES (runtime/device.h)
     defaults = { slots = 32, context = 4096, rows = 128, chunk = 128 }, kernel = {},
   }
@@ -165,5 +167,3 @@ function hip.target(facts)
   end
   return target
 end
-
-return hip

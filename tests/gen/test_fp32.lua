@@ -1,23 +1,20 @@
--- gen/target/hip.lua with templates/fp32, as gfx90a and sm_90 use them: how the baseline keeps the weights,
+-- gen/target/fp32.lua with templates/fp32, as gfx90a and sm_90 use them: how the baseline keeps the weights,
 -- its kernels, that every model generates, and what a reviewer sees when a config or the target changes.
--- luacheck: globals TestWeights TestKernels TestPrecision TestTrees TestReview
+-- luacheck: globals TestWeights TestKernels TestMemory TestTrees TestReview
 package.path = "./?.lua;" .. package.path
 
 local chain = require "tests.gen.chain"
 local emit = require "gen.emit"
-local gfx90a = require "gen.target.gfx90a"
+local gfx90a = require("gen.target.gfx90a").fp32
 local lu = require "luaunit"
-local sm_90 = require "gen.target.sm_90"
-local weights = require "gen.weights"
+local sm_90 = require("gen.target.sm_90").fp32
 
--- A GPU with room for any model.
-local function roomy(target) return setmetatable({ memory = math.maxinteger }, { __index = target }) end
-
-local TARGETS <const> = { roomy(gfx90a), roomy(sm_90) }
+local lines_of, sorted_names = chain.lines_of, chain.sorted_names
+local TARGETS <const> = { chain.roomy(gfx90a), chain.roomy(sm_90) }
 local ABACUS <const> = "tests/models/abacus/config.json"
 
 local function run(path, change, target)
-  return chain.run(path, change, { target = target or TARGETS[1], precision = "fp32" })
+  return chain.run(path, change, { target = target or TARGETS[1] })
 end
 
 -- f(stages, path) for every config on every GPU.
@@ -25,12 +22,6 @@ local function each(f)
   for _, target in ipairs(TARGETS) do
     for _, path in ipairs(chain.configs()) do f(run(path, nil, target), path) end
   end
-end
-
-local function by_name(list)
-  local tensors = {}
-  for _, tensor in ipairs(list.tensors) do tensors[tensor.name] = tensors[tensor.name] or tensor end
-  return tensors
 end
 
 TestWeights = {}
@@ -54,30 +45,17 @@ function TestWeights.test_sources_and_types()
     for _, tensor in ipairs(stages.weights.tensors) do
       lu.assertEquals({ tensor.source, tensor.stored }, is_expert_matrix(tensor) and want or { "PLAIN", "F32" },
         path .. ": " .. tensor.symbol)
+      lu.assertEquals(tensor.layout, "ROWS", path .. ": " .. tensor.symbol)
     end
   end)
   lu.assertEquals(seen, { ["MXFP4 BF16"] = true, ["TRANSPOSED BF16"] = true, ["TRANSPOSED F32"] = true })
-end
-
--- What stands in a checkpoint for a tensor: { [name] = shape }.
-local function in_checkpoint(tensor)
-  local e, n, k = table.unpack(tensor.shape)
-  if tensor.source == "MXFP4" then
-    return { [tensor.name .. "_blocks"] = { e, n, k // 32, 16 }, [tensor.name .. "_scales"] = { e, n, k // 32 } }
-  end
-  return { [tensor.name] = tensor.source == "TRANSPOSED" and { e, k, n } or tensor.shape }
 end
 
 -- The cpu's tensors are the checkpoint's own: test_weights.lua holds them against published inventories and
 -- against the headers of files that transformers has written.
 function TestWeights.test_sources_are_the_checkpoint()
   each(function(stages, path)
-    local got, want = {}, {}
-    for _, tensor in ipairs(stages.weights.tensors) do
-      for name, shape in pairs(in_checkpoint(tensor)) do got[name] = shape end
-    end
-    for name, tensor in pairs(by_name(chain.run(path).weights)) do want[name] = tensor.shape end
-    lu.assertEquals(got, want, path)
+    lu.assertEquals(chain.in_checkpoint(stages.weights), chain.in_checkpoint(chain.run(path).weights), path)
   end)
 end
 
@@ -198,55 +176,27 @@ function TestKernels.test_cost()
   end)
 end
 
-TestPrecision = {}
-
-function TestPrecision.test_messages()
-  local model = chain.model(ABACUS)
-  for _, target in ipairs { gfx90a, sm_90 } do
-    for _, precision in ipairs { "mixed", "fp16", "FP32" } do
-      local message = string.format("--precision %s: target %s has only fp32: the baseline", precision, target.name)
-      chain.refused(message, weights.list, model, precision, target)
-    end
-  end
-end
-
--- stderr of gen/main.lua, which must fail.
-local function refusal(words)
-  local pipe = assert(io.popen("lua5.4 gen/main.lua " .. words .. " --out build/tests/hip 2>&1"))
-  local text = pipe:read("a")
-  lu.assertNil((pipe:close()))
-  return text
-end
-
-function TestPrecision.test_command_line()
-  lu.assertEquals(refusal("--config tests/models/abacus --target gfx90a"),
-    "gen/main.lua: --precision mixed: target gfx90a has only fp32: the baseline\n")
-  lu.assertEquals(refusal("--config tests/models/abacus --target sm_90 --precision fp64"),
-    "gen/main.lua: --precision fp64: target sm_90 has only fp32: the baseline\n")
-end
+TestMemory = {}
 
 -- gpt-oss-120b takes 221.6 GiB of weights alone; gpt-oss-20b fits both at the default limits.
-function TestPrecision.test_memory()
+function TestMemory.test_what_fits()
   for target, memory in pairs { [gfx90a] = "68,698,000,000", [sm_90] = "150,754,820,096" } do
     lu.assertEquals(run(chain.GPT_OSS_20B, nil, target).limits.context, 4096)
     lu.assertErrorMsgContains(memory, run, chain.GPT_OSS_120B, nil, target)
   end
 end
 
+-- What arena.h says of the machine: an H200 and one GCD of an MI250.
+function TestMemory.test_facts()
+  for target, facts in pairs { [gfx90a] = { 68698000000, 1638000000000, 181000000000000 },
+    [sm_90] = { 150754820096, 4800000000000, 989000000000000 } } do
+    lu.assertStrContains(chain.files(run(ABACUS, nil, target))["arena.h"], string.format(
+      "\n#define DEVICE_BYTES ((size_t)%d)\n\n// What the device does in a second at the most; 0: not known.\n"
+      .. "#define DEVICE_BYTES_A_SECOND ((double)%d)\n#define DEVICE_FLOPS ((double)%d)\n", table.unpack(facts)))
+  end
+end
+
 TestTrees = {}
-
-local function sorted_names(files)
-  local names = {}
-  for name in pairs(files) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
-
-local function lines_of(text)
-  local lines = {}
-  for line in text:gmatch("([^\n]*)\n") do lines[#lines + 1] = line end
-  return lines
-end
 
 function TestTrees.test_names_and_first_lines()
   each(function(stages, path)
@@ -319,15 +269,15 @@ end
 function TestTrees.test_weights()
   local lines = {}
   for _, line in ipairs(lines_of(chain.files(run(chain.GPT_OSS_20B))["weights.inc"])) do
-    if line:find("^WEIGHT%(W_00_[MGR]") then lines[#lines + 1] = line:gsub("(F%d+), %d+,", "%1, AT,") end
+    if line:find("^WEIGHT%(W_00_[MGR]") then lines[#lines + 1] = line:gsub("(F%d+, ROWS), %d+,", "%1, AT,") end
   end
   local mlp = '"model.layers.0.mlp.'
   lu.assertEquals(lines, {
-    'WEIGHT(W_00_MLP_NORM, "model.layers.0.post_attention_layernorm.weight", PLAIN, F32, AT, 2880)',
-    'WEIGHT(W_00_ROUTER, ' .. mlp .. 'router.weight", PLAIN, F32, AT, 32, 2880)',
-    'WEIGHT(W_00_ROUTER_BIAS, ' .. mlp .. 'router.bias", PLAIN, F32, AT, 32)',
-    'WEIGHT(W_00_GATE_UP, ' .. mlp .. 'experts.gate_up_proj", MXFP4, BF16, AT, 32, 5760, 2880)',
-    'WEIGHT(W_00_GATE_UP_BIAS, ' .. mlp .. 'experts.gate_up_proj_bias", PLAIN, F32, AT, 32, 5760)',
+    'WEIGHT(W_00_MLP_NORM, "model.layers.0.post_attention_layernorm.weight", PLAIN, F32, ROWS, AT, 2880)',
+    'WEIGHT(W_00_ROUTER, ' .. mlp .. 'router.weight", PLAIN, F32, ROWS, AT, 32, 2880)',
+    'WEIGHT(W_00_ROUTER_BIAS, ' .. mlp .. 'router.bias", PLAIN, F32, ROWS, AT, 32)',
+    'WEIGHT(W_00_GATE_UP, ' .. mlp .. 'experts.gate_up_proj", MXFP4, BF16, ROWS, AT, 32, 5760, 2880)',
+    'WEIGHT(W_00_GATE_UP_BIAS, ' .. mlp .. 'experts.gate_up_proj_bias", PLAIN, F32, ROWS, AT, 32, 5760)',
   })
 end
 
@@ -341,13 +291,14 @@ end
 
 TestReview = {}
 
--- With the same memory, the two GPUs' trees are one text but for the target's name.
+-- With the same memory and speed, the two GPUs' trees are one text but for the target's name.
 function TestReview.test_targets_differ_in_their_name()
+  local twin = setmetatable({ flops = gfx90a.flops, bytes_a_second = gfx90a.bytes_a_second }, { __index = TARGETS[2] })
   for _, path in ipairs(chain.configs()) do
-    local one, other = chain.files(run(path, nil, TARGETS[1])), chain.files(run(path, nil, TARGETS[2]))
+    local one, other = chain.files(run(path, nil, TARGETS[1])), chain.files(run(path, nil, twin))
     lu.assertEquals(sorted_names(one), sorted_names(other), path)
     for name, text in pairs(one) do
-      lu.assertEquals(other[name]:gsub("sm_90", "gfx90a"), text:gsub("sm_90", "?"), path .. ": " .. name)
+      lu.assertTrue(other[name]:gsub("sm_90", "gfx90a") == text, path .. ": " .. name)
     end
   end
 end

@@ -1,0 +1,111 @@
+-- model, target -> the operations of one pass for precision `mixed`, fused as far as one launch goes: the same
+-- record as gen/ops.lua. A norm goes with what comes before it, RoPE and the cache with the projections, the
+-- router with its norm; the head comes in three forms, of which a pass runs one.
+
+local function argument(name, buffer, access)
+  return { name = name, type = "buffer", value = buffer, access = access }
+end
+local function reads(name, buffer) return argument(name, buffer, "read") end
+local function writes(name, buffer) return argument(name, buffer, "write") end
+local function updates(name, buffer) return argument(name, buffer, "update") end
+local function weight(name, symbol) return { name = name, type = "weight", value = symbol } end
+
+local function padded(count, to) return (count + to - 1) // to * to end
+
+local CANDIDATE_NUMBERS <const> = 2 -- a logit and an id; before them the total
+
+-- The buffers of a pass. Rows that a matrix multiplies are padded to whole units of columns.
+local function buffers(model, target)
+  local top = model.top_k
+  local list = {
+    { name = "x", count = model.d_model },
+    { name = "h", count = padded(model.d_model, 64), dtype = "F16" },
+    { name = "q", count = model.n_heads * padded(model.d_head, 32), dtype = "F16" },
+    { name = "attn", count = padded(model.n_heads * model.d_head, 64), dtype = "F16" },
+    { name = "shares", count = target.splits(model) * model.d_model },
+    { name = "expert", count = top, dtype = "I32" },
+    { name = "expert_weight", count = top },
+    { name = "pair", count = top, dtype = "I32" },
+    { name = "work", per = "pass", count_of = "work_numbers", dtype = "I32" },
+    { name = "gated", count = top * padded(model.d_ff, 64), dtype = "F16" },
+    { name = "down", count = top * model.d_model },
+    { name = "best", per = "output", count = 2 * target.best_entries(model) },
+    { name = "logits", per = "logits", count = model.vocab },
+    { name = "candidates", per = "output", count = 1 + CANDIDATE_NUMBERS * target.candidates, dtype = "I32" },
+  }
+  for _, buffer in ipairs(list) do buffer.per, buffer.dtype = buffer.per or "row", buffer.dtype or "F32" end
+  return list
+end
+
+local function attention_ops(add, model, layer, w)
+  local kv = { name = "kv", type = "kv", value = string.format("KV_%02d", layer.index) }
+  local positions = { name = "positions", type = "positions",
+    value = string.format("KV_%s_POSITIONS", layer.attention:upper()) }
+  local qkv = { weight("q", w("Q")), weight("k", w("K")), weight("v", w("V")) }
+  for _, part in ipairs(model.attention_bias and { "q", "k", "v" } or {}) do
+    qkv[#qkv + 1] = weight(part .. "_bias", w(part:upper() .. "_BIAS"))
+  end
+  add("matmul_qkv", "matmul_qkv", reads("in", "h"), writes("out", "q"), kv, positions, table.unpack(qkv))
+  add("attention", "attn_" .. layer.attention, reads("in", "q"), writes("out", "attn"), kv, weight("sinks", w("SINKS")))
+  add("matmul_o", "matmul_o", reads("in", "attn"), writes("out", "shares"), weight("weight", w("O")))
+end
+
+-- next_norm: the weight of the norm behind the layer.
+local function mlp_ops(add, model, w, next_norm)
+  local norm = { reads("in", "shares"), updates("x", "x"), writes("out", "h"), writes("expert", "expert"),
+    writes("expert_weight", "expert_weight"), weight("weight", w("MLP_NORM")), weight("router", w("ROUTER")),
+    weight("router_bias", w("ROUTER_BIAS")) }
+  if model.attention_bias then norm[#norm + 1] = weight("bias", w("O_BIAS")) end
+  local pair, work = reads("pair", "pair"), reads("work", "work")
+  add("norm_router", "norm_router", table.unpack(norm))
+  add("moe_sort", "moe_sort", reads("expert", "expert"), writes("pair", "pair"), writes("work", "work"))
+  add("moe_gate_up", "moe_gate_up", reads("in", "h"), writes("out", "gated"), pair, work,
+    weight("weight", w("GATE_UP")), weight("bias", w("GATE_UP_BIAS")))
+  add("moe_down", "moe_down", reads("in", "gated"), writes("out", "down"), pair, work, weight("weight", w("DOWN")),
+    weight("bias", w("DOWN_BIAS")))
+  add("moe_combine", "moe_combine", reads("in", "down"), reads("expert_weight", "expert_weight"), updates("x", "x"),
+    writes("out", "h"), weight("weight", next_norm))
+end
+
+local function symbol_of(layer)
+  return function(name) return string.format("W_%02d_%s", layer.index, name) end
+end
+
+-- Query heads of one KV head are the columns of a matrix instruction.
+local function refuse(model)
+  local group = model.n_heads // model.n_kv_heads
+  if group > 16 then
+    error(string.format("precision mixed: want at most 16 query heads a KV head, got %d", group), 0)
+  end
+  if model.d_head % 8 ~= 0 then
+    error(string.format("precision mixed: want a head_dim that is a multiple of 8, got %d", model.d_head), 0)
+  end
+end
+
+local fused = {}
+
+function fused.build(model, target)
+  refuse(model)
+  local list, adjacent, layer, when = {}, {}, nil, nil
+  local function add(op, role, ...)
+    list[#list + 1] = { op = op, role = role, layer = layer and layer.index, when = when, arguments = { ... } }
+  end
+  add("embed", "embed", writes("x", "x"), writes("out", "h"), weight("table", "W_EMBED"),
+    weight("weight", symbol_of(model.layers[1])("ATTN_NORM")))
+  for i, each in ipairs(model.layers) do
+    local after, w = model.layers[i + 1], symbol_of(each)
+    layer, adjacent[i] = each, { w("Q"), w("K"), w("V") }
+    attention_ops(add, model, each, w)
+    mlp_ops(add, model, w, after and symbol_of(after)("ATTN_NORM") or "W_NORM")
+  end
+  layer, when = nil, "greedy"
+  add("unembed_best", "unembed_best", reads("in", "h"), writes("out", "best"), weight("weight", "W_UNEMBED"))
+  add("pick_best", "pick_best", reads("in", "best"))
+  when = "logits"
+  add("unembed", "unembed", reads("in", "h"), writes("out", "logits"), weight("weight", "W_UNEMBED"))
+  when = "sampled"
+  add("top_candidates", "top_candidates", reads("in", "logits"), writes("out", "candidates"))
+  return { list = list, buffers = buffers(model, target), adjacent = adjacent }
+end
+
+return fused

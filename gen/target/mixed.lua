@@ -1,0 +1,308 @@
+-- Precision `mixed` of any GPU with matrix instructions: which template serves each op, with which tiles.
+-- Weights lie in tiles (runtime/tiles.h), activations between kernels are F16, sums and the residual
+-- stream F32, the KV cache F16.
+--
+-- A share is how a kernel of one matrix is cut for passes of up to so many rows (runtime/target/matrix.h):
+-- { upto = rows, type = "staged<4, 8, 1>" }. Expert matrices have one for each height of a work item too.
+
+local ctext = require "gen.ctext"
+local weights_of = require "gen.weights"
+
+local kernel = {}
+
+local LOG2_E <const> = 1.4426950408889634
+local TILE <const> = 16
+local ITEM_ROWS <const> = 128 -- pairs of the largest work item
+local ALL <const> = 1 << 30   -- a bound that every pass keeps
+
+local WEIGHT_TYPE = { BF16 = "uint16_t", F32 = "float" }
+local WEIGHT_NAME = { BF16 = "bf16", F32 = "f32", F16 = "f16", MXFP4 = "mf4" }
+local UNIT_TYPE = { F16 = "f16_unit", MXFP4 = "mxfp4_unit" }
+
+-- A table is read row by row as it is; the widest types stay F32.
+local TABLE_DTYPES = { BF16 = "BF16", F16 = "F32", F32 = "F32" }
+
+-- code_layout: of MXFP4.
+local function storage(code_layout)
+  return function(kind, model)
+    if kind == "table" then return TABLE_DTYPES[model.dtype], "ROWS" end
+    if kind == "experts" and model.experts == "mxfp4" then return "MXFP4", code_layout end
+    return "F16", kind == "head_matrix" and "PAIRED_TILES" or "TILES"
+  end
+end
+
+local function tensor_of(op, weights, name)
+  for _, argument in ipairs(op.arguments) do
+    if argument.name == name then return weights.of[argument.value] end
+  end
+  return nil
+end
+
+local function padded(count, to) return (count + to - 1) // to * to end
+
+local function choice(target, fields)
+  fields.workspace = 0
+  fields.parameters.target = target.name
+  fields.act = fields.act or "f16"
+  return fields
+end
+
+-- ---- shares ----
+
+local function staged(frags, tokens, split) return string.format("staged<%d, %d, %d>", frags, tokens, split) end
+local function direct(frags, tokens, depth, waves)
+  return string.format("direct<%d, %d, %d, %d>", frags, tokens, depth, waves)
+end
+
+-- Bounds of rows for which a dense matrix may be cut in ways of their own.
+local BOUNDS <const> = { 64, 128, 256, 512, 1024, ALL }
+
+-- What a block of so many fragments of weights and of tokens costs a wave: the products, and what does not grow
+-- with them. Measured on an H200 and from the static figures of gfx90a (tests/bench/README.md).
+local function block_cost(frags, tokens) return frags * tokens + 2 end
+
+-- The cheapest staged share of those with `tokens` and `split` for passes of up to `rows` rows: blocks run in
+-- rounds, as many at a time as the device has room for.
+local function cheapest(target, tiles, rows, forms)
+  local best, least
+  for _, form in ipairs(forms) do
+    local frags, tokens, split = table.unpack(form)
+    local across = tiles + target.waves // split * frags - 1
+    local down = math.min(rows, 4096) + tokens * split * TILE - 1
+    local blocks = across // (target.waves // split * frags) * (down // (tokens * split * TILE))
+    local room = target.units * target.residents
+    local cost = (blocks + room - 1) // room * block_cost(frags, tokens)
+    if not least or cost < least then best, least = staged(frags, tokens, split), cost end
+  end
+  return best
+end
+
+-- How a dense matrix is cut. On gfx90a the 4 waves of a block share all its tokens; on sm_90 its 8 warps split
+-- them in two.
+local function dense_shares(target, tiles)
+  local shares = { { upto = 16, type = direct(1, 1, target.depth, 1) },
+    { upto = 32, type = direct(1, 2, target.depth // 2, 1) } }
+  for _, rows in ipairs(BOUNDS) do
+    local share = cheapest(target, tiles, rows, target.forms)
+    if shares[#shares].type == share then shares[#shares] = nil end
+    shares[#shares + 1] = { upto = rows, type = share }
+  end
+  return shares
+end
+
+local function unembed_shares(target)
+  if target.waves == 4 then
+    return {
+      { upto = 16, type = direct(4, 1, 2, 1) }, { upto = 32, type = direct(4, 2, 2, 1) },
+      { upto = 64, type = staged(4, 4, 1) }, { upto = ALL, type = staged(4, 8, 1) },
+    }
+  end
+  return {
+    { upto = 16, type = direct(4, 1, 2, 1) }, { upto = 64, type = staged(4, 2, 2) },
+    { upto = ALL, type = staged(4, 4, 2) },
+  }
+end
+
+-- Of an expert matrix: for few rows small blocks, else blocks whose tiles of weights are the same for
+-- every height.
+local function expert_shares(target)
+  local small = direct(2, 1, 4, 1)
+  local few = { upto = 16, name = "few", type = small, heights = { { upto = 16, type = small } } }
+  if target.waves == 4 then
+    return { few, { upto = ALL, name = "many", type = staged(3, 8, 1), heights = {
+      { upto = 16, type = direct(3, 1, 2, 4) }, { upto = 32, type = direct(3, 2, 2, 4) },
+      { upto = 64, type = staged(3, 4, 1) }, { upto = ITEM_ROWS, type = staged(3, 8, 1) } } } }
+  end
+  return { few, { upto = ALL, name = "many", type = staged(3, 4, 2), heights = {
+    { upto = 16, type = direct(3, 1, 2, 4) }, { upto = 32, type = staged(3, 1, 2) },
+    { upto = 64, type = staged(3, 2, 2) }, { upto = ITEM_ROWS, type = staged(3, 4, 2) } } } }
+end
+
+-- ---- kernels ----
+
+function kernel.embed(op, model, weights, target)
+  local dtype = tensor_of(op, weights, "table").stored
+  return choice(target, {
+    template = "embed", because = "one block a row: the row and its first norm", weight = WEIGHT_NAME[dtype],
+    name = "embed", fused = "norm", dims = { { "k", model.d_model } }, flops = 4 * model.d_model,
+    parameters = { hidden = model.d_model, padded = padded(model.d_model, 64), eps = ctext.f32(model.eps),
+      weight_type = WEIGHT_TYPE[dtype] },
+  })
+end
+
+function kernel.matmul_qkv(_, model, _, target)
+  local q, kv = model.n_heads * model.d_head, model.n_kv_heads * model.d_head
+  local q_tiles, kv_tiles, units = weights_of.tiles(q), weights_of.tiles(kv), weights_of.units(model.d_model)
+  return choice(target, {
+    template = "matmul_qkv", because = "q, k and v lie in one row of tiles", weight = "f16", name = "matmul_qkv",
+    fused = "rope_append", dims = { { "n", q + 2 * kv }, { "k", model.d_model } },
+    flops = 2 * (q + 2 * kv) * model.d_model,
+    parameters = {
+      heads = model.n_heads, kv_heads = model.n_kv_heads, head_dim = model.d_head, query = padded(model.d_head, 32),
+      q_tiles = q_tiles, kv_tiles = kv_tiles, k = units * 64, units = units, bias = model.attention_bias,
+      scale = ctext.f32(model.d_head ^ -0.5 * LOG2_E), shares = dense_shares(target, q_tiles + 2 * kv_tiles),
+    },
+  })
+end
+
+function kernel.attention(op, model, _, target)
+  local sliding = op.role == "attn_sliding"
+  local dims = { { "h", model.n_heads }, { "g", model.n_kv_heads }, { "d", model.d_head } }
+  if sliding then dims[4] = { "w", model.window } end
+  return choice(target, {
+    template = "attention", because = sliding and "keys of the window only" or "every key up to the row's own",
+    name = op.role, dims = dims, flops = 4 * model.n_heads * model.d_head,
+    parameters = {
+      heads = model.n_heads, kv_heads = model.n_kv_heads, head_dim = model.d_head, query = padded(model.d_head, 32),
+      out = padded(model.n_heads * model.d_head, 64), window = sliding and model.window,
+      positions = sliding and "KV_SLIDING_POSITIONS" or "KV_FULL_POSITIONS", log2_e = ctext.f32(LOG2_E),
+    },
+  })
+end
+
+function kernel.matmul_o(_, model, _, target)
+  local k = model.n_heads * model.d_head
+  local units = weights_of.units(k)
+  return choice(target, {
+    template = "matmul_o", because = "K in shares that the next norm adds: twice the blocks", weight = "f16",
+    name = "matmul_o", fused = "split", dims = { { "n", model.d_model }, { "k", k } }, flops = 2 * model.d_model * k,
+    parameters = { n = model.d_model, k = units * 64, units = units, splits = target.splits(model),
+      shares = dense_shares(target, weights_of.tiles(model.d_model)) },
+  })
+end
+
+function kernel.norm_router(op, model, weights, target)
+  local dtype = tensor_of(op, weights, "router").stored
+  return choice(target, {
+    template = "norm_router", because = "one block a row, or four that share the router's weights", act = "f32",
+    weight = WEIGHT_NAME[dtype], name = "norm_router", fused = "residual_topk",
+    dims = { { "k", model.d_model }, { "e", model.n_experts }, { "top", model.top_k } },
+    flops = 2 * model.n_experts * model.d_model,
+    parameters = {
+      hidden = model.d_model, padded = padded(model.d_model, 64), splits = target.splits(model),
+      bias = model.attention_bias, experts = model.n_experts, top = model.top_k, eps = ctext.f32(model.eps),
+      weight_type = WEIGHT_TYPE[dtype],
+      shares = { { upto = 2 * target.units, rows = 1 }, { upto = ALL, rows = 4 } },
+    },
+  })
+end
+
+function kernel.moe_sort(_, model, _, target)
+  return choice(target, {
+    template = "moe_sort", because = "one block: a few integers a row", name = "moe_sort", act = "i32",
+    dims = { { "e", model.n_experts }, { "top", model.top_k } }, flops = 0,
+    parameters = { experts = model.n_experts, top = model.top_k, height = ITEM_ROWS },
+  })
+end
+
+-- Small values of the gated activations stay clear of the subnormal halves, and the largest possible one,
+-- limit (limit + 1), below 2^15.
+local function gated_exponent(model)
+  local exponent = 0
+  while model.limit * (model.limit + 1) * 2 ^ (exponent + 1) <= 32768 do exponent = exponent + 1 end
+  return exponent
+end
+
+local function moe_matmul(op, model, weights, target, n, k, parameters)
+  local dtype = tensor_of(op, weights, "weight").stored
+  parameters.top, parameters.n, parameters.units = model.top_k, n, weights_of.units(k)
+  parameters.k, parameters.tiles, parameters.unit = parameters.units * 64, weights_of.tiles(n), UNIT_TYPE[dtype]
+  parameters.experts, parameters.height, parameters.shares = model.n_experts, ITEM_ROWS, expert_shares(target)
+  return choice(target, {
+    template = op.role, because = "all experts in one launch, tiles as high as an expert has rows",
+    weight = WEIGHT_NAME[dtype], name = op.role, fused = op.role == "moe_gate_up" and "swiglu" or nil,
+    dims = { { "n", n }, { "k", k }, { "e", model.n_experts }, { "top", model.top_k } },
+    flops = 2 * n * k * model.top_k, parameters = parameters,
+  })
+end
+
+function kernel.moe_gate_up(op, model, weights, target)
+  return moe_matmul(op, model, weights, target, 2 * model.d_ff, model.d_model, {
+    limit = ctext.f32(model.limit), alpha = ctext.f32(model.alpha), log2_e = ctext.f32(LOG2_E),
+    padded = padded(model.d_ff, 64), gated_scale = ctext.f32(2.0 ^ gated_exponent(model)),
+  })
+end
+
+function kernel.moe_down(op, model, weights, target)
+  return moe_matmul(op, model, weights, target, model.d_model, model.d_ff,
+    { unscale = ctext.f32(2.0 ^ -gated_exponent(model)) })
+end
+
+function kernel.moe_combine(_, model, _, target)
+  return choice(target, {
+    template = "moe_combine", because = "one block a row: the experts' sum and the next norm", name = "moe_combine",
+    act = "f32", fused = "norm", dims = { { "n", model.d_model }, { "top", model.top_k } },
+    flops = 2 * model.d_model * model.top_k,
+    parameters = { hidden = model.d_model, padded = padded(model.d_model, 64), top = model.top_k,
+      eps = ctext.f32(model.eps) },
+  })
+end
+
+local BEST_TILES <const> = 4 -- of the vocabulary in one entry of the argmax
+
+local function unembed(model, target, argmax)
+  local units = weights_of.units(model.d_model)
+  return choice(target, {
+    template = "unembed",
+    because = argmax and "the best of every 64 ids, no logits" or "whole logits, for those who want them",
+    weight = "f16", name = "unembed", fused = argmax and "best" or nil,
+    dims = { { "n", model.vocab }, { "k", model.d_model } }, flops = 2 * model.vocab * model.d_model,
+    parameters = { vocab = model.vocab, k = units * 64, units = units, argmax = argmax, width = BEST_TILES,
+      shares = unembed_shares(target) },
+  })
+end
+
+function kernel.unembed(_, model, _, target) return unembed(model, target, false) end
+function kernel.unembed_best(_, model, _, target) return unembed(model, target, true) end
+
+local function entries(model) return (weights_of.tiles(model.vocab) + BEST_TILES - 1) // BEST_TILES end
+
+function kernel.pick_best(_, model, _, target)
+  return choice(target, {
+    template = "pick_best", because = "one block an output", name = "pick_best", act = "f32",
+    dims = { { "n", entries(model) } }, flops = 0, parameters = { entries = entries(model) },
+  })
+end
+
+function kernel.top_candidates(_, model, _, target)
+  return choice(target, {
+    template = "top_candidates", because = "one block an output", name = "top_candidates", act = "f32",
+    dims = { { "n", model.vocab }, { "top", target.candidates } }, flops = 0,
+    parameters = { vocab = model.vocab, candidates = target.candidates },
+  })
+end
+
+-- Equal shares of K for the attention's output projection: two where there is enough of it.
+local function splits(model)
+  local units = weights_of.units(model.n_heads * model.d_head)
+  return units >= 16 and units % 2 == 0 and 2 or 1
+end
+
+-- Of struct moe_work (runtime/target/moe.h): the count of items, and the most that so many rows can make, of 3 each.
+local function work_numbers(model, rows)
+  local pairs_of_pass = rows * model.top_k
+  return 1 + 3 * (math.min(pairs_of_pass, model.n_experts) + pairs_of_pass // ITEM_ROWS)
+end
+
+-- Rows of one sequence that attention takes together: their heads are the columns of a matrix instruction.
+local function group_rows(model) return TILE // (model.n_heads // model.n_kv_heads) end
+
+-- facts of a GPU -> the target that runs `mixed` on it.
+return function(facts)
+  local target = {
+    extension = ".hip", templates = "templates/mixed", device = facts.name, precision = "mixed",
+    summary = "MXFP4 experts in tiles, other matrices, activations and KV cache F16, sums and residual stream FP32",
+    stored = storage(facts.code_layout), expands_experts = true, pairs_rows = true, fused = true, splits = splits,
+    work_numbers = work_numbers, candidates = 64, best_entries = entries, staging_bytes = 2 * (16 << 20),
+    group_rows = group_rows,
+    -- The KV cache in halves: positions of a block, elements that a key and a value are padded to, bytes behind the
+    -- region of a head, so that regions do not all begin at one memory channel.
+    kv = { block = 32, key_width = 32, value_depth = 16, pad = 768 },
+    defaults = { slots = 32, context = 4096, rows = 128, chunk = 128 }, kernel = {},
+  }
+  for key, value in pairs(facts) do target[key] = value end
+  for op, choose in pairs(kernel) do
+    target.kernel[op] = function(each, model, weights) return choose(each, model, weights, target) end
+  end
+  return target
+end

@@ -1,0 +1,52 @@
+#include "../file.h"
+#include "../interrupt.h"
+#include "../progress.h"
+#include "mode.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static bool on_piece(void *context, size_t written, size_t total, struct error *err) {
+  progress_load(context, "packing", written, total);
+  return interrupt_signal() ? fail(err, "stopped by signal %d", interrupt_signal()) : true;
+}
+
+static bool read_tokenizer(const struct session *session, struct text *text, struct error *err) {
+  if (!session->tokenizer) {
+    fprintf(stderr, "getp: %s: has no tokenizer.json: %s will need -z\n",
+            session->options->checkpoint, session->options->output);
+    return true;
+  }
+  char *path = session_tokenizer_path(session, err);
+  const bool ok = path && text_read(text, path, err);
+  free(path);
+  return ok;
+}
+
+static bool pack(struct session *session, struct text tokenizer, struct error *err) {
+  struct model_config config;
+  engine_model(&config);
+  const struct packed_content content = {
+      .table = engine_weights(),
+      .config = &config,
+      .checkpoint = session->checkpoint,
+      .stop = &session->stop,
+      .tokenizer = tokenizer,
+  };
+  struct progress progress;
+  interrupt_catch();
+  progress_begin(&progress);
+  const bool ok = packed_write(session->options->output, &content, on_piece, &progress, err);
+  progress_end(&progress);
+  return ok;
+}
+
+int mode_pack(struct session *session, struct error *err) {
+  struct text tokenizer = {0};
+  const bool ok = read_tokenizer(session, &tokenizer, err) && pack(session, tokenizer, err);
+  free(tokenizer.bytes);
+  if (ok || !interrupt_signal())
+    return ok ? 0 : -1;
+  fprintf(stderr, "getp: %s\n", err->text);
+  return 128 + interrupt_signal();
+}

@@ -1,0 +1,20 @@
+// The work of the expert matrices in a pass: who needs which expert, made on the device.
+#ifndef GETP_TARGET_MOE_H
+#define GETP_TARGET_MOE_H
+
+// `count` pairs of a row and an expert, from `first` on in the list sorted by expert.
+struct moe_item {
+  int expert, first, count;
+};
+
+struct moe_work {
+  int items;
+  struct moe_item item[1]; // items of them
+};
+
+// The most items that the pairs of a pass can make, each of at most `height` of them.
+constexpr int moe_items(int pairs, int experts, int height) {
+  return (pairs < experts ? pairs : experts) + pairs / height;
+}
+
+#endif

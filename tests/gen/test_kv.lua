@@ -1,0 +1,75 @@
+-- templates/kv.h.in in its two forms, as the C compiler takes them: every element of every key and value has a
+-- place of its own inside of KV_BYTES, which is what the plan counts.
+-- luacheck: globals TestPlaces
+package.path = "./?.lua;" .. package.path
+
+local chain = require "tests.gen.chain"
+local gfx90a = require "gen.target.gfx90a"
+local lu = require "luaunit"
+
+local SCRATCH <const> = "build/tests/kv"
+local ABACUS <const> = "tests/models/abacus/config.json"
+local CC <const> = "cc -std=c11 -D_GNU_SOURCE -O1 -Wall -Wextra -Wpedantic -Wshadow -Werror"
+
+local function write(path, text)
+  local file = assert(io.open(path, "wb"))
+  assert(file:write(text))
+  assert(file:close())
+end
+
+-- What tests/gen/kv_places.c says of a tree.
+local function walk(stages)
+  assert(os.execute(string.format("rm -rf %s && mkdir -p %s", SCRATCH, SCRATCH)))
+  local files, layers = chain.files(stages), {}
+  write(SCRATCH .. "/kv.h", files["kv.h"])
+  write(SCRATCH .. "/model.h", files["model.h"])
+  for i, layer in ipairs(stages.plan.kv.layers) do
+    layers[i] = string.format("LAYER(%s, KV_%s_POSITIONS)", layer.symbol, layer.attention:upper())
+  end
+  assert(os.execute(string.format("%s -I%s -D'LAYERS=%s' -o %s/walk tests/gen/kv_places.c", CC, SCRATCH,
+    table.concat(layers, " "), SCRATCH)))
+  local pipe = assert(io.popen(SCRATCH .. "/walk"))
+  local text = pipe:read("a")
+  pipe:close()
+  return text
+end
+
+local function assert_places(path, precision, context, change)
+  local stages = chain.run(path, change, { target = chain.roomy(gfx90a[precision]), slots = 3, context = context })
+  local pads = precision == "mixed" and #stages.plan.kv.layers * 3 * stages.model.n_kv_heads * 384 or 0
+  lu.assertEquals(walk(stages), string.format("%d %d\n", stages.plan.kv.bytes, pads),
+    string.format("%s, head_dim %d, context %d", path, stages.model.d_head, context))
+end
+
+TestPlaces = {}
+
+function TestPlaces.test_all_models_in_halves()
+  for _, path in ipairs(chain.configs()) do
+    if path:find("^tests/models/") then assert_places(path, "mixed", 200) end
+  end
+end
+
+function TestPlaces.test_models_in_floats()
+  for _, name in ipairs { "abacus", "odd_all_experts", "odd_no_window", "odd_sharded", "rand_bf16" } do
+    assert_places("tests/models/" .. name .. "/config.json", "fp32", 200)
+  end
+end
+
+-- What pads a key and a value differs: 32 and 16 elements.
+function TestPlaces.test_heads_of_every_size()
+  for _, d_head in ipairs { 16, 40, 72, 104, 120, 152, 256 } do
+    assert_places(ABACUS, "mixed", 70, function(c) c.head_dim = d_head end)
+  end
+  for _, d_head in ipairs { 18, 50 } do
+    assert_places(ABACUS, "fp32", 70, function(c) c.head_dim = d_head end)
+  end
+end
+
+-- Rings of one block and of a part of one; of the window and a chunk, no more.
+function TestPlaces.test_contexts()
+  for _, context in ipairs { 1, 31, 32, 33, 161, 512 } do
+    for _, precision in ipairs { "mixed", "fp32" } do assert_places(ABACUS, precision, context) end
+  end
+end
+
+os.exit(lu.LuaUnit.run())

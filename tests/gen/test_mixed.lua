@@ -1,0 +1,765 @@
+-- Precision mixed on gfx90a and sm_90 (gen/target/mixed.lua, gen/ops_fused.lua, templates/mixed): weights in tiles,
+-- the fused ops and their refusals, kernels and how they are cut, memory, and the text of every model's tree.
+-- luacheck: globals TestWeights TestOps TestRefusals TestBuffers TestKernels TestShares TestMemory TestSchedule
+-- luacheck: globals TestTrees
+package.path = "./?.lua;" .. package.path
+
+local chain = require "tests.gen.chain"
+local gfx90a = require("gen.target.gfx90a").mixed
+local lu = require "luaunit"
+local ops = require "gen.ops"
+local plan = require "gen.plan"
+local sm_90 = require("gen.target.sm_90").mixed
+local weights = require "gen.weights"
+
+local TARGETS <const> = { chain.roomy(gfx90a), chain.roomy(sm_90) }
+local ABACUS <const> = "tests/models/abacus/config.json"
+
+local function run(path, change, given)
+  given = given or {}
+  given.target = given.target or TARGETS[1]
+  return chain.run(path, change, given)
+end
+
+local function of_tests(name) return "tests/models/" .. name .. "/config.json" end
+
+-- f(stages, path) for every config on every GPU.
+local function each(f)
+  for _, target in ipairs(TARGETS) do
+    for _, path in ipairs(chain.configs()) do f(run(path, nil, { target = target }), path) end
+  end
+end
+
+TestWeights = {}
+
+-- { [symbol] = bytes } of some tensors
+local function assert_bytes(path, want)
+  local of, got = run(path).weights.of, {}
+  for symbol in pairs(want) do got[symbol] = of[symbol].bytes end
+  lu.assertEquals(got, want, path)
+end
+
+-- A tile of 16 rows has 64 bytes of scales; then, for every 64 columns or part of them, 2 * 1024 bytes of halves,
+-- or 544 of MXFP4 (512 of codes, 32 of scales). 2880 columns are 45 such units, 4096 are 64.
+function TestWeights.test_tiles_of_gpt_oss()
+  local halves, mxfp4 <const> = 64 + 45 * 2048, 64 + 45 * 544
+  lu.assertEquals({ halves, mxfp4 }, { 92224, 24544 })
+  for path, experts in pairs { [chain.GPT_OSS_20B] = 32, [chain.GPT_OSS_120B] = 128 } do
+    assert_bytes(path, {
+      W_UNEMBED = 12568 * halves, W_00_Q = 256 * halves, W_00_K = 32 * halves, W_00_V = 32 * halves,
+      W_00_O = 180 * (64 + 64 * 2048), W_00_GATE_UP = experts * 360 * mxfp4, W_00_DOWN = experts * 180 * mxfp4,
+      W_EMBED = 201088 * 2880 * 2, W_00_ROUTER = experts * 2880 * 2, W_00_GATE_UP_BIAS = experts * 5760 * 4,
+    })
+  end
+end
+
+-- Rows and columns that fill no tile and no unit; the rows of each expert are padded on their own.
+function TestWeights.test_tiles_of_odd_shapes()
+  local one, two = 64 + 2048, 64 + 2 * 2048
+  assert_bytes(of_tests "odd_f32", { -- 32 wide, 5 heads of 24, 79 ids, 3 experts of 64
+    W_00_Q = 8 * one, W_00_K = 8 * one, W_00_O = 2 * two, W_UNEMBED = 5 * one,
+    W_01_GATE_UP = 3 * 8 * one, W_01_DOWN = 3 * 2 * one, W_EMBED = 79 * 32 * 4, W_01_ROUTER = 3 * 32 * 4,
+  })
+  assert_bytes(of_tests "rand_bf16", { -- 160 wide, 8 heads and 1 of 64, 384 ids, 4 experts of 224
+    W_00_Q = 32 * (64 + 3 * 2048), W_00_K = 4 * (64 + 3 * 2048), W_00_O = 10 * (64 + 8 * 2048),
+    W_01_GATE_UP = 4 * 28 * (64 + 3 * 2048), W_01_DOWN = 4 * 10 * (64 + 4 * 2048), W_UNEMBED = 24 * (64 + 3 * 2048),
+  })
+  assert_bytes(of_tests "rand_mxfp4", { -- 128 wide, 5 experts of 96
+    W_00_GATE_UP = 5 * 12 * (64 + 2 * 544), W_00_DOWN = 5 * 8 * (64 + 2 * 544),
+  })
+  assert_bytes(of_tests "odd_one_expert", { W_00_Q = 3 * one, W_00_K = one, W_UNEMBED = 4 * one,
+    W_00_GATE_UP = 8 * (64 + 544), W_00_DOWN = 2 * (64 + 544) })
+end
+
+-- All of gpt-oss-20b: 24 layers of the tensors above, tables of BF16, vectors of F32.
+function TestWeights.test_parts_of_20b()
+  local list = run(chain.GPT_OSS_20B).weights
+  local vectors = 2880 + 24 * (2 * 2880 + 5120 + 2880 + 64 + 32 + 32 * (5760 + 2880))
+  lu.assertEquals(list.parts, {
+    { place = "packed", stored = "BF16", bytes = 2 * (201088 * 2880 + 24 * 32 * 2880) },
+    { place = "packed", stored = "F32", bytes = 4 * vectors },
+    { place = "packed", stored = "F16", bytes = 12568 * 92224 + 24 * (320 * 92224 + 180 * 131136) },
+    { place = "packed", stored = "MXFP4", bytes = 24 * 32 * (360 + 180) * 24544 },
+  })
+  lu.assertEquals({ list.mapped_bytes, #list.tensors }, { 0, 459 - 24 * 2 })
+end
+
+-- The layout of MXFP4 that a GPU's instructions want.
+local CODES <const> = { gfx90a = "TILES", sm_90 = "WOVEN_TILES" }
+
+-- { source, stored type, layout } of the expert matrices by the config's own words, and of the tables.
+local function expected(path, target)
+  local text = chain.read(path)
+  local packed = text:find('"quant_method": "mxfp4"', 1, true)
+  local wide = (text:match('dtype": "(%w+)"') or "bfloat16") ~= "bfloat16"
+  return packed and { "MXFP4", "MXFP4", CODES[target.name] } or { "TRANSPOSED", "F16", "TILES" },
+    { "PLAIN", wide and "F32" or "BF16", "ROWS" }
+end
+
+-- By the last words of a symbol; what is not named is a vector.
+local FORMS <const> = { Q = { "PLAIN", "F16", "PAIRED_TILES" }, K = { "PLAIN", "F16", "PAIRED_TILES" },
+  V = { "PLAIN", "F16", "TILES" }, O = { "PLAIN", "F16", "TILES" }, UNEMBED = { "PLAIN", "F16", "TILES" },
+  Q_BIAS = { "PLAIN", "F32", "PAIRS" }, K_BIAS = { "PLAIN", "F32", "PAIRS" } }
+
+function TestWeights.test_sources_types_and_layouts()
+  each(function(stages, path)
+    local experts, tables = expected(path, stages.target)
+    local own = { GATE_UP = experts, DOWN = experts, EMBED = tables, ROUTER = tables }
+    for _, tensor in ipairs(stages.weights.tensors) do
+      local what = tensor.symbol:gsub("^W_", ""):gsub("^%d+_", "")
+      lu.assertEquals({ tensor.source, tensor.stored, tensor.layout },
+        own[what] or FORMS[what] or { "PLAIN", "F32", "ROWS" }, path .. ": " .. tensor.symbol)
+    end
+  end)
+end
+
+function TestWeights.test_sources_are_the_checkpoint()
+  each(function(stages, path)
+    lu.assertEquals(chain.in_checkpoint(stages.weights), chain.in_checkpoint(chain.run(path).weights), path)
+  end)
+end
+
+-- Each tensor follows the one before on the next cache line; q, k and v follow each other at once.
+function TestWeights.test_offsets()
+  each(function(stages, path)
+    local of, last = stages.weights.of, 0
+    for _, tensor in ipairs(stages.weights.tensors) do
+      lu.assertEquals(tensor.offset, (last + 63) // 64 * 64, path .. ": " .. tensor.symbol)
+      last = tensor.offset + tensor.bytes
+    end
+    lu.assertEquals(stages.weights.packed_bytes, (last + 63) // 64 * 64)
+    for layer = 0, stages.model.n_layers - 1 do
+      local q, k, v = of[("W_%02d_Q"):format(layer)], of[("W_%02d_K"):format(layer)], of[("W_%02d_V"):format(layer)]
+      lu.assertEquals({ k.offset, v.offset }, { q.offset + q.bytes, q.offset + q.bytes + k.bytes }, path)
+    end
+  end)
+end
+
+TestOps = {}
+
+local function lines(built, layer)
+  local out = {}
+  for _, op in ipairs(built.list) do
+    if op.layer == layer then out[#out + 1] = (op.when and op.when .. ": " or "") .. chain.op_line(op) end
+  end
+  return out
+end
+
+function TestOps.test_a_sliding_layer()
+  lu.assertEquals(lines(run(chain.GPT_OSS_20B).ops, 6), {
+    "matmul_qkv(in=<h out=>q kv=KV_06 positions=KV_SLIDING_POSITIONS q=W_06_Q k=W_06_K v=W_06_V "
+      .. "q_bias=W_06_Q_BIAS k_bias=W_06_K_BIAS v_bias=W_06_V_BIAS)",
+    "attn_sliding(in=<q out=>attn kv=KV_06 sinks=W_06_SINKS)",
+    "matmul_o(in=<attn out=>shares weight=W_06_O)",
+    "norm_router(in=<shares x=*x out=>h expert=>expert expert_weight=>expert_weight weight=W_06_MLP_NORM "
+      .. "router=W_06_ROUTER router_bias=W_06_ROUTER_BIAS bias=W_06_O_BIAS)",
+    "moe_sort(expert=<expert pair=>pair work=>work)",
+    "moe_gate_up(in=<h out=>gated pair=<pair work=<work weight=W_06_GATE_UP bias=W_06_GATE_UP_BIAS)",
+    "moe_down(in=<gated out=>down pair=<pair work=<work weight=W_06_DOWN bias=W_06_DOWN_BIAS)",
+    "moe_combine(in=<down expert_weight=<expert_weight x=*x out=>h weight=W_07_ATTN_NORM)",
+  })
+end
+
+function TestOps.test_a_full_layer_differs_in_attention_only()
+  local built = run(chain.GPT_OSS_20B).ops
+  local sliding, full, differ = lines(built, 6), lines(built, 7), {}
+  for i, text in ipairs(sliding) do
+    if text:gsub("_07", "_08"):gsub("_06", "_07") ~= full[i] then differ[#differ + 1] = full[i]:gsub(" q=.*", "") end
+  end
+  lu.assertEquals(differ, { "matmul_qkv(in=<h out=>q kv=KV_07 positions=KV_FULL_POSITIONS",
+    "attn_full(in=<q out=>attn kv=KV_07 sinks=W_07_SINKS)" })
+end
+
+-- The norm behind the last layer is the model's; the head comes in three forms.
+function TestOps.test_ends()
+  local built = run(ABACUS).ops
+  lu.assertEquals(lines(built, 3)[8],
+    "moe_combine(in=<down expert_weight=<expert_weight x=*x out=>h weight=W_NORM)")
+  lu.assertEquals(lines(built, nil), {
+    "embed(x=>x out=>h table=W_EMBED weight=W_00_ATTN_NORM)",
+    "greedy: unembed_best(in=<h out=>best weight=W_UNEMBED)", "greedy: pick_best(in=<best)",
+    "logits: unembed(in=<h out=>logits weight=W_UNEMBED)", "sampled: top_candidates(in=<logits out=>candidates)",
+  })
+  lu.assertEquals({ #built.list, built.list[1].role }, { 1 + 4 * 8 + 4, "embed" })
+end
+
+function TestOps.test_no_attention_bias()
+  local built = run(chain.GPT_OSS_20B, function(c) c.attention_bias = false end).ops
+  local text = table.concat(lines(built, 0), "\n")
+  lu.assertStrContains(text, "q=W_00_Q k=W_00_K v=W_00_V)\n")
+  lu.assertStrContains(text, "router_bias=W_00_ROUTER_BIAS)\n")
+  lu.assertStrContains(text, "matmul_o(in=<attn out=>shares weight=W_00_O)\n")
+end
+
+function TestOps.test_layers_beyond_99()
+  local stages = run(ABACUS, function(c)
+    c.num_hidden_layers = 101
+    for i = 1, 101 do c.layer_types[i] = "full_attention" end
+  end)
+  lu.assertEquals(lines(stages.ops, 99)[8]:match("weight=(W_[%w_]+)%)"), "W_100_ATTN_NORM")
+  lu.assertEquals(lines(stages.ops, 100)[2], "attn_full(in=<q out=>attn kv=KV_100 sinks=W_100_SINKS)")
+end
+
+-- matmul_qkv reads q, k and v as one matrix: the gate of the ops holds that they lie so.
+function TestOps.test_weights_that_lie_apart()
+  for symbol, pair in pairs { W_02_K = "W_02_Q and W_02_K", W_02_V = "W_02_K and W_02_V" } do
+    local model = chain.model(ABACUS)
+    local list, built = weights.list(model, gfx90a), ops.build(model, gfx90a)
+    ops.check(built, list)
+    list.of[symbol].offset = list.of[symbol].offset + 64
+    chain.refused(pair .. " lie apart", ops.check, built, list)
+  end
+end
+
+function TestOps.test_a_norm_that_is_no_tensor()
+  local stages = run(ABACUS)
+  stages.weights.of.W_03_ATTN_NORM = nil
+  chain.refused("moe_combine: W_03_ATTN_NORM is no tensor", ops.check, stages.ops, stages.weights)
+end
+
+TestRefusals = {}
+
+local function heads(n, n_kv) return function(c) c.num_attention_heads, c.num_key_value_heads = n, n_kv end end
+
+-- The query heads of a KV head are the columns of one matrix instruction.
+function TestRefusals.test_heads()
+  for _, target in ipairs(TARGETS) do
+    local given = { target = target }
+    chain.refused("precision mixed: want at most 16 query heads a KV head, got 17", chain.run, ABACUS, heads(34, 2),
+      given)
+    chain.refused("precision mixed: want at most 16 query heads a KV head, got 64", chain.run, ABACUS, heads(64, 1),
+      given)
+    lu.assertEquals(chain.run(ABACUS, heads(32, 2), given).model.n_heads, 32)
+  end
+end
+
+function TestRefusals.test_head_dim()
+  for _, d_head in ipairs { 18, 20, 36, 60, 250 } do
+    chain.refused("precision mixed: want a head_dim that is a multiple of 8, got " .. d_head, chain.run, ABACUS,
+      function(c) c.head_dim = d_head end, { target = TARGETS[1] })
+  end
+  for _, d_head in ipairs { 16, 24, 200, 256 } do
+    lu.assertEquals(run(ABACUS, function(c) c.head_dim = d_head end).model.d_head, d_head)
+  end
+end
+
+TestBuffers = {}
+
+local function sizes(path)
+  local out = {}
+  for i, buffer in ipairs(run(path).ops.buffers) do
+    out[i] = string.format("%s %s %s %s", buffer.name, buffer.per, buffer.count or buffer.count_of, buffer.dtype)
+  end
+  return out
+end
+
+-- 201,088 ids are 12,568 tiles, 3,142 entries of four, each a value and an id; 64 candidates and the total.
+function TestBuffers.test_gpt_oss_20b()
+  lu.assertEquals(sizes(chain.GPT_OSS_20B), {
+    "x row 2880 F32", "h row 2880 F16", "q row 4096 F16", "attn row 4096 F16", "shares row 5760 F32",
+    "expert row 4 I32", "expert_weight row 4 F32", "pair row 4 I32", "work pass work_numbers I32",
+    "gated row 11520 F16", "down row 11520 F32", "best output 6284 F32", "logits logits 201088 F32",
+    "candidates output 129 I32",
+  })
+end
+
+-- Rows of 32 in units of 64, 4 heads of 80 in steps of 32, 3 of 5 experts, 8 tiles of 113 ids; one share of K.
+function TestBuffers.test_odd_shapes()
+  lu.assertEquals(sizes(of_tests "odd_sharded"), {
+    "x row 32 F32", "h row 64 F16", "q row 384 F16", "attn row 320 F16", "shares row 32 F32",
+    "expert row 3 I32", "expert_weight row 3 F32", "pair row 3 I32", "work pass work_numbers I32",
+    "gated row 192 F16", "down row 96 F32", "best output 4 F32", "logits logits 113 F32", "candidates output 129 I32",
+  })
+end
+
+-- K of the attention's output in two equal shares of whole units where it has at least 16 of them.
+function TestBuffers.test_shares_of_k()
+  local function splits(n_heads) -- of 64
+    return gfx90a.splits(chain.model(ABACUS, heads(n_heads, n_heads)))
+  end
+  lu.assertEquals({ splits(8), splits(15), splits(16), splits(17), splits(18), splits(64) }, { 1, 1, 2, 1, 2, 2 })
+end
+
+-- The most work items of at most 128 pairs, by the worst pass: as many experts as can be have a pair each, and the
+-- other pairs fill items. In the arena stand their count and three numbers each.
+function TestBuffers.test_work_items()
+  for path, of in pairs { [chain.GPT_OSS_20B] = { 32, 4 }, [of_tests "odd_one_expert"] = { 1, 1 },
+    [of_tests "odd_all_experts"] = { 6, 6 }, [of_tests "odd_128_experts"] = { 128, 4 } } do
+    local experts, top = table.unpack(of)
+    for _, slots in ipairs { 1, 129, 1000, 1536 } do
+      local stages = run(path, nil, { slots = slots })
+      local pairs_of_pass = math.max(slots, 128) * top
+      local hit = math.min(experts, pairs_of_pass)
+      local most = hit + (pairs_of_pass - hit) // 128
+      for _, buffer in ipairs(stages.plan.buffers) do
+        if buffer.name == "BUF_WORK" then
+          lu.assertTrue(buffer.bytes >= 4 * (1 + 3 * most), path .. ": " .. slots)
+          lu.assertTrue(buffer.bytes <= 4 * (1 + 3 * (most + 1)), path .. ": " .. slots)
+        end
+      end
+    end
+  end
+  lu.assertEquals({ gfx90a.work_numbers(chain.model(chain.GPT_OSS_20B), 1),
+    gfx90a.work_numbers(chain.model(chain.GPT_OSS_20B), 1536) }, { 1 + 3 * 4, 1 + 3 * (32 + 48) })
+end
+
+TestKernels = {}
+
+-- { role = symbol without its target }
+local function symbols(stages)
+  local out = {}
+  for _, kernel in ipairs(stages.kernels.list) do
+    out[kernel.role] = kernel.symbol:match("^(.*)__" .. stages.target.name .. "$")
+  end
+  return out
+end
+
+local GPT_OSS_20B <const> = {
+  embed = "f16_bf16w_embed_norm_k2880",
+  matmul_qkv = "f16_f16w_matmul_qkv_rope_append_n5120_k2880",
+  attn_sliding = "f16_attn_sliding_h64_g8_d64_w128",
+  attn_full = "f16_attn_full_h64_g8_d64",
+  matmul_o = "f16_f16w_matmul_o_split_n2880_k4096",
+  norm_router = "f32_bf16w_norm_router_residual_topk_k2880_e32_top4",
+  moe_sort = "i32_moe_sort_e32_top4",
+  moe_gate_up = "f16_mf4w_moe_gate_up_swiglu_n5760_k2880_e32_top4",
+  moe_down = "f16_mf4w_moe_down_n2880_k2880_e32_top4",
+  moe_combine = "f32_moe_combine_norm_n2880_top4",
+  unembed_best = "f16_f16w_unembed_best_n201088_k2880",
+  pick_best = "f32_pick_best_n3142",
+  unembed = "f16_f16w_unembed_n201088_k2880",
+  top_candidates = "f32_top_candidates_n201088_top64",
+}
+
+function TestKernels.test_symbols_of_gpt_oss()
+  local large = {}
+  for role, symbol in pairs(GPT_OSS_20B) do large[role] = symbol:gsub("_e32_", "_e128_") end
+  for _, target in ipairs(TARGETS) do
+    lu.assertEquals(symbols(run(chain.GPT_OSS_20B, nil, { target = target })), GPT_OSS_20B)
+    lu.assertEquals(symbols(run(chain.GPT_OSS_120B, nil, { target = target })), large)
+  end
+end
+
+function TestKernels.test_symbols_of_other_types()
+  local bf16 = symbols(run(of_tests "rand_bf16"))
+  lu.assertEquals({ bf16.embed, bf16.moe_gate_up, bf16.moe_down }, { "f16_bf16w_embed_norm_k160",
+    "f16_f16w_moe_gate_up_swiglu_n448_k160_e4_top1", "f16_f16w_moe_down_n160_k224_e4_top1" })
+  for _, name in ipairs { "odd_f32", "odd_f16" } do
+    local wide = symbols(run(of_tests(name)))
+    lu.assertStrMatches(wide.embed, "f16_f32w_embed_.*")
+    lu.assertStrMatches(wide.norm_router, "f32_f32w_norm_router_.*")
+    lu.assertStrMatches(wide.moe_down, "f16_f16w_moe_down_.*")
+  end
+end
+
+function TestKernels.test_order_of_first_use()
+  local roles = {}
+  for i, kernel in ipairs(run(of_tests "odd_default_rope").kernels.list) do roles[i] = kernel.role end
+  lu.assertEquals(table.concat(roles, " "), "embed matmul_qkv attn_full matmul_o norm_router moe_sort moe_gate_up "
+    .. "moe_down moe_combine attn_sliding unembed_best pick_best unembed top_candidates")
+end
+
+function TestKernels.test_prototypes()
+  local of = run(chain.GPT_OSS_20B).kernels.of
+  lu.assertEquals(of.matmul_qkv.prototype, "void launch_matmul_qkv(const struct pass *pass, size_t in, size_t out, "
+    .. "size_t kv, int positions, enum weight q, enum weight k, enum weight v, enum weight q_bias, "
+    .. "enum weight k_bias, enum weight v_bias)")
+  lu.assertEquals(of.pick_best.prototype, "void launch_pick_best(const struct pass *pass, size_t in)")
+end
+
+-- Of a pass for greedy ids, or one for whole logits: every weight byte belongs to one step.
+function TestKernels.test_weight_bytes()
+  each(function(stages, path)
+    local tensors, sums = 0, { greedy = 0, logits = 0 }
+    for _, tensor in ipairs(stages.weights.tensors) do tensors = tensors + tensor.bytes end
+    for _, op in ipairs(stages.ops.list) do
+      for when, sum in pairs(sums) do
+        if not op.when or op.when == when then sums[when] = sum + stages.kernels.of[op.role].weight_bytes end
+      end
+    end
+    lu.assertEquals(sums, { greedy = tensors, logits = tensors }, path)
+  end)
+end
+
+-- Of the published parameters that a token meets, those of matrices cost two operations each: see test_select.lua.
+local function assert_active(path, n_layers, n_experts, active)
+  local stages, flops = run(path), 0
+  local products = { matmul_qkv = 1, matmul_o = 1, norm_router = 1, moe_gate_up = 1, moe_down = 1, unembed_best = 1 }
+  for _, op in ipairs(stages.ops.list) do
+    if products[op.role] then flops = flops + stages.kernels.of[op.role].flops end
+  end
+  local vectors = 2 * 2880 + 5120 + 2880 + n_experts + 64 + 4 * (5760 + 2880)
+  lu.assertEquals(flops // 2 + n_layers * vectors + 2880, active)
+end
+
+function TestKernels.test_published_active_parameters()
+  assert_active(chain.GPT_OSS_20B, 24, 32, 3608307264)
+  assert_active(chain.GPT_OSS_120B, 36, 128, 5132849472)
+end
+
+-- The greatest gated activation, 7 * 8, times 2^9 stays below 2^15; a power of two undoes it.
+function TestKernels.test_scale_of_gated_activations()
+  local function scales(limit)
+    local of = run(chain.GPT_OSS_20B, function(c) c.swiglu_limit = limit end).kernels.of
+    return { of.moe_gate_up.parameters.gated_scale, of.moe_down.parameters.unscale }
+  end
+  lu.assertEquals(scales(7.0), { "512.0f", "0.001953125f" })
+  lu.assertEquals(scales(180.0), { "1.0f", "1.0f" }) -- 180 * 181 = 32580
+end
+
+TestShares = {}
+
+-- { kind, numbers... } of "staged<4, 8, 1>" (tiles of weights and tokens a wave, waves that split the tokens) or
+-- "direct<2, 1, 4, 1>" (the same, units ahead, waves).
+local function cut(text)
+  local kind, numbers = text:match("^(%l+)<(.*)>$")
+  local parts = {}
+  for number in numbers:gmatch("%d+") do parts[#parts + 1] = tonumber(number) end
+  lu.assertEquals(#parts, kind == "staged" and 3 or 4, text)
+  return kind, table.unpack(parts)
+end
+
+-- Tiles of weights and rows of tokens of a block, as runtime/target/matrix.h counts them: blocks of 256 threads.
+local function block_of(text, target)
+  local kind, frags, tokens, third, waves = cut(text)
+  if kind == "staged" then return target.waves // third * frags, tokens * third * 16 end
+  return waves * frags, tokens * 16
+end
+
+local function shares_of(kernel) return kernel.parameters.shares or {} end
+
+-- A pass of any size finds its share, and ones behind it serve more rows.
+function TestShares.test_every_pass_has_one()
+  each(function(stages, path)
+    for _, kernel in ipairs(stages.kernels.list) do
+      local last = 0
+      for _, share in ipairs(shares_of(kernel)) do
+        lu.assertTrue(share.upto > last, path .. ": " .. kernel.role)
+        last = share.upto
+      end
+      lu.assertTrue(#shares_of(kernel) == 0 or last >= 65536, path .. ": " .. kernel.role)
+    end
+  end)
+end
+
+-- Blocks of one grid: whatever an item's height, its block has as many tiles of weights, and rows for all its pairs.
+function TestShares.test_heights_of_experts()
+  each(function(stages, path)
+    for _, role in ipairs { "moe_gate_up", "moe_down" } do
+      for _, share in ipairs(shares_of(stages.kernels.of[role])) do
+        local tiles, last = block_of(share.type, stages.target), 0
+        for _, height in ipairs(share.heights) do
+          local own, rows = block_of(height.type, stages.target)
+          lu.assertEquals(own, tiles, path .. ": " .. role .. ": " .. height.type)
+          lu.assertTrue(height.upto > last and rows >= height.upto, path .. ": " .. role .. ": " .. height.type)
+          last = height.upto
+        end
+        -- an expert has at most a pair of each row, and an item at most 128 pairs
+        lu.assertEquals(last, math.min(share.upto, 128), path .. ": " .. role)
+      end
+    end
+  end)
+end
+
+-- The argmax has an entry for the four tiles of a wave.
+function TestShares.test_four_tiles_an_entry()
+  each(function(stages)
+    for _, share in ipairs(shares_of(stages.kernels.of.unembed_best)) do
+      local _, frags = cut(share.type)
+      lu.assertEquals(frags, stages.kernels.of.unembed_best.parameters.width)
+    end
+  end)
+end
+
+-- Every way to cut a product that a kernel names, each once.
+local function cuts_of(kernel)
+  local found = {}
+  for _, share in ipairs(shares_of(kernel)) do
+    if share.type then found[share.type] = true end
+    for _, height in ipairs(share.heights or {}) do found[height.type] = true end
+  end
+  return chain.sorted_names(found)
+end
+
+-- What the templates of runtime/target/matrix.h take: the waves of a block in equal parts, its 256 threads copying 32
+-- rows of tokens at a time, and not more waves of a direct product than the target's block has.
+function TestShares.test_cuts()
+  each(function(stages, path)
+    for _, kernel in ipairs(stages.kernels.list) do
+      for _, text in ipairs(cuts_of(kernel)) do
+        local kind, _, tokens, third, waves = cut(text)
+        local place = path .. ": " .. kernel.role .. ": " .. text
+        if kind == "staged" then
+          lu.assertEquals({ stages.target.waves % third, tokens * third * 16 % 32 }, { 0, 0 }, place)
+        else
+          lu.assertTrue(waves <= stages.target.waves and third >= 1, place)
+        end
+      end
+    end
+  end)
+end
+
+-- Passes of more rows get another share, or none of their own.
+function TestShares.test_neighbours_differ()
+  each(function(stages, path)
+    for _, kernel in ipairs(stages.kernels.list) do
+      local last
+      for _, share in ipairs(shares_of(kernel)) do
+        lu.assertNotEquals(share.type or share.rows, last, path .. ": " .. kernel.role)
+        last = share.type or share.rows
+      end
+    end
+  end)
+end
+
+TestMemory = {}
+
+-- What the committed tree is for: 1536 sequences of 1024 positions on one GCD. A position takes 8 heads of 64 halves
+-- for a key and for a value; a region ends with 768 bytes.
+function TestMemory.test_gpt_oss_20b_on_gfx90a()
+  local stages = chain.run(chain.GPT_OSS_20B, nil, { target = gfx90a, slots = 1536, context = 1024 })
+  local account, got = plan.memory(stages.plan, stages.weights, gfx90a), {}
+  for i, part in ipairs(account.parts) do got[i] = string.format("%s: %s %d", part.what, part.place, part.bytes) end
+  local kv = 1536 * (12 * (256 + 1024) * 2 * 8 * 64 * 2 + 24 * 8 * 768)
+  lu.assertEquals(got, {
+    "weights packed, BF16: packed 1162690560", "weights packed, F32: packed 27883776",
+    "weights packed, F16: packed 2433859072", "weights packed, MXFP4: packed 10178887680",
+    "KV cache: device " .. kv, "arena: device " .. stages.plan.arena_bytes,
+    "RoPE cos and sin: device " .. 1024 * 32 * 2 * 4, "rows: device " .. (8 + 5 * 1536 + 1) * 4,
+    "greedy ids: device " .. 1536 * 4, "rows of two passes on the host: host " .. 2 * (8 + 5 * 1536 + 1) * 4,
+    "results of two passes on the host: host " .. 2 * 1536 * (1 + 2 * 64) * 4,
+    "logits on the host: host " .. 128 * 201088 * 4, "staging on the host: host " .. 2 * 16777216,
+  })
+  lu.assertEquals(kv, 48544874496)
+  lu.assertTrue(stages.plan.arena_bytes < 1536 * 90000, "the arena of a row")
+  lu.assertTrue(account.device_bytes < account.limit)
+  lu.assertEquals(account.limit, 68698000000)
+end
+
+-- 61,073,326,080 bytes of experts leave room for few sequences.
+function TestMemory.test_gpt_oss_120b()
+  chain.refused("the plan takes 70,736,379,172 bytes, gfx90a has 68,698,000,000 (weights packed, MXFP4: "
+    .. "61,073,326,080; KV cache: 5,140,905,984; weights packed, F16: 3,071,252,992): lower --slots or --context",
+    chain.run, chain.GPT_OSS_120B, nil, { target = gfx90a })
+  chain.run(chain.GPT_OSS_120B, nil, { target = gfx90a, slots = 16, context = 1024 })
+  chain.run(chain.GPT_OSS_120B, nil, { target = sm_90 })
+end
+
+-- Rings and whole caches of blocks of 32 positions; keys padded to 32 elements, values to 16.
+function TestMemory.test_kv()
+  local function kv(name, context, change)
+    local stages = run(of_tests(name), change, { slots = 2, context = context })
+    local of = stages.plan.kv
+    return { of.sliding_positions, of.full_positions, of.key_bytes, of.bytes }
+  end
+  lu.assertEquals(kv("abacus", 512), { 160, 512, 2 * 2 * 64 * 2, 2 * 2 * (2 * (160 + 512) * 128 * 2 + 4 * 768) })
+  lu.assertEquals(kv("abacus", 70), { 96, 96, 512, 2 * 2 * (4 * 96 * 128 * 2 + 4 * 768) })
+  lu.assertEquals(kv("odd_f32", 512), { 160, 512, 5 * (32 + 32) * 2, 2 * 5 * ((160 + 512) * 64 * 2 + 2 * 768) })
+  lu.assertEquals(kv("odd_sharded", 300)[3], 2 * (96 + 80) * 2)
+  local function wider(c) c.sliding_window = 161 end
+  lu.assertEquals(kv("abacus", 512, wider)[1], 320) -- 161 + 128 = 289
+end
+
+TestSchedule = {}
+
+local function texts(paragraph)
+  local out = {}
+  for i, step in ipairs(paragraph.lines) do
+    out[i] = table.concat({ step.list, step.layer, step.role, table.unpack(step.arguments) }, " ")
+  end
+  return out
+end
+
+function TestSchedule.test_paragraphs()
+  for path, n_layers in pairs { [chain.GPT_OSS_20B] = 24, [chain.GPT_OSS_120B] = 36 } do
+    local steps, titles = run(path).steps, {}
+    for i, paragraph in ipairs(steps) do titles[i] = paragraph.title end
+    lu.assertEquals(#steps, 1 + n_layers + 3)
+    lu.assertEquals(table.move(titles, 1, 3, 1, {}),
+      { "embedding", "layer 00, sliding attention", "layer 01, full attention" })
+    lu.assertEquals(table.move(titles, n_layers + 2, n_layers + 4, 1, {}),
+      { "head: the greatest logit's id", "head: whole logits", "head: candidates, from the logits" })
+    for i = 2, n_layers + 1 do lu.assertEquals(#steps[i].lines, 8) end
+  end
+end
+
+function TestSchedule.test_lists()
+  local steps = run(ABACUS).steps
+  lu.assertEquals({ texts(steps[1]), texts(steps[6]), texts(steps[7]), texts(steps[8]) }, {
+    { "STEP -1 embed BUF_X BUF_H W_EMBED W_00_ATTN_NORM" },
+    { "GREEDY -1 unembed_best BUF_H BUF_BEST W_UNEMBED", "GREEDY -1 pick_best BUF_BEST" },
+    { "LOGITS -1 unembed BUF_H BUF_LOGITS W_UNEMBED" }, { "SAMPLED -1 top_candidates BUF_LOGITS BUF_CANDIDATES" },
+  })
+  for layer = 0, 3 do
+    for _, text in ipairs(texts(steps[layer + 2])) do lu.assertStrMatches(text, "STEP " .. layer .. " .*") end
+  end
+end
+
+TestTrees = {}
+
+-- f(stages, files, path) for every config on every GPU.
+local function each_tree(f)
+  each(function(stages, path) f(stages, chain.files(stages), path) end)
+end
+
+function TestTrees.test_names_and_first_lines()
+  each_tree(function(stages, files, path)
+    local want = { "arena.h", "build.ninja", "costs.inc", "kernels.h", "kv.h", "memory.inc", "model.h", "schedule.inc",
+      "summary.txt", "weights.inc" }
+    for _, kernel in ipairs(stages.kernels.list) do
+      want[#want + 1] = kernel.role .. ".hip"
+      lu.assertStrMatches(kernel.template, "templates/mixed/[%l_]+%.hip%.in")
+      lu.assertEquals(kernel.workspace, 0)
+    end
+    table.sort(want)
+    lu.assertEquals(chain.sorted_names(files), want, path)
+    for name, text in pairs(files) do
+      local kernel = stages.kernels.of[name:match("^(.*)%.hip$")]
+      lu.assertEquals(text:match("^[^\n]*"), string.format(
+        "%s Code generated by gen/main.lua from %s, %s, %s. DO NOT EDIT.", name == "build.ninja" and "#" or "//",
+        kernel and kernel.template or "templates/" .. name .. ".in", path, stages.target.name))
+    end
+  end)
+end
+
+function TestTrees.test_lines_are_clean()
+  each_tree(function(_, files, path)
+    for name, text in pairs(files) do
+      lu.assertEquals(text:sub(-1), "\n", path .. ": " .. name)
+      for _, bad in ipairs { "[\t\r]", " \n", "\n\n\n", "[^\n ]  +" } do
+        lu.assertNil(text:find(bad), path .. ": " .. name)
+      end
+    end
+  end)
+end
+
+-- Columns of the widest line of a template, of those that become text.
+local function width(template)
+  local widest = 0
+  for _, line in ipairs(chain.lines_of(template)) do
+    if not line:find("^%$[^{]") then widest = math.max(widest, #line) end
+  end
+  return widest
+end
+
+-- No value makes a line wider than its template is, the symbol and the launcher's head aside; no function is longer
+-- than those of the sources may be (tests/shape.lua).
+function TestTrees.test_lines_and_functions_are_no_longer_than_in_the_sources()
+  local templates = chain.templates(gfx90a)
+  each_tree(function(stages, files, path)
+    for _, kernel in ipairs(stages.kernels.list) do
+      local widest, start = width(templates[kernel.template]), nil
+      for i, line in ipairs(chain.lines_of(files[kernel.file])) do
+        local place = string.format("%s: %s:%d", path, kernel.file, i)
+        local head = i == 1 or line == kernel.prototype .. " {"
+        lu.assertTrue(head or #line:gsub(kernel.symbol, "${symbol}") <= widest, place)
+        if line:find("%) {$") and not line:find("^ ") then start = i end
+        lu.assertTrue(not line:find("^}") or i - (start or i) <= 80, place)
+      end
+    end
+  end)
+end
+
+-- The numbers of a text outside of constants, comments, includes and names. How a product is cut, and for how many
+-- rows, is neither: it comes from the target.
+local function numbers(text, symbol)
+  local found = {}
+  for i, line in ipairs(chain.lines_of(text)) do
+    local constant = line:find("^constexpr int ") or line:find("^static const float ") or line:find("^using ")
+    if i > 1 and not constant and not line:find("^#include") and not line:find("^%$[^{]") then
+      line = line:gsub("//.*", ""):gsub(symbol, ""):gsub("%${[^}]*}", ""):gsub("staged<[%d, ]+>", "")
+      line = line:gsub("direct<[%d, ]+>", ""):gsub("%f[%w](%a+) <= %d+%)", "%1)")
+      for number in line:gmatch("%f[%w_.]%d[%w.]*") do found[number] = true end
+    end
+  end
+  return found
+end
+
+-- Columns of octets, quads and pairs of fragments, bits of a float, and the halves, zeros and ones of a formula.
+local LITERALS <const> = {}
+for number in ("0 1 2 3 4 8 24 32 255 0x80000000u 1.0f 1e30f"):gmatch("%S+") do LITERALS[number] = true end
+
+-- Whatever the model, a body has the numbers of its template; of norm_router's rows a block also those that the
+-- target gives. So no dimension stands in it.
+function TestTrees.test_bodies_have_no_literal_dimension()
+  local templates, own = chain.templates(gfx90a), {}
+  for path, text in pairs(templates) do
+    own[path] = numbers(text, "%${symbol}")
+    local allowed = path:find("^templates/mixed/") and LITERALS or own[path]
+    for number in pairs(own[path]) do lu.assertTrue(allowed[number], path .. ": " .. number) end
+  end
+  local router = own["templates/mixed/norm_router.hip.in"]
+  router["3"], router["4"] = true, true
+  each_tree(function(stages, files, path)
+    for _, kernel in ipairs(stages.kernels.list) do
+      for number in pairs(numbers(files[kernel.file], kernel.symbol)) do
+        lu.assertTrue(own[kernel.template][number], path .. ": " .. kernel.file .. ": " .. number)
+      end
+    end
+  end)
+end
+
+-- The symbol at its definitions and in launches; the launcher as kernels.h has it.
+function TestTrees.test_symbols_and_prototypes()
+  each_tree(function(stages, files)
+    for _, kernel in ipairs(stages.kernels.list) do
+      local text = files[kernel.file]
+      lu.assertStrMatches(text, ".*\nstatic __global__ void __launch_bounds__%([%w:, ()]+%) " .. kernel.symbol .. ".*")
+      lu.assertStrMatches(text, ".*\n +LAUNCH[%u_]*%(pass, " .. kernel.symbol .. ".*")
+      lu.assertStrContains(text, "\n" .. kernel.prototype .. " {\n")
+      lu.assertStrContains(files["kernels.h"], "\n" .. kernel.prototype .. ";\n")
+    end
+  end)
+end
+
+-- What the engine is told: buckets, and rows of one sequence whose heads fill the 16 columns of an instruction.
+function TestTrees.test_kernels_h()
+  local function assert_holds(path, given, ...)
+    local text = chain.files(run(path, nil, given))["kernels.h"]
+    for _, line in ipairs { "enum { STEPS_SHARED = 0 };", "enum { STEPS_CAPTURED = 1, HEAD_SPLIT = 1 };", ... } do
+      lu.assertStrContains(text, "\n" .. line)
+    end
+  end
+  assert_holds(chain.GPT_OSS_20B, { slots = 1536, context = 1024 },
+    "static const int ROW_BUCKETS[] = {16, 32, 64, 128, 256, 512, 1024, 1536};", "  GROUP_ROWS = 2, //",
+    "  LOGITS_ROWS = 128, //", "  CANDIDATES = 64, //")
+  assert_holds(of_tests "odd_all_experts", {}, "static const int ROW_BUCKETS[] = {16, 32, 64, 128};",
+    "  GROUP_ROWS = 16, //")
+  assert_holds(of_tests "odd_one_expert", { slots = 200 }, "static const int ROW_BUCKETS[] = {16, 32, 64, 128, 200};",
+    "  GROUP_ROWS = 5, //")
+end
+
+function TestTrees.test_weights()
+  local got = {}
+  for _, line in ipairs(chain.lines_of(chain.files(run(chain.GPT_OSS_20B))["weights.inc"])) do
+    if line:find("^WEIGHT%(W_EMBED") or line:find("^WEIGHT%(W_00_[QGV]") then
+      got[#got + 1] = line:gsub("([SR]), %d+,", "%1, AT,")
+    end
+  end
+  local attention, mlp = '"model.layers.0.self_attn.', '"model.layers.0.mlp.'
+  lu.assertEquals(got, {
+    'WEIGHT(W_EMBED, "model.embed_tokens.weight", PLAIN, BF16, ROWS, AT, 201088, 2880)',
+    'WEIGHT(W_00_Q, ' .. attention .. 'q_proj.weight", PLAIN, F16, PAIRED_TILES, AT, 4096, 2880)',
+    'WEIGHT(W_00_V, ' .. attention .. 'v_proj.weight", PLAIN, F16, TILES, AT, 512, 2880)',
+    'WEIGHT(W_00_Q_BIAS, ' .. attention .. 'q_proj.bias", PLAIN, F32, PAIRS, AT, 4096)',
+    'WEIGHT(W_00_V_BIAS, ' .. attention .. 'v_proj.bias", PLAIN, F32, ROWS, AT, 512)',
+    'WEIGHT(W_00_GATE_UP, ' .. mlp .. 'experts.gate_up_proj", MXFP4, MXFP4, TILES, AT, 32, 5760, 2880)',
+    'WEIGHT(W_00_GATE_UP_BIAS, ' .. mlp .. 'experts.gate_up_proj_bias", PLAIN, F32, ROWS, AT, 32, 5760)',
+  })
+end
+
+-- The two GPUs differ in how products are cut, and in the order of MXFP4: their plans, schedules and weights are one
+-- text but for the names of those.
+function TestTrees.test_targets_differ_in_their_kernels()
+  for _, path in ipairs(chain.configs()) do
+    local one = chain.files(run(path, nil, { target = TARGETS[1] }))
+    local other = chain.files(run(path, nil, { target = TARGETS[2] }))
+    for _, name in ipairs { "model.h", "kv.h", "weights.inc", "schedule.inc", "memory.inc", "costs.inc", "kernels.h",
+      "build.ninja", "embed.hip", "matmul_o.hip", "moe_sort.hip", "moe_combine.hip", "top_candidates.hip" } do
+      local text = other[name]:gsub("sm_90", "gfx90a"):gsub("MXFP4, WOVEN_TILES", "MXFP4, TILES")
+      lu.assertEquals(text == one[name], name ~= "matmul_o.hip", path .. ": " .. name)
+    end
+  end
+end
+
+os.exit(lu.LuaUnit.run())

@@ -1,0 +1,238 @@
+-- getp pack: what the file gives is what the checkpoint gives, to the bit, on the cpu tree and on GPU trees
+-- in the CPU harness (`lua5.4 tests/gpu/run.lua simt_64 abacus` builds those); and what is refused, in one
+-- line that leaves no file behind.
+-- luacheck: globals TestFile TestPacking TestRefused
+
+package.path = "./?.lua;" .. package.path
+local lfs = require "lfs"
+local lu = require "luaunit"
+local support = require "tests.support"
+
+local GETP = "timeout 60 " .. support.getp("abacus-cpu")
+local MODEL = "tests/models/abacus"
+local TOKENIZER = MODEL .. "/tokenizer.json"
+local DEMO = "tests/demo/prompts.txt"
+local FILE = support.scratch .. "/packed"
+local OUT = support.scratch .. "/packed.out"
+local HARNESS = "build/simt_64/"
+
+local function run(arguments, program)
+  local status, out, err = support.run((program or GETP) .. " " .. arguments)
+  lu.assertEquals({ err, status }, { "", 0 }, arguments)
+  return out
+end
+
+local function pack(model, flags, program)
+  run(string.format("pack %s -o %s %s", model, FILE, flags or ""), program)
+  return support.read(FILE)
+end
+
+-- The output file of a mode.
+local function output_of(mode, checkpoint, input, program)
+  run(string.format("%s -m %s -i %s -o %s", checkpoint, mode, input, OUT), program)
+  return support.read(OUT)
+end
+
+local function remove_files()
+  for _, ending in ipairs { "", ".new", ".out" } do os.remove(FILE .. ending) end
+end
+
+-- ---- what the file gives ----
+
+TestFile = { tearDown = remove_files }
+
+local SEQUENCES = { { 296, 268, 220, 23, 434, 220, 22, 30 }, { 19, 22, 488, 220, 23, 20, 426, 220, 16 }, { 7 } }
+
+local function assert_same(mode, model, input, program)
+  lu.assertTrue(output_of(mode, FILE, input, program) == output_of(mode, model, input, program), mode)
+end
+
+-- The file alone will do: the folder that it was packed from is gone.
+function TestFile.test_all_modes()
+  local folder = support.folder("packed_from", MODEL, {})
+  pack(folder)
+  assert(os.execute("rm -r " .. folder))
+  assert_same("getp", MODEL, DEMO)
+  assert_same("logits", MODEL, support.ids("packed.ids", SEQUENCES))
+  lu.assertStrContains(select(2, support.run(GETP .. " " .. FILE .. " -i '47 + 85 ='")), "47 + 85 = 132\n")
+  lu.assertEquals(run(FILE .. " -m chat -i '47 + 85 =' </dev/null"), "132\n")
+end
+
+function TestFile.test_logits_of_other_models()
+  for _, model in ipairs { "rand_mxfp4", "rand_bf16", "rand_tied", "odd_f16", "odd_sharded", "odd_128_experts" } do
+    local program, folder = "timeout 60 " .. support.getp(model .. "-cpu"), "tests/models/" .. model
+    local status, _, err = support.run(string.format("%s pack %s -o %s", program, folder, FILE))
+    local remark = "getp: " .. folder .. ": has no tokenizer.json: " .. FILE .. " will need -z\n"
+    lu.assertEquals({ err, status }, { remark, 0 })
+    assert_same("logits", folder, support.ids("packed.ids", { { 1, 5, 9, 2, 0, 33 }, { 3 } }), program)
+  end
+end
+
+function TestFile.test_trees_in_the_harness()
+  for _, tree in ipairs { "abacus-gfx90a-fp32", "abacus-gfx90a" } do
+    local program = "timeout 300 " .. HARNESS .. tree .. "/getp"
+    pack(MODEL, "", program)
+    assert_same("logits", MODEL, support.ids("packed.ids", SEQUENCES), program)
+    assert_same("getp", MODEL, support.prompts("packed.txt", { "47 + 85 =" }), program)
+  end
+end
+
+function TestFile.test_tiles_in_the_harness()
+  local program = HARNESS .. "test_packed_mixed"
+  local status, out, err = support.run(string.format("ninja -f tests/simt_64.ninja %s && %s", program, program))
+  lu.assertEquals(status, 0, out .. err)
+end
+
+function TestFile.test_tokenizer()
+  local status, _, err = support.run(string.format("%s pack tests/models/rand_mxfp4 -o %s -z %s",
+    support.getp "rand_mxfp4-cpu", FILE, TOKENIZER))
+  local vocab = "the tokenizer has ids up to 1023, the model's vocab_size is %d+\n"
+  lu.assertEquals(status, 1)
+  lu.assertStrMatches(err, "getp: " .. vocab)
+  local other = support.write("packed.json", (support.read(TOKENIZER):gsub("<|return|>", "<|reburn|>")))
+  pack(MODEL, "-z " .. other)
+  run(string.format("%s -m getp -i %s -o %s", FILE, support.prompts("packed.txt", { "47 + 85 =" }), OUT))
+  lu.assertEquals(support.read(OUT), output_of("getp", MODEL, support.prompts("packed.txt", { "47 + 85 =" })))
+  status, _, err = support.run(GETP .. " " .. FILE .. " -m chat </dev/null")
+  lu.assertEquals({ err, status }, { "getp: chat: the tokenizer has no special token <|return|>\n", 1 })
+  lu.assertEquals(run(FILE .. " -m chat -z " .. TOKENIZER .. " -i '47 + 85 =' </dev/null"), "132\n")
+end
+
+-- ---- packing ----
+
+TestPacking = { tearDown = remove_files }
+
+function TestPacking.test_same_bytes()
+  local want = pack(MODEL)
+  for _, threads in ipairs { 1, 3 } do
+    lu.assertTrue(pack(MODEL, "", "OMP_NUM_THREADS=" .. threads .. " " .. GETP) == want, threads)
+  end
+  lu.assertFalse(support.exists(FILE .. ".new"))
+  lu.assertEquals(#want % 64, 0)
+end
+
+function TestPacking.test_an_earlier_file_is_replaced()
+  local want = pack(MODEL)
+  support.write("packed", "old")
+  support.write("packed.new", ("older"):rep(2000000))
+  lu.assertTrue(pack(MODEL) == want)
+end
+
+function TestPacking.test_a_folder_that_is_called_pack()
+  local here = lfs.currentdir()
+  local folder = support.folder("pack", MODEL, {})
+  run(string.format("cd %s && %s/%s pack pack -o %s/%s", support.scratch, here, support.getp "abacus-cpu", here, FILE),
+    "")
+  assert(os.execute("rm -r " .. folder))
+  assert_same("getp", MODEL, DEMO)
+end
+
+-- On a terminal, which `script` gives it, getp says how far it is.
+function TestPacking.test_progress()
+  local command = string.format("%s pack %s -o %s", GETP, MODEL, FILE)
+  local _, shown = support.run(string.format("script -qec %s /dev/null", support.quote(command)))
+  lu.assertStrMatches(shown, "\rpacking %d+%.%d of %d+%.%d GB, .* s left.*")
+end
+
+-- Whenever the signal comes, there is the whole file or the old one.
+function TestPacking.test_signals()
+  local want = pack(MODEL)
+  local stopped = 0
+  for i = 0, 40 do
+    support.write("packed", "old")
+    local status, _, err = support.run(string.format("%s pack %s -o %s & pack=$!; sleep 0.%03d; kill -%s $pack; "
+      .. "wait $pack", support.getp "abacus-cpu", MODEL, FILE, 2 * i, i % 2 == 0 and "INT" or "TERM"))
+    local whole = support.read(FILE)
+    lu.assertTrue(status == 0 and whole == want or status ~= 0 and whole == "old", status .. ": " .. err)
+    lu.assertFalse(support.exists(FILE .. ".new"), i)
+    if err:find("^getp: stopped by signal %d+\n$") then stopped = stopped + 1 end
+  end
+  print("# " .. stopped .. " of 41 packings were stopped on their way")
+end
+
+-- ---- what is refused ----
+
+TestRefused = { tearDown = remove_files }
+
+local function refused(arguments, message, before)
+  local status, _, err = support.run((before or "") .. GETP .. " " .. arguments)
+  lu.assertEquals({ err, status }, { "getp: " .. message .. "\n", 1 }, arguments)
+end
+
+local function job(checkpoint) return checkpoint .. " -i x" end
+
+function TestRefused.test_places()
+  local to = "pack " .. MODEL .. " -o "
+  refused(to .. "nowhere/file", "nowhere/file.new: No such file or directory")
+  refused(to .. TOKENIZER .. "/file", TOKENIZER .. "/file.new: Not a directory")
+  refused(to .. "tests", "tests: want a regular file")
+  refused(to .. "/dev/full", "/dev/full: want a regular file")
+  refused(to .. "''", "-o: empty: want the name of a file; see --help")
+  refused("pack " .. MODEL, "want -o with a file for the output; see --help")
+  refused("pack -o x", "want a checkpoint folder; see --help")
+  refused("pack pack " .. MODEL .. " -o x", MODEL .. ": want one checkpoint folder; see --help")
+end
+
+function TestRefused.test_no_room()
+  support.write("packed", "old\n")
+  local status, _, err = support.run(string.format("ulimit -f 1000; %s pack %s -o %s", GETP, MODEL, FILE))
+  lu.assertStrMatches(err, "getp: " .. FILE .. "%.new: want %d+ bytes: File too large\n")
+  lu.assertEquals({ status, support.read(FILE) }, { 1, "old\n" })
+  lu.assertFalse(support.exists(FILE .. ".new"))
+end
+
+function TestRefused.test_checkpoints()
+  refused("pack tests/models/rand_bf16 -o " .. FILE, "config.json: vocab_size: 384, but this getp was generated for "
+    .. "1024: generate one from this checkpoint's config.json")
+  local broken = support.folder("packed_from", MODEL, { ["tokenizer.json"] = "{}" })
+  local status, _, err = support.run(string.format("%s pack %s -o %s", GETP, broken, FILE))
+  lu.assertEquals(status, 1)
+  lu.assertStrMatches(err, "getp: " .. broken .. "/tokenizer%.json: [^\n]+\n")
+  lu.assertFalse(support.exists(FILE) or support.exists(FILE .. ".new"))
+end
+
+function TestRefused.test_what_needs_the_checkpoint()
+  pack(MODEL)
+  local reads = ": want a checkpoint folder: the plain forward pass reads no packed file"
+  refused(string.format("%s -m logits --reference -i x -o %s", FILE, OUT), FILE .. ": --reference" .. reads)
+  refused(job(FILE), FILE .. ": GETP_PARITY" .. reads, "GETP_PARITY=3 ")
+  refused("pack " .. FILE .. " -o " .. OUT, FILE .. ": is a packed file: want a checkpoint folder")
+end
+
+function TestRefused.test_other_files()
+  local want = ": want a checkpoint folder with config.json, safetensors and tokenizer.json, "
+    .. "or a file that getp pack wrote"
+  support.write("packed", "")
+  refused(job(FILE), FILE .. want)
+  support.write("packed", "getp packe")
+  refused(job(FILE), FILE .. want)
+  refused(job(MODEL .. "/model.safetensors"), MODEL .. "/model.safetensors" .. want)
+  refused(job "/dev/null", "/dev/null" .. want)
+end
+
+function TestRefused.test_a_file_of_another_tree()
+  support.run(string.format("%s pack tests/models/rand_bf16 -o %s", support.getp "rand_bf16-cpu", FILE))
+  refused(job(FILE), FILE .. ": packed for rand_bf16-cpu, this getp is abacus-cpu: want a file that it packed itself")
+end
+
+function TestRefused.test_no_tokenizer()
+  local program = support.getp "rand_bf16-cpu"
+  support.run(string.format("%s pack tests/models/rand_bf16 -o %s", program, FILE))
+  local status, _, err = support.run(string.format("%s %s -i x", program, FILE))
+  lu.assertEquals({ err, status }, { "getp: " .. FILE .. ": packed without a tokenizer.json: want -z with one\n", 1 })
+end
+
+function TestRefused.test_cut_off()
+  local whole = pack(MODEL)
+  for _, bytes in ipairs { 16, 100, 367 } do
+    support.write("packed", whole:sub(1, bytes))
+    refused(job(FILE), string.format("%s: %s: pack the checkpoint anew", FILE,
+      bytes < 20 and "packed in version 0, this getp reads 1" or "its head is damaged"))
+  end
+  for _, bytes in ipairs { 368, 4096, #whole // 2, #whole - 1 } do
+    support.write("packed", whole:sub(1, bytes))
+    refused(job(FILE), string.format("%s: want %d bytes, found %d: pack the checkpoint anew", FILE, #whole, bytes))
+  end
+end
+
+os.exit(lu.LuaUnit.run())

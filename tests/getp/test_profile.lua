@@ -1,0 +1,140 @@
+-- getp --profile and --trace: every step of every pass is in the table and in the trace once, the results stay as
+-- they are, and what cannot be written is one line and a status.
+-- luacheck: globals TestProfile TestTrace TestRefused
+
+package.path = "./?.lua;" .. package.path
+local json = require "dkjson"
+local lu = require "luaunit"
+local support = require "tests.support"
+
+local GETP = "timeout 60 " .. support.getp("abacus-cpu")
+local MODEL = "tests/models/abacus"
+local LAYERS <const>, ROLES <const> = 4, 16
+local STEPS <const> = 3 + 12 * LAYERS -- embed, the layers, a norm and the head
+local PROMPTS = { "47 + 85 =", "What is 12 times 9?", "Reverse q w e r t y." }
+local OUT, TRACE = support.scratch .. "/profile.out", support.scratch .. "/profile.json"
+
+-- getp mode on the prompts -> its output file, stderr.
+local function run(flags)
+  local prompts = support.prompts("profile.prompts", PROMPTS)
+  local command = string.format("%s %s -m getp -i %s -o %s -n 40 %s", GETP, MODEL, prompts, OUT, flags)
+  local status, _, err = support.run(command)
+  lu.assertEquals(status, 0, err)
+  return support.read(OUT), err
+end
+
+-- The table of stderr -> passes, [role] = { calls, seconds, share }, list of roles.
+local function parse(text)
+  local passes = math.tointeger(text:match("the device: (%d+) passes, busy for [%d.]+ of [%d.]+ s\n"))
+  local of, order = {}, {}
+  for role, calls, seconds, share in text:gmatch("\n([%w_]+) +(%d+) +([%d.]+) +([%d.]+) %%") do
+    of[role] = { calls = math.tointeger(calls), seconds = tonumber(seconds), share = tonumber(share) }
+    order[#order + 1] = role
+  end
+  return passes, of, order
+end
+
+local function read_trace() return assert(json.decode(support.read(TRACE))) end
+
+TestProfile = {}
+
+function TestProfile.test_table()
+  local plain = run("")
+  local timed, text = run("--profile")
+  lu.assertEquals(timed, plain)
+  local passes, of, order = parse(text)
+  lu.assertEquals(#order, ROLES + 1, text)
+  lu.assertEquals(order[#order], "all")
+  lu.assertEquals(of.all.calls, passes * STEPS)
+  lu.assertEquals(of.embed.calls, passes)
+  lu.assertEquals(of.matmul_qkv.calls, passes * LAYERS)
+  local calls, share = 0, 0
+  for i = 1, ROLES do
+    calls, share = calls + of[order[i]].calls, share + of[order[i]].share
+    lu.assertTrue(i == 1 or of[order[i]].seconds <= of[order[i - 1]].seconds)
+  end
+  lu.assertEquals(calls, of.all.calls)
+  lu.assertAlmostEquals(share, 100, 1)
+  for _, what in ipairs { "prepare", "submit", "collect" } do
+    lu.assertNotNil(text:find("the host: " .. what .. ": [%d.]+ s\n"), what)
+  end
+end
+
+-- With several threads each step is reported once, too.
+function TestProfile.test_threads()
+  local _, text = run("--profile -b 1")
+  local passes, of = parse(text)
+  lu.assertEquals(of.all.calls, passes * STEPS)
+end
+
+function TestProfile.test_other_modes()
+  for _, flags in ipairs { "-i '47 + 85 ='", "-m chat -i '47 + 85 =' </dev/null",
+    "-m logits -o " .. OUT .. " -i " .. support.ids("profile.ids", { { 296, 268, 220 } }) } do
+    local status, _, err = support.run(string.format("%s %s --profile %s", GETP, MODEL, flags))
+    lu.assertEquals(status, 0, err)
+    lu.assertNotNil(parse(err), flags)
+  end
+end
+
+TestTrace = {}
+
+-- Spans of a thread follow each other: none begins before the one before it has ended.
+function TestTrace.test_spans()
+  local _, text = run("--profile --trace " .. TRACE)
+  local passes, of = parse(text)
+  local ended, count = { [0] = 0, [1] = 0 }, {}
+  for _, event in ipairs(read_trace()) do
+    if event.ph == "X" then
+      lu.assertTrue(event.ts >= ended[event.tid] - 0.01 and event.dur >= 0)
+      ended[event.tid] = event.ts + event.dur
+      count[event.name] = (count[event.name] or 0) + 1
+      lu.assertEquals(event.args ~= nil, event.tid == 1)
+    else
+      lu.assertEquals(event.name, "thread_name")
+    end
+  end
+  for role, row in pairs(of) do
+    if role ~= "all" then lu.assertEquals(count[role], row.calls, role) end
+  end
+  lu.assertEquals(count.submit, passes)
+  lu.assertEquals(count.collect, passes)
+  lu.assertEquals(count.prepare, 2 * passes)
+end
+
+-- The steps of a pass stand in the order of the schedule, with their layers.
+function TestTrace.test_order()
+  run("--trace " .. TRACE)
+  local schedule, seen = {}, 0
+  for layer, role in support.read("build/tests/trees/abacus-cpu/schedule.inc"):gmatch("\nSTEP%((%-?%d+), ([%w_]+),") do
+    schedule[#schedule + 1] = role .. " " .. layer
+  end
+  lu.assertEquals(#schedule, STEPS)
+  for _, event in ipairs(read_trace()) do
+    if event.tid == 1 and event.ph == "X" then
+      lu.assertEquals(event.name .. " " .. event.args.layer, schedule[seen % STEPS + 1])
+      seen = seen + 1
+    end
+  end
+  lu.assertEquals(seen % STEPS, 0)
+end
+
+TestRefused = {}
+
+local function refused(flags, message)
+  local status, _, err = support.run(string.format("%s %s", GETP, flags))
+  lu.assertEquals(status, 1, flags)
+  lu.assertEquals(err:match("[^\n]*\n$"), "getp: " .. message .. "\n")
+end
+
+function TestRefused.test_files()
+  refused(MODEL .. " -i a --trace build/none/trace", "build/none/trace: No such file or directory")
+  refused(MODEL .. " -i a --trace /dev/full", "/dev/full: No space left on device")
+  refused(MODEL .. " -i a --trace ''", "--trace: empty: want the name of a file; see --help")
+end
+
+function TestRefused.test_what_runs_no_steps()
+  refused("decode -z z -i a --profile", "--profile: decode runs no steps")
+  refused(MODEL .. " -m logits -i a -o b --reference --trace t", "--trace: --reference runs no steps")
+end
+
+os.exit(lu.LuaUnit.run())

@@ -1,0 +1,233 @@
+// near_ties MODEL IDS LOGITS BOUND: compares logits that a device computed in 16 bits, as getp -m
+// logits writes them, with those of reference.c, position by position.
+//
+// Where two experts' logits are nearly equal, 16-bit activations may swap the last one chosen and
+// the first one not chosen, and everything behind that choice is then another number. A position
+// beyond BOUND is therefore computed again with such a choice of its own swapped, the one that
+// brings it nearest; it passes if that brings it below the same BOUND, and the following positions
+// are compared with what comes of that choice.
+//
+// A choice may be swapped only where the oracle's own logits of the two differ by less than NEAR of
+// the range of all experts'. An activation of 11 bits is off by up to 2^-11 of itself; a dozen such
+// errors of random sign, the operands of the products before a router, add up to a few times that
+// in its input, and so in its logits.
+//
+// Prints each choice that it swapped and one line for all: "WORST error, SWAPPED of CHOICES
+// choices". Status 1 and a line on stderr if a position stays beyond BOUND.
+#include "config.h"
+#include "file.h"
+#include "reference.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const double NEAR = 0x1p-8;
+
+enum { MOST = 64 }; // swapped choices of a sequence
+
+// A choice between two experts that nearly tie.
+struct tie {
+  int position, layer;
+  int chosen, other;
+  double margin; // between their logits, of the range of all
+};
+
+// One sequence and what is swapped in it.
+struct sequence {
+  const struct safetensors *checkpoint;
+  const struct model_config *config;
+  const int32_t *ids;
+  const float *got; // (n, vocab)
+  int n;
+  double bound;
+  struct tie swapped[MOST];
+  int n_swapped;
+  // of the last run: where it ended, the error there, and the ties there that are not swapped
+  int position;
+  double error, worst;
+  struct tie ties[CONFIG_MAX_LAYERS];
+  int n_ties;
+};
+
+// True if expert a goes before expert b.
+static bool before(const float *logits, int a, int b) {
+  return logits[a] > logits[b] || (logits[a] == logits[b] && a < b);
+}
+
+// The expert that `rank` others go before.
+static int expert_of_rank(const float *logits, int n, int rank) {
+  for (int e = 0; e < n; e++) {
+    int ahead = 0;
+    for (int i = 0; i < n; i++)
+      ahead += before(logits, i, e);
+    if (ahead == rank)
+      return e;
+  }
+  return -1;
+}
+
+// The last expert chosen and the first one not chosen, by how much of the range they differ.
+static struct tie closest(const float *logits, const struct model_config *config, int layer,
+                          int position) {
+  const int n = config->n_experts, chosen = expert_of_rank(logits, n, config->top_k - 1);
+  const int other = expert_of_rank(logits, n, config->top_k);
+  const double range =
+      (double)logits[expert_of_rank(logits, n, 0)] - logits[expert_of_rank(logits, n, n - 1)];
+  return (struct tie){.position = position,
+                      .layer = layer,
+                      .chosen = chosen,
+                      .other = other,
+                      .margin = ((double)logits[chosen] - logits[other]) / range};
+}
+
+static bool is_swapped(const struct sequence *sequence, int layer, int position) {
+  for (int i = 0; i < sequence->n_swapped; i++)
+    if (sequence->swapped[i].layer == layer && sequence->swapped[i].position == position)
+      return true;
+  return false;
+}
+
+// A reference_route: swaps what is to be swapped, and takes down what else nearly ties.
+static void on_route(void *context, int layer, int position, float *logits) {
+  struct sequence *sequence = context;
+  if (layer == 0)
+    sequence->n_ties = 0;
+  if (sequence->config->top_k == sequence->config->n_experts)
+    return;
+  const struct tie tie = closest(logits, sequence->config, layer, position);
+  if (is_swapped(sequence, layer, position)) {
+    const float value = logits[tie.chosen];
+    logits[tie.chosen] = logits[tie.other];
+    logits[tie.other] = value;
+  } else if (tie.margin < NEAR)
+    sequence->ties[sequence->n_ties++] = tie;
+}
+
+// |got - want| / |want|
+static double relative_error(const float *got, const float *want, int n) {
+  double difference = 0, norm = 0;
+  for (int i = 0; i < n; i++) {
+    difference += ((double)got[i] - want[i]) * ((double)got[i] - want[i]);
+    norm += (double)want[i] * want[i];
+  }
+  return sqrt(difference / norm);
+}
+
+// A reference_visit: ends the run at a position beyond the bound.
+static bool on_position(void *context, int position, const float *logits, const float *hidden,
+                        struct error *err) {
+  struct sequence *sequence = context;
+  const int vocab = sequence->config->vocab_size;
+  (void)hidden;
+  sequence->position = position;
+  sequence->error = relative_error(sequence->got + (size_t)position * (size_t)vocab, logits, vocab);
+  if (!(sequence->error < sequence->bound))
+    return fail(err, "position %d: error %.2g: no choice of experts that nearly ties explains it",
+                position, sequence->error);
+  sequence->worst = fmax(sequence->worst, sequence->error);
+  return true;
+}
+
+// Runs the first n positions. False at a position beyond the bound; check sequence->error for what
+// else failed.
+static bool run(struct sequence *sequence, int n, struct error *err) {
+  sequence->error = sequence->worst = 0;
+  return reference_run_routed(sequence->checkpoint, sequence->config, sequence->ids, n, on_position,
+                              on_route, sequence, err);
+}
+
+// Swaps the tie at the position where the run ended that brings its error down most. False if none
+// does, with the error of the run.
+static bool swap_best(struct sequence *sequence, struct error *err) {
+  struct tie ties[CONFIG_MAX_LAYERS];
+  const int n = sequence->n_ties, position = sequence->position;
+  double least = sequence->error;
+  int best = -1;
+  if (sequence->n_swapped == MOST)
+    return fail(err, "more than %d choices would have to be swapped", MOST);
+  memcpy(ties, sequence->ties, sizeof ties);
+  for (int i = 0; i < n; i++) {
+    struct error ignored;
+    sequence->swapped[sequence->n_swapped++] = ties[i];
+    run(sequence, position + 1, &ignored);
+    sequence->n_swapped--;
+    if (sequence->error < least) {
+      least = sequence->error;
+      best = i;
+    }
+  }
+  if (best < 0)
+    return false;
+  sequence->swapped[sequence->n_swapped++] = ties[best];
+  return true;
+}
+
+static bool compare(struct sequence *sequence, struct error *err) {
+  while (!run(sequence, sequence->n, err))
+    if (sequence->error < sequence->bound || !swap_best(sequence, err))
+      return false;
+  return true;
+}
+
+static void report(const struct sequence *sequence, size_t number) {
+  for (int i = 0; i < sequence->n_swapped; i++) {
+    const struct tie *tie = &sequence->swapped[i];
+    printf("sequence %zu, position %d, layer %d: expert %d for %d, which are %.1e of the range "
+           "apart\n",
+           number, tie->position, tie->layer, tie->other, tie->chosen, tie->margin);
+  }
+}
+
+static bool compare_all(const char *folder, const struct id_lines *lines, const struct text *logits,
+                        double bound, struct error *err) {
+  struct model_config config;
+  struct safetensors *checkpoint = NULL;
+  struct sequence *sequence = malloc(sizeof *sequence);
+  double worst = 0;
+  int swapped = 0;
+  bool ok = sequence || fail(err, "out of memory");
+  ok = ok && model_config_read(&config, folder, err) && safetensors_open(&checkpoint, folder, err);
+  const size_t vocab = ok ? (size_t)config.vocab_size : 0, positions = lines->start[lines->n];
+  if (ok && logits->n != positions * vocab * sizeof(float))
+    ok = fail(err, "want %zu bytes of logits, found %zu", positions * vocab * sizeof(float),
+              logits->n);
+  for (size_t i = 0; ok && i < lines->n; i++) {
+    const size_t first = lines->start[i];
+    struct error why = {{0}};
+    *sequence = (struct sequence){.checkpoint = checkpoint,
+                                  .config = &config,
+                                  .ids = lines->ids + first,
+                                  .got = (const float *)logits->bytes + first * vocab,
+                                  .n = (int)(lines->start[i + 1] - first),
+                                  .bound = bound};
+    ok = compare(sequence, &why) || fail(err, "sequence %zu: %s", i, why.text);
+    report(sequence, i);
+    worst = fmax(worst, sequence->worst);
+    swapped += sequence->n_swapped;
+  }
+  if (ok)
+    printf("%.2g error, %d of %zu choices\n", worst, swapped, positions * (size_t)config.n_layers);
+  safetensors_close(checkpoint);
+  free(sequence);
+  return ok;
+}
+
+int main(int argc, char **argv) {
+  struct error err;
+  struct id_lines lines = {0};
+  struct text logits = {0};
+  if (argc != 5) {
+    fprintf(stderr, "usage: near_ties MODEL IDS LOGITS BOUND\n");
+    return 1;
+  }
+  const bool ok = id_lines_read(&lines, argv[2], INT32_MAX, &err) &&
+                  text_read(&logits, argv[3], &err) &&
+                  compare_all(argv[1], &lines, &logits, strtod(argv[4], NULL), &err);
+  id_lines_free(&lines);
+  free(logits.bytes);
+  if (!ok)
+    fprintf(stderr, "near_ties: %s\n", err.text);
+  return !ok;
+}

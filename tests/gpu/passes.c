@@ -1,0 +1,305 @@
+// passes MODEL IDS MOST: a row's result has the same bits in any pass. Linked with a tree in place
+// of getp's main; prints TAP, one test for each number of rows up to MOST.
+//
+// Each sequence of IDS runs alone first. Then passes of 1, 16, 17, ... rows take chunks of many of
+// them, of one row and of more, in any order, in any slots, prompts beside sequences that are far
+// on. Whole logits and candidates must be what the sequence got alone, to the bit, and the greedy
+// pick the first of the largest logits. Nothing here has a tolerance.
+#include "engine.h"
+#include "file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const float SHARPNESS = 1.25f;
+
+enum { PASSES = 4, PASSES_OF_ONE = 12, MOST_PLACES = 64 };
+
+// What a sequence gets alone.
+struct sequence {
+  const int32_t *ids;
+  int n;
+  float *logits;           // (n, vocab)
+  struct candidates *best; // (n)
+};
+
+// A slot and how far its sequence is.
+struct place {
+  int slot, fed;
+  const struct sequence *sequence;
+};
+
+struct test {
+  struct engine *engine;
+  struct engine_limits limits;
+  struct sequence *sequences; // (n_sequences)
+  int n_sequences;
+  struct place places[MOST_PLACES];
+  int n_places;
+  uint64_t draws;                // of random numbers
+  struct engine_rows rows;       // of the pass that is made
+  const struct sequence **owner; // (rows) whose a row is
+};
+
+static int least(int a, int b) {
+  return a < b ? a : b;
+}
+
+static int draw_below(struct test *test, int n) {
+  return (int)(sampler_uniform(1, 0, test->draws++) * n);
+}
+
+// ---- passes ----
+
+static void add_row(struct test *test, const struct place *place) {
+  struct engine_rows *rows = &test->rows;
+  test->owner[rows->rows] = place->sequence;
+  rows->token[rows->rows] = place->sequence->ids[place->fed];
+  rows->position[rows->rows] = place->fed;
+  rows->slot[rows->rows++] = place->slot;
+}
+
+static void add_chunk(struct test *test, struct place *place, int n) {
+  for (int i = 0; i < n; i++, place->fed++)
+    add_row(test, place);
+}
+
+// Makes every row an output, or, of more than fit, as many as fit, spread over all.
+static void choose_outputs(struct test *test, enum engine_want want) {
+  struct engine_rows *rows = &test->rows;
+  rows->outputs = want == ENGINE_LOGITS ? least(rows->rows, test->limits.logits) : rows->rows;
+  for (int i = 0; i < rows->outputs; i++)
+    rows->output_row[i] = (int32_t)((int64_t)i * rows->rows / rows->outputs);
+}
+
+static bool run(struct test *test, enum engine_want want, struct engine_results *results,
+                struct error *err) {
+  choose_outputs(test, want);
+  return engine_submit(test->engine, &test->rows, want, err) &&
+         engine_collect(test->engine, results, err);
+}
+
+// ---- alone ----
+
+static bool run_alone(struct test *test, struct sequence *sequence, enum engine_want want,
+                      struct error *err) {
+  const size_t vocab = (size_t)test->limits.vocab;
+  struct place place = {.sequence = sequence};
+  while (place.fed < sequence->n) {
+    const size_t first = (size_t)place.fed;
+    const int most = least(test->limits.chunk, test->limits.logits);
+    struct engine_results results;
+    test->rows.rows = 0;
+    add_chunk(test, &place, least(sequence->n - place.fed, most));
+    if (!run(test, want, &results, err))
+      return false;
+    const size_t n = (size_t)test->rows.outputs;
+    if (want == ENGINE_LOGITS)
+      memcpy(sequence->logits + first * vocab, results.logits, n * vocab * sizeof(float));
+    else
+      memcpy(sequence->best + first, results.candidates, n * sizeof *sequence->best);
+  }
+  return true;
+}
+
+static bool run_all_alone(struct test *test, struct error *err) {
+  for (int i = 0; i < test->n_sequences; i++) {
+    struct sequence *sequence = &test->sequences[i];
+    sequence->logits =
+        calloc((size_t)sequence->n * (size_t)test->limits.vocab, sizeof *sequence->logits);
+    sequence->best = calloc((size_t)sequence->n, sizeof *sequence->best);
+    if (!sequence->logits || !sequence->best)
+      return fail(err, "out of memory for %d positions", sequence->n);
+    if (!run_alone(test, sequence, ENGINE_LOGITS, err) ||
+        (test->limits.picks && !run_alone(test, sequence, ENGINE_CANDIDATES, err)))
+      return false;
+  }
+  return true;
+}
+
+// ---- together ----
+
+static void start_place(struct test *test, struct place *place) {
+  place->sequence = &test->sequences[draw_below(test, test->n_sequences)];
+  place->fed = 0;
+}
+
+// Puts sequences into slots all over the engine's, each at its beginning.
+static void start_places(struct test *test, int rows) {
+  test->n_places = least(least(rows / 4 + 2, MOST_PLACES), test->limits.slots);
+  for (int i = 0; i < test->n_places; i++) {
+    test->places[i].slot = (int)((int64_t)(i + 1) * test->limits.slots / test->n_places) - 1;
+    start_place(test, &test->places[i]);
+  }
+}
+
+static void shuffle(struct test *test) {
+  for (int i = test->n_places - 1; i > 0; i--) {
+    const int j = draw_below(test, i + 1);
+    const struct place other = test->places[i];
+    test->places[i] = test->places[j];
+    test->places[j] = other;
+  }
+}
+
+// Rows that a place can give a pass.
+static int room(const struct test *test, const struct place *place) {
+  return least(place->sequence->n - place->fed, test->limits.chunk);
+}
+
+static int room_of_all(const struct test *test) {
+  int sum = 0;
+  for (int i = 0; i < test->n_places; i++)
+    sum += room(test, &test->places[i]);
+  return sum;
+}
+
+// Makes a pass of exactly n rows: one row of about half the places, up to what is left of the
+// others. Sequences that are done give way to new ones, and others too if they would not fill it.
+static bool fill(struct test *test, int n, struct error *err) {
+  for (int i = 0; i < test->n_places; i++)
+    if (room(test, &test->places[i]) == 0 || room_of_all(test) < n)
+      start_place(test, &test->places[i]);
+  shuffle(test);
+  int others = room_of_all(test);
+  if (others < n)
+    return fail(err, "want sequences for %d rows, found %d", n, others);
+  test->rows.rows = 0;
+  for (int i = 0; i < test->n_places; i++) {
+    struct place *place = &test->places[i];
+    const int most = room(test, place), left = n - test->rows.rows;
+    int count = draw_below(test, 2) ? 1 : 1 + draw_below(test, most);
+    others -= most;
+    count = count < left - others ? left - others : count;
+    add_chunk(test, place, least(count, left));
+  }
+  return true;
+}
+
+static int greedy(const float *logits, int vocab) {
+  int best = 0;
+  for (int i = 1; i < vocab; i++)
+    if (logits[i] > logits[best])
+      best = i;
+  return best;
+}
+
+// True if output i is what its sequence got alone.
+static bool is_same(const struct test *test, const struct engine_results *results, int i) {
+  const int row = test->rows.output_row[i], vocab = test->limits.vocab;
+  const struct sequence *sequence = test->owner[row];
+  const int position = test->rows.position[row];
+  const float *logits = sequence->logits + (size_t)position * (size_t)vocab;
+  if (results->picked)
+    return results->picked[i] == greedy(logits, vocab);
+  if (results->candidates)
+    return memcmp(&results->candidates[i], &sequence->best[position],
+                  sizeof *results->candidates) == 0;
+  return memcmp(results->logits + (size_t)i * (size_t)vocab, logits,
+                (size_t)vocab * sizeof *logits) == 0;
+}
+
+static bool check(const struct test *test, const struct engine_results *results,
+                  struct error *err) {
+  for (int i = 0; i < test->rows.outputs; i++)
+    if (!is_same(test, results, i)) {
+      const int row = test->rows.output_row[i];
+      return fail(err, "row %d: position %d of sequence %d in slot %d: other %s than alone", row,
+                  test->rows.position[row], (int)(test->owner[row] - test->sequences),
+                  test->rows.slot[row],
+                  results->picked       ? "pick"
+                  : results->candidates ? "candidates"
+                                        : "logits");
+    }
+  return true;
+}
+
+static bool run_together(struct test *test, int rows, struct error *err) {
+  static const enum engine_want WANTS[] = {ENGINE_LOGITS, ENGINE_GREEDY, ENGINE_CANDIDATES};
+  const int passes = rows == 1 ? PASSES_OF_ONE : PASSES;
+  start_places(test, rows);
+  for (int i = 0; i < passes; i++) {
+    const enum engine_want want = test->limits.picks ? WANTS[i % 3] : ENGINE_LOGITS;
+    struct engine_results results;
+    struct error why;
+    if (!fill(test, rows, err) || !run(test, want, &results, err))
+      return false;
+    if (!check(test, &results, &why))
+      return fail(err, "pass %d: %s", i, why.text);
+  }
+  return true;
+}
+
+// All numbers of rows that are up to `most`, and the most of the engine.
+static bool run_sizes(struct test *test, int most, struct error *err) {
+  const int sizes[] = {1, 16, 17, 32, 33, 64, 65, 128, 129, test->limits.rows};
+  const int n = (int)(sizeof sizes / sizeof *sizes);
+  bool ok = true;
+  for (int i = 0; i < n; i++) {
+    struct error why;
+    if (sizes[i] > least(most, test->limits.rows) || (i < n - 1 && sizes[i] == sizes[n - 1]))
+      continue;
+    const bool same = run_together(test, sizes[i], &why);
+    printf("%s passes of %d rows%s%s\n", same ? "ok" : "not ok", sizes[i], same ? "" : ": ",
+           same ? "" : why.text);
+    ok = ok && same;
+  }
+  return ok || fail(err, "bits depend on the pass");
+}
+
+// ---- the program ----
+
+static bool take_memory(struct test *test, const struct id_lines *lines, struct error *err) {
+  const size_t rows = (size_t)test->limits.rows;
+  int32_t *numbers = calloc(4 * rows, sizeof *numbers);
+  test->rows = (struct engine_rows){.token = numbers,
+                                    .position = numbers + rows,
+                                    .slot = numbers + 2 * rows,
+                                    .output_row = numbers + 3 * rows,
+                                    .sharpness = SHARPNESS};
+  test->owner = calloc(rows, sizeof *test->owner);
+  test->sequences = calloc(lines->n + 1, sizeof *test->sequences);
+  test->engine = engine_create();
+  if (!numbers || !test->owner || !test->sequences || !test->engine)
+    return fail(err, "out of memory");
+  test->n_sequences = (int)lines->n;
+  for (size_t i = 0; i < lines->n; i++) {
+    test->sequences[i].ids = lines->ids + lines->start[i];
+    test->sequences[i].n = (int)(lines->start[i + 1] - lines->start[i]);
+  }
+  return true;
+}
+
+static void give_memory_back(struct test *test) {
+  for (int i = 0; i < test->n_sequences; i++) {
+    free(test->sequences[i].logits);
+    free(test->sequences[i].best);
+  }
+  free(test->sequences);
+  free(test->owner);
+  free(test->rows.token);
+  engine_destroy(test->engine);
+}
+
+int main(int argc, char **argv) {
+  struct test test = {.limits = engine_limits()};
+  struct id_lines lines = {0};
+  struct safetensors *checkpoint = NULL;
+  struct error err;
+  if (argc != 4) {
+    fprintf(stderr, "usage: passes MODEL IDS MOST\n");
+    return 1;
+  }
+  const bool ok = id_lines_read(&lines, argv[2], test.limits.vocab, &err) &&
+                  safetensors_open(&checkpoint, argv[1], &err) &&
+                  take_memory(&test, &lines, &err) &&
+                  engine_warm_up(test.engine, checkpoint, &err) && run_all_alone(&test, &err) &&
+                  run_sizes(&test, atoi(argv[3]), &err);
+  give_memory_back(&test);
+  safetensors_close(checkpoint);
+  id_lines_free(&lines);
+  if (!ok)
+    fprintf(stderr, "passes: %s\n", err.text);
+  return !ok;
+}
