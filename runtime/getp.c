@@ -9,11 +9,8 @@
 
 static int run(const struct options *options, struct error *err) {
   static int (*const MODES[])(struct session *, struct error *) = {
-      [MODE_GENERATE] = mode_generate,
-      [MODE_CHAT] = mode_chat,
-      [MODE_GETP] = mode_getp,
-      [MODE_LOGITS] = mode_logits,
-      [MODE_PACK] = mode_pack,
+      [MODE_GENERATE] = mode_generate, [MODE_CHAT] = mode_chat, [MODE_GETP] = mode_getp,
+      [MODE_LOGITS] = mode_logits,     [MODE_PACK] = mode_pack,
   };
   if (options->plan)
     return mode_plan();

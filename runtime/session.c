@@ -4,11 +4,13 @@
 #include "parity.h"
 #include "progress.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 char *session_tokenizer_path(const struct session *session, struct error *err) {
   const struct options *options = session->options;
@@ -88,8 +90,11 @@ static bool open_folder(struct session *session, struct error *err) {
 static bool open_model(struct session *session, struct error *err) {
   const char *path = session->options->checkpoint;
   struct stat status;
-  if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
+  const bool exists = stat(path, &status) == 0;
+  if (exists && S_ISDIR(status.st_mode))
     return open_folder(session, err);
+  if (exists && access(path, R_OK) != 0)
+    return fail(err, "%s: %s", path, strerror(errno));
   return packed_is(path) ? open_packed(session, err)
                          : fail(err,
                                 "%s: want a checkpoint folder with config.json, safetensors and "

@@ -1,14 +1,29 @@
 -- AMD MI200: one GCD of an MI250 is one device.
+
+local mixed = require "gen.target.mixed"
+
+local direct, staged = mixed.direct, mixed.staged
+
 local facts = {
   name = "gfx90a",
   memory = 68698000000, -- 63.98 GiB, what the runtime reports of a GCD's 64 GB
   flops = 181000000000000, bytes_a_second = 1638000000000, -- the matrix instructions on halves at 1.7 GHz; HBM2e
   units = 104, waves = 4, -- compute units; waves of 64 lanes in a block of 256 threads
-  -- Of precision `mixed`: the order of MXFP4 codes, staged blocks that a unit has room for, units of columns that a
-  -- direct wave asks for ahead, and the forms of a staged block: fragments of weights and of tokens a wave, waves
-  -- that split the tokens.
-  code_layout = "TILES", residents = 2, depth = 8,
-  forms = { { 4, 8, 1 }, { 3, 8, 1 }, { 2, 8, 1 }, { 4, 4, 1 }, { 2, 4, 1 }, { 1, 4, 1 } },
+  -- Of precision `mixed`: the order of MXFP4 codes; staged blocks that a unit has room for; and the shares of a
+  -- kernel (runtime/target/shares.h). All waves of a block share its tokens, the weights go straight to registers.
+  code_layout = "TILES", residents = 2,
+  few = { { upto = 16, type = direct(1, 1, 8, 8, 1) }, { upto = 32, type = direct(1, 2, 4, 2, 1) } },
+  -- of larger dense matrices: fragments of weights and of tokens a wave, waves that split the tokens, units in LDS
+  forms = { { 4, 8, 1, 2 }, { 3, 8, 1, 2 }, { 2, 8, 1, 2 }, { 4, 4, 1, 2 }, { 2, 4, 1, 2 }, { 1, 4, 1, 2 } },
+  unembed = {
+    { upto = 16, type = direct(4, 1, 2, 2, 1) }, { upto = 32, type = direct(4, 2, 2, 1, 1) },
+    { upto = 64, type = staged(4, 4, 1, 4, 2) }, { upto = mixed.ALL, type = staged(4, 8, 1, 4, 2) },
+  },
+  expert_few = direct(1, 1, 8, 8, 1),
+  expert_many = {
+    { upto = 16, type = direct(3, 1, 4, 2, 4) }, { upto = 32, type = direct(3, 2, 2, 1, 4) },
+    { upto = 64, type = staged(3, 4, 1, 4, 2) }, { upto = mixed.ITEM_ROWS, type = staged(3, 8, 1, 4, 2) },
+  },
   -- What tests/kernels/check_gfx90a.lua allows a compiled kernel. A SIMD has 512 registers a lane for all
   -- its waves: four waves, to hide the latency of memory, leave 128 to each. A compute unit has 64 KiB of LDS.
   kernel_limits = { vgprs = 128, lds = 65536, waves = 4 },
@@ -19,11 +34,11 @@ local facts = {
   gates = {
     { name = "attention", roles = "^attn_", kernels = { "^f16_" }, waves = 2, slots_per_tile = 200,
       loads_in_flight = 20480 },
-    { name = "large tiles", roles = "", kernels = { "<staged<[34],8,1>>$", "_many$" }, waves = 2, mfma_share = 35,
+    { name = "large tiles", roles = "", kernels = { "<staged<[34],8,1,4,2>>$", "_many$" }, waves = 2, mfma_share = 35,
       lds_load = 25, l1_load = 25, barriers_per_64_k = 1, slots_per_mfma = 11 },
     { name = "small tiles", roles = "", kernels = { "<staged<.*>>$", "<direct<.*>>$", "_few$" }, waves = 2 },
   },
   figures = require "gen.target.gfx90a_figures",
 }
 
-return { fp32 = require("gen.target.fp32")(facts), mixed = require("gen.target.mixed")(facts) }
+return { fp32 = require("gen.target.fp32")(facts), mixed = mixed.target(facts) }

@@ -8,7 +8,7 @@
 local ctext = require "gen.ctext"
 local weights_of = require "gen.weights"
 
-local kernel = {}
+local mixed, kernel = {}, {}
 
 local LOG2_E <const> = 1.4426950408889634
 local TILE <const> = 16
@@ -49,9 +49,11 @@ end
 
 -- ---- shares ----
 
-local function staged(frags, tokens, split) return string.format("staged<%d, %d, %d>", frags, tokens, split) end
-local function direct(frags, tokens, depth, waves)
-  return string.format("direct<%d, %d, %d, %d>", frags, tokens, depth, waves)
+function mixed.staged(frags, tokens, split, waves, ring)
+  return string.format("staged<%d, %d, %d, %d, %d>", frags, tokens, split, waves, ring)
+end
+function mixed.direct(frags, tokens, depth, near, waves)
+  return string.format("direct<%d, %d, %d, %d, %d>", frags, tokens, depth, near, waves)
 end
 
 -- Bounds of rows for which a dense matrix may be cut in ways of their own.
@@ -66,22 +68,20 @@ local function block_cost(frags, tokens) return frags * tokens + 2 end
 local function cheapest(target, tiles, rows, forms)
   local best, least
   for _, form in ipairs(forms) do
-    local frags, tokens, split = table.unpack(form)
+    local frags, tokens, split, ring = table.unpack(form)
     local across = tiles + target.waves // split * frags - 1
     local down = math.min(rows, 4096) + tokens * split * TILE - 1
     local blocks = across // (target.waves // split * frags) * (down // (tokens * split * TILE))
     local room = target.units * target.residents
     local cost = (blocks + room - 1) // room * block_cost(frags, tokens)
-    if not least or cost < least then best, least = staged(frags, tokens, split), cost end
+    if not least or cost < least then best, least = mixed.staged(frags, tokens, split, target.waves, ring), cost end
   end
   return best
 end
 
--- How a dense matrix is cut. On gfx90a the 4 waves of a block share all its tokens; on sm_90 its 8 warps split
--- them in two.
+-- How a dense matrix is cut: for few tokens in small blocks, so that there are many.
 local function dense_shares(target, tiles)
-  local shares = { { upto = 16, type = direct(1, 1, target.depth, 1) },
-    { upto = 32, type = direct(1, 2, target.depth // 2, 1) } }
+  local shares = table.move(target.few, 1, #target.few, 1, {})
   for _, rows in ipairs(BOUNDS) do
     local share = cheapest(target, tiles, rows, target.forms)
     if shares[#shares].type == share then shares[#shares] = nil end
@@ -90,32 +90,13 @@ local function dense_shares(target, tiles)
   return shares
 end
 
-local function unembed_shares(target)
-  if target.waves == 4 then
-    return {
-      { upto = 16, type = direct(4, 1, 2, 1) }, { upto = 32, type = direct(4, 2, 2, 1) },
-      { upto = 64, type = staged(4, 4, 1) }, { upto = ALL, type = staged(4, 8, 1) },
-    }
-  end
-  return {
-    { upto = 16, type = direct(4, 1, 2, 1) }, { upto = 64, type = staged(4, 2, 2) },
-    { upto = ALL, type = staged(4, 4, 2) },
-  }
-end
-
--- Of an expert matrix: for few rows small blocks, else blocks whose tiles of weights are the same for
--- every height.
+-- Of an expert matrix: small blocks for few rows, else blocks whose tiles of weights are the same for every height.
 local function expert_shares(target)
-  local small = direct(2, 1, 4, 1)
-  local few = { upto = 16, name = "few", type = small, heights = { { upto = 16, type = small } } }
-  if target.waves == 4 then
-    return { few, { upto = ALL, name = "many", type = staged(3, 8, 1), heights = {
-      { upto = 16, type = direct(3, 1, 2, 4) }, { upto = 32, type = direct(3, 2, 2, 4) },
-      { upto = 64, type = staged(3, 4, 1) }, { upto = ITEM_ROWS, type = staged(3, 8, 1) } } } }
-  end
-  return { few, { upto = ALL, name = "many", type = staged(3, 4, 2), heights = {
-    { upto = 16, type = direct(3, 1, 2, 4) }, { upto = 32, type = staged(3, 1, 2) },
-    { upto = 64, type = staged(3, 2, 2) }, { upto = ITEM_ROWS, type = staged(3, 4, 2) } } } }
+  local few, many = target.expert_few, target.expert_many
+  return {
+    { upto = 16, name = "few", type = few, heights = { { upto = 16, type = few } } },
+    { upto = ALL, name = "many", many = true, type = many[#many].type, heights = many },
+  }
 end
 
 -- ---- kernels ----
@@ -248,7 +229,7 @@ local function unembed(model, target, argmax)
     weight = "f16", name = "unembed", fused = argmax and "best" or nil,
     dims = { { "n", model.vocab }, { "k", model.d_model } }, flops = 2 * model.vocab * model.d_model,
     parameters = { vocab = model.vocab, k = units * 64, units = units, argmax = argmax, width = BEST_TILES,
-      shares = unembed_shares(target) },
+      shares = target.unembed },
   })
 end
 
@@ -288,7 +269,7 @@ end
 local function group_rows(model) return TILE // (model.n_heads // model.n_kv_heads) end
 
 -- facts of a GPU -> the target that runs `mixed` on it.
-return function(facts)
+function mixed.target(facts)
   local target = {
     extension = ".hip", templates = "templates/mixed", device = facts.name, precision = "mixed",
     summary = "MXFP4 experts in tiles, other matrices, activations and KV cache F16, sums and residual stream FP32",
@@ -306,3 +287,7 @@ return function(facts)
   end
   return target
 end
+
+mixed.ALL, mixed.ITEM_ROWS = ALL, ITEM_ROWS
+
+return mixed

@@ -1,12 +1,28 @@
 -- NVIDIA Hopper, as an H200 has it: for running and timing the HIP sources on a GPU at hand.
+
+local mixed = require "gen.target.mixed"
+
+local direct, staged = mixed.direct, mixed.staged
+
 local facts = {
   name = "sm_90",
   memory = 150754820096, -- 143,771 MiB, as nvidia-smi reports of an H200
   flops = 989000000000000, bytes_a_second = 4800000000000, -- tensor cores on halves; HBM3e
   units = 132, waves = 8, -- multiprocessors; warps of 32 lanes in a block of 256 threads
-  -- Of precision `mixed`, as in gfx90a.lua.
-  code_layout = "WOVEN_TILES", residents = 1, depth = 6,
-  forms = { { 4, 4, 2 }, { 3, 4, 2 }, { 2, 4, 2 }, { 4, 2, 2 }, { 2, 2, 2 }, { 1, 4, 2 }, { 1, 2, 2 } },
+  -- Of precision `mixed`, as in gfx90a.lua. Pairs of warps split the tokens of a large block; weights and tokens go
+  -- through a ring of units in shared memory, of which a multiprocessor has 227 KiB.
+  code_layout = "WOVEN_TILES", residents = 1,
+  few = { { upto = 16, type = direct(1, 1, 9, 3, 1) }, { upto = 32, type = staged(1, 2, 1, 2, 8) } },
+  forms = { { 4, 4, 2, 4 }, { 3, 4, 2, 5 }, { 2, 4, 2, 4 }, { 4, 2, 2, 5 }, { 2, 2, 2, 4 }, { 1, 4, 2, 4 }, { 1, 2, 2, 6 } },
+  unembed = {
+    { upto = 16, type = direct(4, 1, 2, 2, 1) }, { upto = 64, type = staged(4, 2, 2, 8, 4) },
+    { upto = mixed.ALL, type = staged(4, 4, 2, 8, 4) },
+  },
+  expert_few = direct(1, 1, 9, 9, 1),
+  expert_many = {
+    { upto = 16, type = direct(3, 1, 4, 2, 4) }, { upto = 32, type = staged(3, 1, 2, 8, 8) },
+    { upto = 64, type = staged(3, 2, 2, 8, 8) }, { upto = mixed.ITEM_ROWS, type = staged(3, 4, 2, 8, 8) },
+  },
 }
 
-return { fp32 = require("gen.target.fp32")(facts), mixed = require("gen.target.mixed")(facts) }
+return { fp32 = require("gen.target.fp32")(facts), mixed = mixed.target(facts) }

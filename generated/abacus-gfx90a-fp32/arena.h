@@ -24,11 +24,17 @@
 
 // What lies outside the arena.
 #define ROPE_BYTES ((size_t)131072) // cos, then sin, of every position
-#define ROWS_BYTES ((size_t)2048) // token, position, slot, output_row
+#define ROWS_BYTES ((size_t)2596) // what a pass is told of its rows
+#define PICKED_BYTES ((size_t)0) // ids that the device picks
+#define RESULTS_BYTES ((size_t)0) // those, or candidates, of a pass, on the host
 #define LOGITS_BYTES ((size_t)524288) // of a pass, on the host
 #define STAGING_BYTES ((size_t)33554432) // on the host
 
 // The memory of the device that the plan was made for; 0: not bounded.
 #define DEVICE_BYTES ((size_t)68698000000)
+
+// What the device does in a second at the most; 0: not known.
+#define DEVICE_BYTES_A_SECOND ((double)1638000000000)
+#define DEVICE_FLOPS ((double)181000000000000)
 
 #endif

@@ -3,6 +3,8 @@
 #ifndef GETP_MODEL_H
 #define GETP_MODEL_H
 
+#define MODEL_NAME "abacus-gfx90a-fp32"
+
 enum {
   MODEL_VOCAB = 1024,
   MODEL_HIDDEN = 192,

@@ -15,6 +15,11 @@ enum weight {
 // One thread calls the launchers, which start work on the device.
 enum { STEPS_SHARED = 0 };
 
+// Launchers take exactly pass->rows rows; the head is part of the steps.
+enum { STEPS_CAPTURED = 0, HEAD_SPLIT = 0 };
+static const int ROW_BUCKETS[] = {128};
+enum { ROW_BUCKET_COUNT = 1, GROUP_ROWS = 1, LOGITS_ROWS = 128, CANDIDATES = 1 };
+
 #ifdef __cplusplus
 extern "C" {
 #endif

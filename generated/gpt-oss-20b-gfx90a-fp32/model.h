@@ -3,6 +3,8 @@
 #ifndef GETP_MODEL_H
 #define GETP_MODEL_H
 
+#define MODEL_NAME "gpt-oss-20b-gfx90a-fp32"
+
 enum {
   MODEL_VOCAB = 201088,
   MODEL_HIDDEN = 2880,

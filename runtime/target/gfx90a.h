@@ -8,9 +8,11 @@ constexpr int WAVE = 64;
 constexpr int HELD = 1; // rows of 16 of which a lane holds a part; see matrix.h
 constexpr int COLUMN_STEP = 16; // between lanes that hold parts of one token
 // The second argument of __launch_bounds__ for a kernel with 256 registers a lane: waves of a SIMD.
-constexpr int residents(int) {
+constexpr int residents(int, int) {
   return 2;
 }
+
+constexpr bool ITEMS_FIRST = false; // an L2 cache of 8 MiB holds the tokens of a few items, not of all
 
 typedef _Float16 half2v __attribute__((vector_size(4)));
 typedef _Float16 half4v __attribute__((vector_size(8)));

@@ -19,17 +19,19 @@ template <int N> struct lds_copy {
 };
 
 // Tokens of a block in LDS: two buffers of a unit each, an octet of every token side by side.
-template <class Unit, int FRAGS, int TOKENS, int SPLIT> struct stage_of {
-  uint4 octet[2][OCTETS][TOKENS * SPLIT * TILE];
+template <class Unit, int FRAGS, int TOKENS, int SPLIT, int WAVES, int RING> struct stage_of {
+  static_assert(RING == 2, "one buffer is filled while the other is read");
+  uint4 octet[RING][OCTETS][TOKENS * SPLIT * TILE];
 };
 
 // sums = weights x tokens over UNITS units from `first_unit` on. All threads of a block share TOKENS * SPLIT
-// fragments of tokens through LDS; token t of the block begins at byte row(t) of `tokens`. Weights go straight
+// fragments of tokens through LDS; token t of the block begins at byte row(t) of `tokens`, t < present; the sums of others
+// mean nothing. Weights go straight
 // to registers, a unit ahead.
-template <class Unit, int UNITS, int FRAGS, int TOKENS, int SPLIT, class Tile, class Row>
+template <class Unit, int UNITS, int FRAGS, int TOKENS, int SPLIT, int WAVES, int RING, class Tile, class Row>
 DEVICE void product_staged(sums<FRAGS, TOKENS> &sum, Tile tile_at, int first_unit,
-                           stage_of<Unit, FRAGS, TOKENS, SPLIT> &stage, const char *tokens, Row row) {
-  constexpr int ROWS = MATRIX_BLOCK / OCTETS, COPIES = TOKENS * SPLIT * TILE / ROWS;
+                           stage_of<Unit, FRAGS, TOKENS, SPLIT, WAVES, RING> &stage, const char *tokens, Row row, int present) {
+  constexpr int ROWS = WAVES * WAVE / OCTETS, COPIES = TOKENS * SPLIT * TILE / ROWS;
   static_assert(COPIES * ROWS == TOKENS * SPLIT * TILE, "every thread copies as much");
   const int octet = (int)threadIdx.x % OCTETS, mine = (int)threadIdx.x / OCTETS, lane = lane_of_wave();
   const int first_tile = first_tile_of_wave<FRAGS, SPLIT>(), first_token = first_token_of_wave<TOKENS, SPLIT>();
@@ -42,7 +44,8 @@ DEVICE void product_staged(sums<FRAGS, TOKENS> &sum, Tile tile_at, int first_uni
   Unit now[FRAGS], next[FRAGS];
 #pragma unroll
   for (int i = 0; i < COPIES; i++) {
-    from[i] = row(mine + i * ROWS) + (uint32_t)octet * 16;
+    const int t = mine + i * ROWS;
+    from[i] = row(t < present ? t : present - 1) + (uint32_t)octet * 16;
     copy.start(i, &stage.octet[0][octet][mine + i * ROWS], (const uint4 *)(tokens + first_unit * UNIT * 2 + from[i]));
   }
 #pragma unroll

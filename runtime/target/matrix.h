@@ -18,7 +18,6 @@ constexpr int OCTETS = UNIT / 8;              // 16 bytes each, of a row
 constexpr int TILE_HEAD = 64;                 // bytes of a tile before its units: the scales of its rows
 constexpr int F16_UNIT = TILE * UNIT * 2;     // bytes of a unit of a tile
 constexpr int MXFP4_UNIT = TILE * UNIT / 2 + TILE * UNIT / 32;
-constexpr int MATRIX_BLOCK = 256;             // threads of a block
 
 DEVICE int wave_of_block() {
   return uniform((int)threadIdx.x / WAVE);
@@ -136,9 +135,11 @@ DEVICE void multiply_unit(sums<FRAGS, TOKENS> &sum, const Unit (&unit)[FRAGS], L
 }
 
 // sums = weights x tokens over UNITS units from `first_unit` on, for few tokens: all straight from memory, no wave
-// waits for another. Token t begins at byte row(t) of `tokens`; DEPTH units are asked for before the first is needed.
-template <class Unit, int UNITS, int DEPTH, int FRAGS, int TOKENS, class Tile, class Row>
-DEVICE void product_direct(sums<FRAGS, TOKENS> &sum, Tile tile_at, int first_unit, const char *tokens, Row row) {
+// waits for another. Token t begins at byte row(t) of `tokens`. Weights are asked for DEPTH units ahead, tokens, which
+// other waves need too and have brought near, NEAR units.
+template <class Unit, int UNITS, int DEPTH, int NEAR, int FRAGS, int TOKENS, class Tile, class Row>
+DEVICE void product_direct(sums<FRAGS, TOKENS> &sum, Tile tile_at, int first_unit, const char *tokens, Row row,
+                           int present) {
   const int lane = lane_of_wave();
   const char *tile[FRAGS];
 #pragma unroll
@@ -146,39 +147,50 @@ DEVICE void product_direct(sums<FRAGS, TOKENS> &sum, Tile tile_at, int first_uni
     tile[f] = tile_at(wave_of_block() * FRAGS + f);
   uint32_t from[TOKENS][HELD];
   Unit unit[DEPTH][FRAGS];
-  fragments token[DEPTH][2][TOKENS];
-  const auto load = [&](int slot, int u) {
+  fragments token[NEAR][2][TOKENS];
+  static_assert(DEPTH % NEAR == 0, "tokens come round as weights do");
+  const auto load_weights = [&](int slot, int u) {
 #pragma unroll
     for (int f = 0; f < FRAGS; f++)
-      unit[slot][f].load(tile[f], first_unit + u);
+      unit[slot][f].load(tile[f], first_unit + (u < UNITS ? u : UNITS - 1));
+  };
+  const auto load_tokens = [&](int slot, int u) {
+    const char *columns = tokens + (first_unit + (u < UNITS ? u : UNITS - 1)) * UNIT * 2;
 #pragma unroll
     for (int s = 0; s < 2; s++)
 #pragma unroll
       for (int n = 0; n < TOKENS; n++)
-        token[slot][s][n].load(tokens + (first_unit + u) * UNIT * 2 + s * UNIT, 16, [&](int h) { return from[n][h]; });
+        token[slot][s][n].load(columns + s * UNIT, 16, [&](int h) { return from[n][h]; });
   };
-  const auto use = [&](int slot) {
-    multiply_unit(sum, unit[slot], [&](int s, int n) { return token[slot][s][n]; });
+  const auto step = [&](int slot, int u) {
+    multiply_unit(sum, unit[slot], [&](int s, int n) { return token[slot % NEAR][s][n]; });
+    keep_order();
+    load_weights(slot, u + DEPTH);
+    load_tokens(slot % NEAR, u + NEAR);
+    keep_order();
   };
 #pragma unroll
   for (int n = 0; n < TOKENS; n++)
 #pragma unroll
-    for (int h = 0; h < HELD; h++)
-      from[n][h] = row(n * TILE + token_row(lane, h));
+    for (int h = 0; h < HELD; h++) {
+      const int t = n * TILE + token_row(lane, h);
+      from[n][h] = row(t < present ? t : present - 1);
+    }
   sum.clear();
 #pragma unroll
-  for (int d = 0; d < DEPTH; d++)
-    load(d, d < UNITS ? d : UNITS - 1);
+  for (int d = 0; d < DEPTH; d++) {
+    load_weights(d, d);
+    if (d < NEAR)
+      load_tokens(d, d);
+  }
 #pragma unroll 1
   for (int u = 0; u + DEPTH <= UNITS; u += DEPTH)
 #pragma unroll
-    for (int d = 0; d < DEPTH; d++) {
-      use(d);
-      load(d, u + DEPTH + d < UNITS ? u + DEPTH + d : UNITS - 1);
-    }
+    for (int d = 0; d < DEPTH; d++)
+      step(d, u + d);
 #pragma unroll
   for (int d = 0; d < UNITS % DEPTH; d++)
-    use(d);
+    step(d, UNITS / DEPTH * DEPTH + d);
 }
 
 #endif

@@ -35,18 +35,22 @@ template <int N> struct row_part {
   static DEVICE_MEMBER bool has(int j) {
     return (int)threadIdx.x + j * BLOCK < N;
   }
-  // value = f(element)
+  // value = f(element). A thread without its last element looks at the row's last in its place, so that no load
+  // waits for a branch.
   template <class F> DEVICE_MEMBER void fill(F f) {
 #pragma unroll
     for (int j = 0; j < COUNT; j++)
-      value[j] = has(j) ? f((int)threadIdx.x + j * BLOCK) : 0;
+      value[j] = f(has(j) ? (int)threadIdx.x + j * BLOCK : N - 1);
+#pragma unroll
+    for (int j = 0; j < COUNT; j++)
+      value[j] = has(j) ? value[j] : 0;
   }
-  // f(element, value)
-  template <class F> DEVICE_MEMBER void each(F f) const {
+  // f(element, value, the other's value)
+  template <class F> DEVICE_MEMBER void each(const row_part &other, F f) const {
 #pragma unroll
     for (int j = 0; j < COUNT; j++)
       if (has(j))
-        f((int)threadIdx.x + j * BLOCK, value[j]);
+        f((int)threadIdx.x + j * BLOCK, value[j], other.value[j]);
   }
   // 1 / sqrt(mean of squares + eps); all threads must come
   DEVICE_MEMBER float inverse_rms(float eps) const {
@@ -64,29 +68,26 @@ template <int N, int PADDED> DEVICE void pad_row(uint16_t *row) {
     row[i] = 0;
 }
 
-// Eight consecutive elements of a row of weights, as they lie in memory.
-template <class T> struct octet_of;
+// Two neighbours of a row of weights, as they lie in memory.
+template <class T> struct pair_of;
 
-template <> struct octet_of<uint16_t> {
-  uint4 pairs;
+template <> struct pair_of<uint16_t> {
+  uint32_t both;
   DEVICE_MEMBER void load(const uint16_t *from) {
-    pairs = *(const uint4 *)from;
+    both = *(const uint32_t *)from;
   }
-  DEVICE_MEMBER float get(int i) const {
-    const uint32_t pair = i < 2 ? pairs.x : i < 4 ? pairs.y : i < 6 ? pairs.z : pairs.w;
-    return bits_as<float>(i % 2 == 0 ? pair << 16 : pair & 0xffff0000u);
+  DEVICE_MEMBER float2 get() const {
+    return make_float2(bits_as<float>(both << 16), bits_as<float>(both & 0xffff0000u));
   }
 };
 
-template <> struct octet_of<float> {
-  float4 half[2];
+template <> struct pair_of<float> {
+  float2 both;
   DEVICE_MEMBER void load(const float *from) {
-    half[0] = ((const float4 *)from)[0];
-    half[1] = ((const float4 *)from)[1];
+    both = *(const float2 *)from;
   }
-  DEVICE_MEMBER float get(int i) const {
-    const float4 &four = half[i / 4];
-    return i % 4 == 0 ? four.x : i % 4 == 1 ? four.y : i % 4 == 2 ? four.z : four.w;
+  DEVICE_MEMBER float2 get() const {
+    return both;
   }
 };
 

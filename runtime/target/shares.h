@@ -7,13 +7,13 @@
 // Each has the sums of a wave for FRAGS tiles of weights and TOKENS tiles of tokens, and says which of the
 // block's they are; `shared` is the LDS that it needs.
 
-// A block of several waves. SPLIT of them share the same weights and split the tokens.
-template <int FRAGS, int TOKENS, int SPLIT> struct staged {
-  static constexpr int THREADS = MATRIX_BLOCK, BLOCKS = residents(MATRIX_BLOCK / WAVE);
-  static constexpr int WEIGHT_TILES = THREADS / WAVE / SPLIT * FRAGS;
+// A block of WAVES waves. SPLIT of them share the same weights and split the tokens; RING units are in LDS.
+template <int FRAGS, int TOKENS, int SPLIT, int WAVES, int RING> struct staged {
+  static constexpr int THREADS = WAVES * WAVE, BLOCKS = residents(WAVES, FRAGS * (TOKENS + 2));
+  static constexpr int WEIGHT_TILES = WAVES / SPLIT * FRAGS;
   static constexpr int TOKEN_ROWS = TOKENS * SPLIT * TILE;
   static constexpr int WIDTH = FRAGS, HEIGHT = TOKENS;
-  template <class Unit> using shared = stage_of<Unit, FRAGS, TOKENS, SPLIT>;
+  template <class Unit> using shared = stage_of<Unit, FRAGS, TOKENS, SPLIT, WAVES, RING>;
   sums<FRAGS, TOKENS> sum;
 
   static DEVICE_MEMBER int first_tile() {
@@ -26,14 +26,14 @@ template <int FRAGS, int TOKENS, int SPLIT> struct staged {
     return false;
   }
   template <class Unit, int UNITS, class Tile, class Row>
-  DEVICE_MEMBER void multiply(Tile tile_at, int first_unit, shared<Unit> &stage, const char *tokens, Row row) {
-    product_staged<Unit, UNITS, FRAGS, TOKENS, SPLIT>(sum, tile_at, first_unit, stage, tokens, row);
+  DEVICE_MEMBER void multiply(Tile tile_at, int first_unit, shared<Unit> &stage, const char *tokens, Row row, int present) {
+    product_staged<Unit, UNITS, FRAGS, TOKENS, SPLIT, WAVES, RING>(sum, tile_at, first_unit, stage, tokens, row, present);
   }
 };
 
 // Waves on their own, for few tokens; waves of a block past WAVES have nothing to do.
-template <int FRAGS, int TOKENS, int DEPTH, int WAVES> struct direct {
-  static constexpr int THREADS = WAVES * WAVE, BLOCKS = residents(WAVES);
+template <int FRAGS, int TOKENS, int DEPTH, int NEAR, int WAVES> struct direct {
+  static constexpr int THREADS = WAVES * WAVE, BLOCKS = residents(WAVES, 16);
   static constexpr int WEIGHT_TILES = WAVES * FRAGS, TOKEN_ROWS = TOKENS * TILE;
   static constexpr int WIDTH = FRAGS, HEIGHT = TOKENS;
   struct nothing {};
@@ -50,62 +50,98 @@ template <int FRAGS, int TOKENS, int DEPTH, int WAVES> struct direct {
     return wave_of_block() >= WAVES;
   }
   template <class Unit, int UNITS, class Tile, class Row>
-  DEVICE_MEMBER void multiply(Tile tile_at, int first_unit, nothing &, const char *tokens, Row row) {
-    product_direct<Unit, UNITS, DEPTH, FRAGS, TOKENS>(sum, tile_at, first_unit, tokens, row);
+  DEVICE_MEMBER void multiply(Tile tile_at, int first_unit, nothing &, const char *tokens, Row row, int present) {
+    product_direct<Unit, UNITS, DEPTH, NEAR, FRAGS, TOKENS>(sum, tile_at, first_unit, tokens, row, present);
   }
 };
 
 // share's sums = the product of its tiles of weights, the block's beginning with `first_tile` of TILES, and
-// tokens at bytes row(0), row(1), ... of `tokens`, over UNITS units of all UNITS_A_TILE. False: this wave has no part in it. A tile
+// tokens at bytes row(0) .. row(present - 1) of `tokens`, over UNITS units of all UNITS_A_TILE. False: this wave has no part in it. A tile
 // past the last stands for the last.
 template <class Unit, int TILES, int UNITS_A_TILE, int UNITS, class Share, class Row>
 DEVICE bool multiply_tiles(Share &share, const char *weights, int first_tile, int first_unit,
-                           typename Share::template shared<Unit> &stage, const void *tokens, Row row) {
+                           typename Share::template shared<Unit> &stage, const void *tokens, Row row, int present) {
   if (share.idles())
     return false;
   const auto tile_at = [&](int i) {
     const int tile = first_tile + i < TILES ? first_tile + i : TILES - 1;
     return weights + (size_t)tile * tile_bytes<Unit>(UNITS_A_TILE);
   };
-  share.template multiply<Unit, UNITS>(tile_at, first_unit, stage, (const char *)tokens, row);
+  share.template multiply<Unit, UNITS>(tile_at, first_unit, stage, (const char *)tokens, row, present);
   return true;
 }
 
-// take(row of the weights, token of the block, four sums of that row and the next, scaled) for all of the
-// lane's sums but those of tiles past the last.
-template <class Unit, int TILES, int UNITS_A_TILE, class Share, class Take>
-DEVICE void each_quad(Share &share, const char *weights, int first_tile, Take take) {
-  const int first = first_tile + share.first_tile(), column = first_column(lane_of_wave());
+// take(row of the weights, what row_of says of it, token of the block, what token_of says of it, four sums of that row
+// and the next, scaled) for all of the lane's sums but those of tiles past the last. row_of and token_of, which
+// load what the caller needs, are asked once for each row and token, all before the first take.
+template <class Unit, int TILES, int UNITS_A_TILE, class Share, class RowOf, class TokenOf, class Take>
+DEVICE void each_quad(Share &share, const char *weights, int first_tile, RowOf row_of, TokenOf token_of, Take take) {
+  const int lane = lane_of_wave(), first = first_tile + share.first_tile(), column = first_column(lane);
+  decltype(token_of(0)) token[Share::HEIGHT][HELD];
+  decltype(row_of(0)) row[Share::WIDTH];
+  float4 scale[Share::WIDTH];
+#pragma unroll
+  for (int n = 0; n < Share::HEIGHT; n++)
+#pragma unroll
+    for (int h = 0; h < HELD; h++)
+      token[n][h] = token_of(share.first_token() + n * TILE + token_row(lane, h));
+#pragma unroll
+  for (int f = 0; f < Share::WIDTH; f++) {
+    const int tile = first + f < TILES ? first + f : TILES - 1;
+    scale[f] = tile_scales<Unit>(weights, tile, UNITS_A_TILE);
+    row[f] = row_of(tile * TILE + column);
+  }
 #pragma unroll
   for (int f = 0; f < Share::WIDTH; f++) {
     if (first + f >= TILES)
       break;
-    const float4 scale = tile_scales<Unit>(weights, first + f, UNITS_A_TILE);
 #pragma unroll
     for (int n = 0; n < Share::HEIGHT; n++)
 #pragma unroll
       for (int h = 0; h < HELD; h++) {
         quad &q = share.sum.at[f][n][h];
-        take((first + f) * TILE + column, share.first_token() + n * TILE + token_row(lane_of_wave(), h),
-             make_float4(q[0] * scale.x, q[1] * scale.y, q[2] * scale.z, q[3] * scale.w));
+        take((first + f) * TILE + column, row[f], share.first_token() + n * TILE + token_row(lane, h), token[n][h],
+             make_float4(q[0] * scale[f].x, q[1] * scale[f].y, q[2] * scale[f].z, q[3] * scale[f].w));
       }
   }
 }
 
-// Starts a kernel of a share on a grid that covers TILES tiles of weights, `rows` rows of blocks and `depth` layers.
-#define LAUNCH_GRID(pass, kernel, Share, Unit, tiles, rows, depth, ...)                            \
+// For each_quad, where there is nothing to load.
+struct no_context {};
+
+DEVICE float4 add(float4 a, float4 b) {
+  return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w);
+}
+
+// Starts a kernel of a share on a grid of blocks, in the order in which the device takes them.
+#define LAUNCH_GRID(pass, kernel, Share, Unit, grid, ...)                                          \
   do {                                                                                             \
     allow_dynamic_bytes(kernel, DYNAMIC_BYTES(Share, Unit));                                       \
-    hipLaunchKernelGGL(kernel,                                                                     \
-                       dim3((unsigned)(((tiles) + Share::WEIGHT_TILES - 1) / Share::WEIGHT_TILES), \
-                            (unsigned)(rows), (unsigned)(depth)),                                  \
-                       dim3(Share::THREADS), DYNAMIC_BYTES(Share, Unit),                           \
+    hipLaunchKernelGGL(kernel, grid, dim3(Share::THREADS), DYNAMIC_BYTES(Share, Unit),             \
                        (hipStream_t)(pass)->stream, __VA_ARGS__);                                  \
   } while (0)
 
-// The same for tokens in their order.
-#define LAUNCH_TILES(pass, kernel, Share, Unit, tiles, tokens, depth, ...)                         \
-  LAUNCH_GRID(pass, kernel, Share, Unit, tiles,                                                    \
-              ((tokens) + Share::TOKEN_ROWS - 1) / Share::TOKEN_ROWS, depth, __VA_ARGS__)
+// Blocks of a work item and some weights: of those that run at the same time most share the weights, or else the
+// item's tokens. MANY: of passes with more than a few rows.
+template <bool MANY> struct item_order {
+  static constexpr bool ITEMS = MANY && ITEMS_FIRST;
+  static DEVICE_MEMBER int item() {
+    return (int)(ITEMS ? blockIdx.x : blockIdx.y);
+  }
+  static DEVICE_MEMBER int weights() {
+    return (int)(ITEMS ? blockIdx.y : blockIdx.x);
+  }
+  static dim3 grid(unsigned weights, int items) {
+    return ITEMS ? dim3((unsigned)items, weights) : dim3(weights, (unsigned)items);
+  }
+};
+
+// The blocks of a share that cover so many tiles of weights, or tokens.
+template <class Share> constexpr unsigned weight_blocks(int tiles) {
+  return (unsigned)((tiles + Share::WEIGHT_TILES - 1) / Share::WEIGHT_TILES);
+}
+template <class Share> constexpr unsigned token_blocks(int tokens) {
+  return (unsigned)((tokens + Share::TOKEN_ROWS - 1) / Share::TOKEN_ROWS);
+}
 
 #endif

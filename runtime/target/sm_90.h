@@ -10,10 +10,10 @@
 constexpr int WAVE = 32;
 constexpr int HELD = 2; // rows of 16 of which a lane holds a part; see matrix.h
 constexpr int COLUMN_STEP = 1; // between lanes that hold parts of one token
-// The second argument of __launch_bounds__ for a kernel with 255 registers a lane: blocks of so many
-// warps on a multiprocessor.
-constexpr int residents(int warps) {
-  return 8 / warps;
+// The second argument of __launch_bounds__: blocks of so many warps that a multiprocessor keeps at a time. The
+// tiles of sums, and two of weights for each row of them, fit a lane's 128 registers if they are few, else 255.
+constexpr int residents(int warps, int tiles) {
+  return (tiles <= 12 ? 16 : 8) / warps;
 }
 
 // A number that is the same in all lanes of a warp.
@@ -33,6 +33,9 @@ template <class Kernel> void allow_dynamic_bytes(Kernel kernel, int bytes) {
 
 // What is written before this is issued before what is written after it: here the compiler does so anyway.
 DEVICE void keep_order() {}
+
+// Its L2 cache holds all tokens; many blocks that read one line of it at a time would wait for each other.
+constexpr bool ITEMS_FIRST = true;
 
 // Four consecutive halves.
 struct half4 {

@@ -3,7 +3,6 @@
 #ifndef GETP_TARGET_SM_90_STAGED_H
 #define GETP_TARGET_SM_90_STAGED_H
 
-constexpr int RING = 4;      // units in the ring
 constexpr int TOKEN_PAD = 1; // octets: threads that copy the octets of a row meet no bank twice
 
 // Fragments out of shared memory, where octet o of row r is at `from` + o * stride + row(r): four matrices of eight
@@ -76,55 +75,80 @@ template <class Unit, int TILES, int TOKENS> struct ring_slot {
   uint4 octet[OCTETS][TOKENS + TOKEN_PAD];
 };
 
-template <class Unit, int FRAGS, int TOKENS, int SPLIT> struct stage_of {
-  static constexpr int TILES = MATRIX_BLOCK / WAVE / SPLIT * FRAGS;
+// The ring of a block of WAVES warps: a unit that is multiplied, one that is looked at ahead, and those on their way.
+template <class Unit, int FRAGS, int TOKENS, int SPLIT, int WAVES, int RING> struct stage_of {
+  static constexpr int TILES = WAVES / SPLIT * FRAGS;
+  static_assert(RING >= 4, "a unit on its way while two are read and one is written");
   ring_slot<Unit, TILES, TOKENS * SPLIT * TILE> slot[RING];
 };
 
 // What a thread copies of each unit: pieces of 16 bytes of the block's weights and tokens.
-template <class Unit, int FRAGS, int TOKENS, int SPLIT> struct unit_copy {
-  using stage = stage_of<Unit, FRAGS, TOKENS, SPLIT>;
-  static constexpr int CHUNKS = Unit::BYTES / 16, WEIGHTS = stage::TILES * CHUNKS;
-  static constexpr int ROWS = MATRIX_BLOCK / OCTETS, TOKEN_COPIES = TOKENS * SPLIT * TILE / ROWS;
-  static constexpr int WEIGHT_COPIES = (WEIGHTS + MATRIX_BLOCK - 1) / MATRIX_BLOCK;
+template <class Unit, int FRAGS, int TOKENS, int SPLIT, int WAVES> struct unit_copy {
+  static constexpr int THREADS = WAVES * WAVE, TILES = WAVES / SPLIT * FRAGS;
+  static constexpr int CHUNKS = Unit::BYTES / 16, WEIGHTS = TILES * CHUNKS;
+  static constexpr int ROWS = THREADS / OCTETS, TOKEN_COPIES = TOKENS * SPLIT * TILE / ROWS;
+  static constexpr int WEIGHT_COPIES = (WEIGHTS + THREADS - 1) / THREADS;
   uint32_t weight_from[WEIGHT_COPIES], token_from[TOKEN_COPIES]; // bytes
+  int tokens_here;
 
-  template <class Tile, class Row> DEVICE_MEMBER void plan(const char *first, Tile tile_at, Row row) {
+  static DEVICE_MEMBER int token_of(int i) {
+    return (int)threadIdx.x / OCTETS + i * ROWS;
+  }
+
+  template <class Tile, class Row> DEVICE_MEMBER void plan(const char *first, Tile tile_at, Row row, int present) {
 #pragma unroll
     for (int i = 0; i < WEIGHT_COPIES; i++) {
-      const int piece = (int)threadIdx.x + i * MATRIX_BLOCK;
+      const int piece = (int)threadIdx.x + i * THREADS;
       if (piece < WEIGHTS)
         weight_from[i] = (uint32_t)(tile_at(piece / CHUNKS) - first) + TILE_HEAD + piece % CHUNKS * 16;
     }
 #pragma unroll
     for (int i = 0; i < TOKEN_COPIES; i++)
-      token_from[i] = row((int)threadIdx.x / OCTETS + i * ROWS) + threadIdx.x % OCTETS * 16;
+      token_from[i] = row(token_of(i) < present ? token_of(i) : 0) + threadIdx.x % OCTETS * 16;
+    tokens_here = present;
   }
-  DEVICE_MEMBER void start(ring_slot<Unit, stage::TILES, TOKENS * SPLIT * TILE> &slot, const char *weights,
+  DEVICE_MEMBER void start(ring_slot<Unit, TILES, TOKENS * SPLIT * TILE> &slot, const char *weights,
                            const char *tokens, int unit) const {
 #pragma unroll
     for (int i = 0; i < WEIGHT_COPIES; i++) {
-      const int piece = (int)threadIdx.x + i * MATRIX_BLOCK;
+      const int piece = (int)threadIdx.x + i * THREADS;
       if (piece < WEIGHTS)
         copy_async_16(&slot.weights[piece / CHUNKS][shared_unit<Unit>::place(piece % CHUNKS)],
                       weights + weight_from[i] + unit * Unit::BYTES);
     }
 #pragma unroll
     for (int i = 0; i < TOKEN_COPIES; i++)
-      copy_async_16(&slot.octet[threadIdx.x % OCTETS][(int)threadIdx.x / OCTETS + i * ROWS],
-                    tokens + token_from[i] + unit * UNIT * 2);
+      if (token_of(i) < tokens_here)
+        copy_async_shared_16(&slot.octet[threadIdx.x % OCTETS][token_of(i)], tokens + token_from[i] + unit * UNIT * 2);
   }
 };
 
 // sums = weights x tokens over UNITS units from `first_unit` on. The block's tile i of weights is tile_at(i), its
-// token t begins at byte row(t) of `tokens`.
-template <class Unit, int UNITS, int FRAGS, int TOKENS, int SPLIT, class Tile, class Row>
+// token t begins at byte row(t) of `tokens`, t < present; the sums of others mean nothing.
+template <class Unit, int UNITS, int FRAGS, int TOKENS, int SPLIT, int WAVES, int RING, class Tile, class Row>
 DEVICE void product_staged(sums<FRAGS, TOKENS> &sum, Tile tile_at, int first_unit,
-                           stage_of<Unit, FRAGS, TOKENS, SPLIT> &stage, const char *tokens, Row row) {
-  const int first_token = first_token_of_wave<TOKENS, SPLIT>();
+                           stage_of<Unit, FRAGS, TOKENS, SPLIT, WAVES, RING> &stage, const char *tokens, Row row, int present) {
   const char *weights = tile_at(0);
-  unit_copy<Unit, FRAGS, TOKENS, SPLIT> copy;
-  copy.plan(weights, tile_at, row);
+  unit_copy<Unit, FRAGS, TOKENS, SPLIT, WAVES> copy;
+  shared_unit<Unit> unit[FRAGS];
+  fragments half[2][FRAGS], token;
+  const auto open = [&](int u) {
+#pragma unroll
+    for (int f = 0; f < FRAGS; f++)
+      unit[f].open(stage.slot[u % RING].weights[first_tile_of_wave<FRAGS, SPLIT>() + f]);
+#pragma unroll
+    for (int f = 0; f < FRAGS; f++)
+      half[0][f] = unit[f].template expand<0>();
+  };
+  const auto load_tokens = [&](int u, int s, int n) {
+    fragments both;
+    for (int j = 0; j < 2; j++)
+      load_matrices(both.part[j], true,
+                    (const char *)&stage.slot[u % RING].octet[s * 4 + j * 2][first_token_of_wave<TOKENS, SPLIT>() + n * TILE],
+                    sizeof stage.slot[0].octet[0], [](int i) { return i * 16; });
+    return both;
+  };
+  copy.plan(weights, tile_at, row, present);
   sum.clear();
 #pragma unroll
   for (int u = 0; u < RING - 1; u++) {
@@ -132,25 +156,34 @@ DEVICE void product_staged(sums<FRAGS, TOKENS> &sum, Tile tile_at, int first_uni
       copy.start(stage.slot[u], weights, tokens, first_unit + u);
     commit_copies();
   }
+  wait_for_copies_but<RING - 2>();
+  __syncthreads();
+  open(0);
+  token = load_tokens(0, 0, 0);
 #pragma unroll 1
   for (int u = 0; u < UNITS; u++) {
-    wait_for_copies_but<RING - 2>();
-    __syncthreads(); // the unit is there for all, and nobody reads the slot of the unit before
+    wait_for_copies_but<RING - 3>();
+    __syncthreads(); // the next unit is there for all, and nobody reads the slot of the unit before
     if (u + RING - 1 < UNITS)
       copy.start(stage.slot[(u + RING - 1) % RING], weights, tokens, first_unit + u + RING - 1);
     commit_copies();
-    const auto &slot = stage.slot[u % RING];
-    shared_unit<Unit> unit[FRAGS];
 #pragma unroll
-    for (int f = 0; f < FRAGS; f++)
-      unit[f].open(slot.weights[first_tile_of_wave<FRAGS, SPLIT>() + f]);
-    multiply_unit(sum, unit, [&](int s, int n) {
-      fragments both;
-      for (int j = 0; j < 2; j++)
-        load_matrices(both.part[j], true, (const char *)&slot.octet[s * 4 + j * 2][first_token + n * TILE],
-                      sizeof slot.octet[0], [](int i) { return i * 16; });
-      return both;
-    });
+    for (int i = 0; i < 2 * TOKENS; i++) {
+      const fragments now = token;
+      token = i + 1 < 2 * TOKENS ? load_tokens(u, (i + 1) / TOKENS, (i + 1) % TOKENS) : load_tokens(u + 1, 0, 0);
+#pragma unroll
+      for (int part = 0; part < 2; part++)
+#pragma unroll
+        for (int f = 0; f < FRAGS; f++)
+          multiply(sum.at[f][i % TOKENS], half[i / TOKENS][f].part[part], now.part[part]);
+      // What the other half needs is made while this one multiplies.
+      if (i == TOKENS / 2)
+#pragma unroll
+        for (int f = 0; f < FRAGS; f++)
+          half[1][f] = unit[f].template expand<1>();
+      if (i == TOKENS + TOKENS / 2)
+        open(u + 1);
+    }
   }
 }
 

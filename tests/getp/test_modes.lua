@@ -532,6 +532,7 @@ local FLAGS = { "-m, --mode ", "-i, --input ", "-o, --output ", "-n, --steps ", 
 function TestCommandLine.test_help()
   local out, err = run "--help"
   lu.assertStrMatches(out, "usage: getp .+\n")
+  lu.assertStrContains(out, "getp pack CHECKPOINT -o FILE")
   for _, flag in ipairs(FLAGS) do lu.assertStrContains(out, flag) end
   for _, line in ipairs(support.lines(out)) do lu.assertTrue(#line <= 100, line) end
   lu.assertEquals(err, "")

@@ -11,6 +11,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { GUARD = 0xa5 }; // behind everything that is packed
 
@@ -496,6 +497,37 @@ static void pieces_are_those_of_the_whole(void **state) {
   release(&t);
 }
 
+// ---- speed ----
+
+// Bytes of the source in a second of one core.
+static double rate(struct packed_tiles *t, size_t bytes) {
+  enum { TIMES = 20 };
+  pack(t);
+  const clock_t began = clock(); // of all threads
+  for (int i = 0; i < TIMES; i++)
+    pack_piece(t, 0, t->n, t->tiles);
+  return TIMES * (double)bytes * CLOCKS_PER_SEC / (double)(clock() - began);
+}
+
+// A GPU's link takes 25 to 55 GB/s, and a host has 16 cores or more. The bound leaves room for a
+// sanitizer.
+static void a_core_packs_gigabytes_a_second(void **state) {
+  struct tile_source source = {.matrices = 1, .rows = 2048, .columns = 2880, .dtype = DTYPE_BF16};
+  (void)state;
+  struct packed_tiles t = make(source, 2);
+  fill_floats(&t);
+  const double bf16 = rate(&t, numbers_of(&source) * 2);
+  release(&t);
+  source.rows = 8192;
+  source.dtype = DTYPE_U8;
+  t = make(source, 0);
+  fill_codes(&t, 130, 9);
+  const double mxfp4 = rate(&t, numbers_of(&source) / 32 * 17);
+  release(&t);
+  print_message("BF16 to tiles %.2f GB/s, MXFP4 %.2f GB/s a core\n", bf16 * 1e-9, mxfp4 * 1e-9);
+  assert_true(bf16 > 0.05e9 && mxfp4 > 0.05e9);
+}
+
 // ---- as weights ----
 
 static void weights_in_tiles_are_read_by_bytes(void **state) {
@@ -584,6 +616,7 @@ int main(void) {
       cmocka_unit_test(the_scale_255_is_a_nan),
       cmocka_unit_test(rows_of_heads_are_paired),
       cmocka_unit_test(pieces_are_those_of_the_whole),
+      cmocka_unit_test(a_core_packs_gigabytes_a_second),
       cmocka_unit_test(weights_in_tiles_are_read_by_bytes),
       cmocka_unit_test(packed_weights_in_tiles_have_codes_and_scales),
       cmocka_unit_test(vectors_are_paired_within_heads),

@@ -87,6 +87,11 @@ inline void copy_async_16(void *shared, const void *global, simt::place at = sim
   simt::start_copy(shared, global, at);
 }
 
+inline void copy_async_shared_16(void *shared, const void *global,
+                                 simt::place at = simt::place::here()) {
+  simt::start_copy(shared, global, at);
+}
+
 inline void commit_copies() {
   simt::close_copies();
 }

@@ -18,6 +18,12 @@ static __device__ __forceinline__ void mma_m16n8k16(float &c0, float &c1, float 
                : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
 }
 
+// The same for what other blocks of the multiprocessor read too: through its cache.
+static __device__ __forceinline__ void copy_async_shared_16(void *shared, const void *global) {
+  const uint32_t to = (uint32_t)__cvta_generic_to_shared(shared);
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 16;" ::"r"(to), "l"(global) : "memory");
+}
+
 // Lets launches of a kernel ask for so many bytes of dynamic shared memory, beyond the usual 48
 // KiB. A number that is too large shows in the launch.
 static inline void allow_shared_bytes(const void *kernel, int bytes) {

@@ -1,4 +1,4 @@
-// passes MODEL IDS MOST: a row's result has the same bits in any pass. Linked with a tree in place
+// same_bits MODEL IDS MOST: a row's result has the same bits in any pass. Linked with a tree in place
 // of getp's main; prints TAP, one test for each number of rows up to MOST.
 //
 // Each sequence of IDS runs alone first. Then passes of 1, 16, 17, ... rows take chunks of many of
@@ -288,7 +288,7 @@ int main(int argc, char **argv) {
   struct safetensors *checkpoint = NULL;
   struct error err;
   if (argc != 4) {
-    fprintf(stderr, "usage: passes MODEL IDS MOST\n");
+    fprintf(stderr, "usage: same_bits MODEL IDS MOST\n");
     return 1;
   }
   const bool ok = id_lines_read(&lines, argv[2], test.limits.vocab, &err) &&
@@ -300,6 +300,6 @@ int main(int argc, char **argv) {
   safetensors_close(checkpoint);
   id_lines_free(&lines);
   if (!ok)
-    fprintf(stderr, "passes: %s\n", err.text);
+    fprintf(stderr, "same_bits: %s\n", err.text);
   return !ok;
 }

@@ -1,0 +1,108 @@
+-- The trees of the reference models for a machine: which there are, and how they are built.
+
+local lfs = require "lfs"
+local support = require "tests.support"
+
+local trees = {}
+
+-- `first`: what the link needs and ninja does not know of.
+local MACHINES <const> = {
+  gfx90a = { target = "gfx90a", folder = "build/gpu", ninja = "tests/gpu.ninja" },
+  sm_90 = { target = "sm_90", folder = "build/gpu", ninja = "tests/gpu.ninja" },
+  simt_64 = { target = "gfx90a", folder = "build/simt_64", ninja = "tests/simt_64.ninja",
+    first = "build/simt_64/simt_64/libsimt.a" },
+  simt_32 = { target = "sm_90", folder = "build/simt_32", ninja = "tests/simt_32.ninja",
+    first = "build/simt_32/simt_32/libsimt.a" },
+}
+
+-- Slots, and so rows of a pass, of trees of which more than the default's are tried: expert matrices then
+-- have more rows than the largest work item.
+local SLOTS <const> = { odd_one_expert = 200, odd_all_experts = 200, rand_mxfp4 = 200 }
+
+function trees.machine(name) return MACHINES[name] or error("want gfx90a, sm_90, simt_64 or simt_32", 0) end
+
+-- The output of a command that has to succeed.
+function trees.must(command)
+  local status, out, err = support.run(command)
+  if status ~= 0 then error(string.format("%s%s%s: exit status %d", out, err, command, status), 0) end
+  return out
+end
+
+-- The names of all reference models.
+function trees.models()
+  local names = {}
+  for name in lfs.dir("tests/models") do
+    if not name:find("^%.") then names[#names + 1] = name end
+  end
+  table.sort(names)
+  return names
+end
+
+local function named(machine, name, fields)
+  fields.name, fields.sources = name, machine.folder .. "/trees/" .. name
+  fields.getp = machine.folder .. "/" .. name .. "/getp"
+  fields.same_bits = machine.folder .. "/" .. name .. "/same_bits" -- of mixed
+  return fields
+end
+
+-- One tree: its model, target and precision, the names of its folder of sources and of its programs.
+function trees.describe(machine, model, precision)
+  local suffix = precision == "fp32" and "-fp32" or ""
+  return named(machine, model .. "-" .. machine.target .. suffix,
+    { model = model, target = machine.target, precision = precision, slots = precision == "mixed" and SLOTS[model] })
+end
+
+-- The tree of the CPU whose answers are those to give.
+function trees.reference(machine)
+  return named(machine, "abacus-cpu", { model = "abacus", target = "cpu", precision = "mixed" })
+end
+
+function trees.generate(machine, tree)
+  local slots = tree.slots and "--slots " .. tree.slots or ""
+  trees.must(string.format("lua5.4 gen/main.lua --config tests/models/%s --target %s --precision %s --name %s %s "
+    .. "--out %s/trees", tree.model, tree.target, tree.precision, tree.name, slots, machine.folder))
+end
+
+-- The command by which ninja makes a file, from the lines of all.
+function trees.command_of(commands, output)
+  for _, line in ipairs(commands) do
+    if (line .. " "):find(" -o " .. output .. " ", 1, true) then return line end
+  end
+  error("want a command that makes " .. output, 0)
+end
+
+-- Text with `with` for each `what`, and how many there were.
+function trees.replace(text, what, with)
+  return text:gsub(what:gsub("%p", "%%%0"), (with:gsub("%%", "%%%%")))
+end
+
+-- From the command that links a getp, the one that links same_bits in its place.
+function trees.link_same_bits(machine, link, tree)
+  return (trees.replace(link, "-o " .. tree.getp, "-o " .. tree.same_bits .. " " .. machine.folder .. "/same_bits.o"))
+end
+
+-- The lines of all commands that make some goals of a machine's ninja file.
+function trees.commands(machine, goals)
+  return support.lines(trees.must(string.format("ninja -f %s -t commands %s", machine.ninja, goals)))
+end
+
+-- Builds all of a list, what its programs are compared with, and same_bits of those of mixed.
+function trees.build(machine, list)
+  local goals = { machine.folder .. "/near_ties", machine.folder .. "/same_bits.o" }
+  local all = table.move(list, 1, #list, 2, { trees.reference(machine) })
+  for _, tree in ipairs(all) do
+    trees.generate(machine, tree)
+    goals[#goals + 1] = tree.name
+  end
+  local names = table.concat(goals, " ")
+  if machine.first then trees.must("ninja -f " .. machine.ninja .. " " .. machine.first) end
+  trees.must("ninja -f " .. machine.ninja .. " " .. names)
+  local commands = trees.commands(machine, names)
+  for _, tree in ipairs(list) do
+    if tree.precision == "mixed" then
+      trees.must(trees.link_same_bits(machine, trees.command_of(commands, tree.getp), tree))
+    end
+  end
+end
+
+return trees
