@@ -11,7 +11,7 @@ local facts = {
   units = 104, waves = 4, -- compute units; waves of 64 lanes in a block of 256 threads
   -- Of precision `mixed`: the order of MXFP4 codes; staged blocks that a unit has room for; and the shares of a
   -- kernel (runtime/target/shares.h). All waves of a block share its tokens, the weights go straight to registers.
-  code_layout = "TILES", residents = 2,
+  code_layout = "TILES", residents = 2, router_rows = 2, -- rows that share the router's weights: what LDS has room for
   few = { { upto = 16, type = direct(1, 1, 8, 8, 1) }, { upto = 32, type = direct(1, 2, 4, 2, 1) } },
   -- of larger dense matrices: fragments of weights and of tokens a wave, waves that split the tokens, units in LDS
   forms = { { 4, 8, 1, 2 }, { 3, 8, 1, 2 }, { 2, 8, 1, 2 }, { 4, 4, 1, 2 }, { 2, 4, 1, 2 }, { 1, 4, 1, 2 } },
@@ -34,6 +34,7 @@ local facts = {
   gates = {
     { name = "attention", roles = "^attn_", kernels = { "^f16_" }, waves = 2, slots_per_tile = 200,
       loads_in_flight = 20480 },
+    { name = "rows that share weights", roles = "^norm_router$", kernels = { "^f32_" }, waves = 2 },
     { name = "large tiles", roles = "", kernels = { "<staged<[34],8,1,4,2>>$", "_many$" }, waves = 2, mfma_share = 35,
       lds_load = 25, l1_load = 25, barriers_per_64_k = 1, slots_per_mfma = 11 },
     { name = "small tiles", roles = "", kernels = { "<staged<.*>>$", "<direct<.*>>$", "_few$" }, waves = 2 },

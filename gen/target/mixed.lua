@@ -52,8 +52,30 @@ end
 function mixed.staged(frags, tokens, split, waves, ring)
   return string.format("staged<%d, %d, %d, %d, %d>", frags, tokens, split, waves, ring)
 end
+
+-- The largest divisor of `number` that is at most `most`.
+local function divisor(number, most)
+  for each = math.min(number, most), 1, -1 do
+    if number % each == 0 then return each end
+  end
+end
+
+-- A function of the units of columns that a wave goes through, at most `depth` of weights and `near` of tokens ahead.
 function mixed.direct(frags, tokens, depth, near, waves)
-  return string.format("direct<%d, %d, %d, %d, %d>", frags, tokens, depth, near, waves)
+  return function(units)
+    local ahead = divisor(units, depth)
+    return string.format("direct<%d, %d, %d, %d, %d>", frags, tokens, ahead, divisor(ahead, near), waves)
+  end
+end
+
+-- Shares with their types as text, for matrices of so many units.
+local function resolve(shares, units)
+  local resolved = {}
+  for i, share in ipairs(shares) do
+    local type_of = share.type
+    resolved[i] = { upto = share.upto, type = type(type_of) == "function" and type_of(units) or type_of }
+  end
+  return resolved
 end
 
 -- Bounds of rows for which a dense matrix may be cut in ways of their own.
@@ -80,8 +102,8 @@ local function cheapest(target, tiles, rows, forms)
 end
 
 -- How a dense matrix is cut: for few tokens in small blocks, so that there are many.
-local function dense_shares(target, tiles)
-  local shares = table.move(target.few, 1, #target.few, 1, {})
+local function dense_shares(target, tiles, units)
+  local shares = resolve(target.few, units)
   for _, rows in ipairs(BOUNDS) do
     local share = cheapest(target, tiles, rows, target.forms)
     if shares[#shares].type == share then shares[#shares] = nil end
@@ -91,10 +113,10 @@ local function dense_shares(target, tiles)
 end
 
 -- Of an expert matrix: small blocks for few rows, else blocks whose tiles of weights are the same for every height.
-local function expert_shares(target)
-  local few, many = target.expert_few, target.expert_many
+local function expert_shares(target, units)
+  local few, many = resolve({ { upto = 16, type = target.expert_few } }, units), resolve(target.expert_many, units)
   return {
-    { upto = 16, name = "few", type = few, heights = { { upto = 16, type = few } } },
+    { upto = 16, name = "few", type = few[1].type, heights = few },
     { upto = ALL, name = "many", many = true, type = many[#many].type, heights = many },
   }
 end
@@ -121,7 +143,7 @@ function kernel.matmul_qkv(_, model, _, target)
     parameters = {
       heads = model.n_heads, kv_heads = model.n_kv_heads, head_dim = model.d_head, query = padded(model.d_head, 32),
       q_tiles = q_tiles, kv_tiles = kv_tiles, k = units * 64, units = units, bias = model.attention_bias,
-      scale = ctext.f32(model.d_head ^ -0.5 * LOG2_E), shares = dense_shares(target, q_tiles + 2 * kv_tiles),
+      scale = ctext.f32(model.d_head ^ -0.5 * LOG2_E), shares = dense_shares(target, q_tiles + 2 * kv_tiles, units),
     },
   })
 end
@@ -148,14 +170,14 @@ function kernel.matmul_o(_, model, _, target)
     template = "matmul_o", because = "K in shares that the next norm adds: twice the blocks", weight = "f16",
     name = "matmul_o", fused = "split", dims = { { "n", model.d_model }, { "k", k } }, flops = 2 * model.d_model * k,
     parameters = { n = model.d_model, k = units * 64, units = units, splits = target.splits(model),
-      shares = dense_shares(target, weights_of.tiles(model.d_model)) },
+      shares = dense_shares(target, weights_of.tiles(model.d_model), units // target.splits(model)) },
   })
 end
 
 function kernel.norm_router(op, model, weights, target)
   local dtype = tensor_of(op, weights, "router").stored
   return choice(target, {
-    template = "norm_router", because = "one block a row, or four that share the router's weights", act = "f32",
+    template = "norm_router", because = "one block a row, or a few that share the router's weights", act = "f32",
     weight = WEIGHT_NAME[dtype], name = "norm_router", fused = "residual_topk",
     dims = { { "k", model.d_model }, { "e", model.n_experts }, { "top", model.top_k } },
     flops = 2 * model.n_experts * model.d_model,
@@ -163,7 +185,7 @@ function kernel.norm_router(op, model, weights, target)
       hidden = model.d_model, padded = padded(model.d_model, 64), splits = target.splits(model),
       bias = model.attention_bias, experts = model.n_experts, top = model.top_k, eps = ctext.f32(model.eps),
       weight_type = WEIGHT_TYPE[dtype],
-      shares = { { upto = 2 * target.units, rows = 1 }, { upto = ALL, rows = 4 } },
+      shares = { { upto = 2 * target.units, rows = 1 }, { upto = ALL, rows = target.router_rows } },
     },
   })
 end
@@ -188,7 +210,8 @@ local function moe_matmul(op, model, weights, target, n, k, parameters)
   local dtype = tensor_of(op, weights, "weight").stored
   parameters.top, parameters.n, parameters.units = model.top_k, n, weights_of.units(k)
   parameters.k, parameters.tiles, parameters.unit = parameters.units * 64, weights_of.tiles(n), UNIT_TYPE[dtype]
-  parameters.experts, parameters.height, parameters.shares = model.n_experts, ITEM_ROWS, expert_shares(target)
+  parameters.experts, parameters.height = model.n_experts, ITEM_ROWS
+  parameters.shares = expert_shares(target, parameters.units)
   return choice(target, {
     template = op.role, because = "all experts in one launch, tiles as high as an expert has rows",
     weight = WEIGHT_NAME[dtype], name = op.role, fused = op.role == "moe_gate_up" and "swiglu" or nil,
@@ -229,7 +252,7 @@ local function unembed(model, target, argmax)
     weight = "f16", name = "unembed", fused = argmax and "best" or nil,
     dims = { { "n", model.vocab }, { "k", model.d_model } }, flops = 2 * model.vocab * model.d_model,
     parameters = { vocab = model.vocab, k = units * 64, units = units, argmax = argmax, width = BEST_TILES,
-      shares = target.unembed },
+      shares = resolve(target.unembed, units) },
   })
 end
 

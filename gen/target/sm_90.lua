@@ -11,9 +11,11 @@ local facts = {
   units = 132, waves = 8, -- multiprocessors; warps of 32 lanes in a block of 256 threads
   -- Of precision `mixed`, as in gfx90a.lua. Pairs of warps split the tokens of a large block; weights and tokens go
   -- through a ring of units in shared memory, of which a multiprocessor has 227 KiB.
-  code_layout = "WOVEN_TILES", residents = 1,
+  code_layout = "WOVEN_TILES", residents = 1, router_rows = 4,
   few = { { upto = 16, type = direct(1, 1, 9, 3, 1) }, { upto = 32, type = staged(1, 2, 1, 2, 8) } },
-  forms = { { 4, 4, 2, 4 }, { 3, 4, 2, 5 }, { 2, 4, 2, 4 }, { 4, 2, 2, 5 }, { 2, 2, 2, 4 }, { 1, 4, 2, 4 }, { 1, 2, 2, 6 } },
+  forms = {
+    { 4, 4, 2, 4 }, { 3, 4, 2, 5 }, { 2, 4, 2, 4 }, { 4, 2, 2, 5 }, { 2, 2, 2, 4 }, { 1, 4, 2, 4 }, { 1, 2, 2, 6 },
+  },
   unembed = {
     { upto = 16, type = direct(4, 1, 2, 2, 1) }, { upto = 64, type = staged(4, 2, 2, 8, 4) },
     { upto = mixed.ALL, type = staged(4, 4, 2, 8, 4) },

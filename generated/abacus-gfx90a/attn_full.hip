@@ -8,6 +8,7 @@
 constexpr int HEADS = 8, KV_HEADS = 2, GROUP = HEADS / KV_HEADS, D = 64, QUERY = 64;
 constexpr int OUT = 512, POSITIONS = KV_FULL_POSITIONS, BLOCKS = POSITIONS / KV_BLOCK;
 constexpr int WAVES = 4, THREADS = WAVES * WAVE;
+constexpr int TILES_HELD = KV_DEPTH / TILE + 2 * KV_BLOCK; // more than 128 registers hold: see residents
 constexpr int D_OCTETS = QUERY / 32, D_TILES = KV_DEPTH / TILE; // loads of a key by a lane; tiles of d
 static const float LOG2_E = 1.44269504f;
 static const float HEADROOM = 14; // p may be 2^14 at most: small ones stay clear of the subnormal halves
@@ -123,7 +124,7 @@ DEVICE void share_state(parts &all, const state &s) {
 // out = sum over t of p_t v_t, p = softmax over {q.k_t / sqrt(D)} and the sink, which has no value; q comes scaled
 // so that p_t = 2^(q.k_t - max). A block has up to TOKENS / GROUP consecutive rows of one sequence and one KV head, a
 // wave every WAVES-th block of its keys.
-static __global__ void __launch_bounds__(THREADS, residents(WAVES, 16)) f16_attn_full_h8_g2_d64__gfx90a(const int32_t *counts, const int32_t *group,
+static __global__ void __launch_bounds__(THREADS, residents(WAVES, TILES_HELD)) f16_attn_full_h8_g2_d64__gfx90a(const int32_t *counts, const int32_t *group,
     const int32_t *positions, const int32_t *slots, const uint16_t *q, const uint16_t *cache, const float *sinks, uint16_t *out) {
   __shared__ parts all;
   const int g = (int)blockIdx.y, kv_head = (int)blockIdx.x, lane = lane_of_wave(), wave = wave_of_block();

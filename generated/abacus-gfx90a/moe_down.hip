@@ -8,7 +8,7 @@
 #include "target/moe.h"
 
 constexpr int EXPERTS = 8, HEIGHT = 128; // HEIGHT: pairs of the largest work item
-using few = direct<1, 1, 8, 8, 1>;
+using few = direct<1, 1, 2, 2, 1>;
 using many = staged<3, 8, 1, 4, 2>;
 constexpr int TOP = 2, N = 192, K = 128, UNITS = 2, TILES = 12;
 static const float UNSCALE = 0.001953125f; // moe_gate_up stores its results scaled
@@ -42,7 +42,7 @@ static __global__ void __launch_bounds__(few::THREADS, few::BLOCKS) f16_mf4w_moe
     return;
   const moe_item item = work->item[order::item()];
   if (item.count <= 16)
-    return tile<direct<1, 1, 8, 8, 1>, order>(item, pair, a, weights, bias, y, &stage);
+    return tile<direct<1, 1, 2, 2, 1>, order>(item, pair, a, weights, bias, y, &stage);
 }
 
 static __global__ void __launch_bounds__(many::THREADS, many::BLOCKS) f16_mf4w_moe_down_n192_k128_e8_top2__gfx90a_many(
@@ -53,7 +53,7 @@ static __global__ void __launch_bounds__(many::THREADS, many::BLOCKS) f16_mf4w_m
     return;
   const moe_item item = work->item[order::item()];
   if (item.count <= 16)
-    return tile<direct<3, 1, 4, 2, 4>, order>(item, pair, a, weights, bias, y, &stage);
+    return tile<direct<3, 1, 2, 2, 4>, order>(item, pair, a, weights, bias, y, &stage);
   if (item.count <= 32)
     return tile<direct<3, 2, 2, 1, 4>, order>(item, pair, a, weights, bias, y, &stage);
   if (item.count <= 64)

@@ -43,15 +43,17 @@ DEVICE bool is_chosen(const float *logit, int e) {
 
 // The TOP experts of a row in ascending order of id, weight = softmax over their logits; one thread
 DEVICE void choose(const float *logit, const bool *chosen, int32_t *expert, float *weight) {
-  float p[TOP] = {}, max = -INFINITY, total = 0;
+  float max = -INFINITY, total = 0, p[TOP];
   for (int e = 0, k = 0; e < EXPERTS && k < TOP; e++)
     if (chosen[e]) {
       expert[k] = e;
-      p[k++] = logit[e];
+      weight[k++] = logit[e];
       max = fmaxf(max, logit[e]);
     }
+#pragma unroll
   for (int k = 0; k < TOP; k++)
-    total += p[k] = expf(p[k] - max);
+    total += p[k] = expf(weight[k] - max);
+#pragma unroll
   for (int k = 0; k < TOP; k++)
     weight[k] = p[k] / total;
 }
@@ -116,7 +118,7 @@ void launch_norm_router(const struct pass *pass, size_t in, size_t x, size_t out
     return;
   }
   if (pass->rows <= 1073741824) {
-    LAUNCH(pass, f32_bf16w_norm_router_residual_topk_k192_e8_top2__gfx90a<4>, (pass->rows + 3) / 4, 1, pass->counts, pass_floats(pass, in),
+    LAUNCH(pass, f32_bf16w_norm_router_residual_topk_k192_e8_top2__gfx90a<2>, (pass->rows + 1) / 2, 1, pass->counts, pass_floats(pass, in),
         pass_packed(pass, bias), pass_packed(pass, weight), table, pass_packed(pass, router_bias),
         pass_floats(pass, x), pass_halves(pass, out), pass_ints(pass, expert), pass_floats(pass, expert_weight));
     return;

@@ -40,9 +40,9 @@ void launch_unembed(const struct pass *pass, size_t in, size_t out, enum weight 
   const char *weights = (const char *)pass->weight[weight];
   float *to = pass_floats(pass, out);
   if (pass->outputs <= 16)
-    return launch<direct<4, 1, 2, 2, 1>>(pass, h, weights, to);
+    return launch<direct<4, 1, 1, 1, 1>>(pass, h, weights, to);
   if (pass->outputs <= 32)
-    return launch<direct<4, 2, 2, 1, 1>>(pass, h, weights, to);
+    return launch<direct<4, 2, 1, 1, 1>>(pass, h, weights, to);
   if (pass->outputs <= 64)
     return launch<staged<4, 4, 1, 4, 2>>(pass, h, weights, to);
   if (pass->outputs <= 1073741824)

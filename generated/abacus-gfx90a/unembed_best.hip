@@ -76,9 +76,9 @@ void launch_unembed_best(const struct pass *pass, size_t in, size_t out, enum we
   const char *weights = (const char *)pass->weight[weight];
   float2 *to = (float2 *)pass_floats(pass, out);
   if (pass->outputs <= 16)
-    return launch<direct<4, 1, 2, 2, 1>>(pass, h, weights, to);
+    return launch<direct<4, 1, 1, 1, 1>>(pass, h, weights, to);
   if (pass->outputs <= 32)
-    return launch<direct<4, 2, 2, 1, 1>>(pass, h, weights, to);
+    return launch<direct<4, 2, 1, 1, 1>>(pass, h, weights, to);
   if (pass->outputs <= 64)
     return launch<staged<4, 4, 1, 4, 2>>(pass, h, weights, to);
   if (pass->outputs <= 1073741824)

@@ -9,6 +9,7 @@ constexpr int HEADS = 64, KV_HEADS = 8, GROUP = HEADS / KV_HEADS, D = 64, QUERY 
 constexpr int OUT = 4096, POSITIONS = KV_SLIDING_POSITIONS, BLOCKS = POSITIONS / KV_BLOCK;
 constexpr int WINDOW = 128;
 constexpr int WAVES = 4, THREADS = WAVES * WAVE;
+constexpr int TILES_HELD = KV_DEPTH / TILE + 2 * KV_BLOCK; // more than 128 registers hold: see residents
 constexpr int D_OCTETS = QUERY / 32, D_TILES = KV_DEPTH / TILE; // loads of a key by a lane; tiles of d
 static const float LOG2_E = 1.44269504f;
 static const float HEADROOM = 14; // p may be 2^14 at most: small ones stay clear of the subnormal halves
@@ -124,7 +125,7 @@ DEVICE void share_state(parts &all, const state &s) {
 // out = sum over t of p_t v_t, p = softmax over {q.k_t / sqrt(D)} and the sink, which has no value; q comes scaled
 // so that p_t = 2^(q.k_t - max). A block has up to TOKENS / GROUP consecutive rows of one sequence and one KV head, a
 // wave every WAVES-th block of its keys.
-static __global__ void __launch_bounds__(THREADS, residents(WAVES, 16)) f16_attn_sliding_h64_g8_d64_w128__gfx90a(const int32_t *counts, const int32_t *group,
+static __global__ void __launch_bounds__(THREADS, residents(WAVES, TILES_HELD)) f16_attn_sliding_h64_g8_d64_w128__gfx90a(const int32_t *counts, const int32_t *group,
     const int32_t *positions, const int32_t *slots, const uint16_t *q, const uint16_t *cache, const float *sinks, uint16_t *out) {
   __shared__ parts all;
   const int g = (int)blockIdx.y, kv_head = (int)blockIdx.x, lane = lane_of_wave(), wave = wave_of_block();

@@ -107,9 +107,9 @@ void launch_matmul_qkv(const struct pass *pass, size_t in, size_t out, size_t kv
   const char *weights = (const char *)pass->weight[q];
   (void)k, (void)v; // their tiles follow those of q
   if (pass->rows <= 16)
-    return launch<direct<1, 1, 8, 8, 1>>(pass, h, weights, to);
+    return launch<direct<1, 1, 5, 5, 1>>(pass, h, weights, to);
   if (pass->rows <= 32)
-    return launch<direct<1, 2, 4, 2, 1>>(pass, h, weights, to);
+    return launch<direct<1, 2, 3, 1, 1>>(pass, h, weights, to);
   if (pass->rows <= 128)
     return launch<staged<1, 4, 1, 4, 2>>(pass, h, weights, to);
   if (pass->rows <= 256)

@@ -8,7 +8,7 @@
 #include "target/moe.h"
 
 constexpr int EXPERTS = 32, HEIGHT = 128; // HEIGHT: pairs of the largest work item
-using few = direct<1, 1, 8, 8, 1>;
+using few = direct<1, 1, 5, 5, 1>;
 using many = staged<3, 8, 1, 4, 2>;
 constexpr int TOP = 4, N = 2880, K = 2880, UNITS = 45, TILES = 180;
 static const float UNSCALE = 0.001953125f; // moe_gate_up stores its results scaled
@@ -42,7 +42,7 @@ static __global__ void __launch_bounds__(few::THREADS, few::BLOCKS) f16_mf4w_moe
     return;
   const moe_item item = work->item[order::item()];
   if (item.count <= 16)
-    return tile<direct<1, 1, 8, 8, 1>, order>(item, pair, a, weights, bias, y, &stage);
+    return tile<direct<1, 1, 5, 5, 1>, order>(item, pair, a, weights, bias, y, &stage);
 }
 
 static __global__ void __launch_bounds__(many::THREADS, many::BLOCKS) f16_mf4w_moe_down_n2880_k2880_e32_top4__gfx90a_many(
@@ -53,9 +53,9 @@ static __global__ void __launch_bounds__(many::THREADS, many::BLOCKS) f16_mf4w_m
     return;
   const moe_item item = work->item[order::item()];
   if (item.count <= 16)
-    return tile<direct<3, 1, 4, 2, 4>, order>(item, pair, a, weights, bias, y, &stage);
+    return tile<direct<3, 1, 3, 1, 4>, order>(item, pair, a, weights, bias, y, &stage);
   if (item.count <= 32)
-    return tile<direct<3, 2, 2, 1, 4>, order>(item, pair, a, weights, bias, y, &stage);
+    return tile<direct<3, 2, 1, 1, 4>, order>(item, pair, a, weights, bias, y, &stage);
   if (item.count <= 64)
     return tile<staged<3, 4, 1, 4, 2>, order>(item, pair, a, weights, bias, y, &stage);
   if (item.count <= 128)

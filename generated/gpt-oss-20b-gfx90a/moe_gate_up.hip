@@ -8,7 +8,7 @@
 #include "target/moe.h"
 
 constexpr int EXPERTS = 32, HEIGHT = 128; // HEIGHT: pairs of the largest work item
-using few = direct<1, 1, 8, 8, 1>;
+using few = direct<1, 1, 5, 5, 1>;
 using many = staged<3, 8, 1, 4, 2>;
 constexpr int TOP = 4, N = 5760, K = 2880, UNITS = 45, TILES = 360, PADDED = 2880;
 static const float LIMIT = 7.0f, ALPHA = 1.702f, LOG2_E = 1.44269504f;
@@ -50,7 +50,7 @@ static __global__ void __launch_bounds__(few::THREADS, few::BLOCKS) f16_mf4w_moe
     return;
   const moe_item item = work->item[order::item()];
   if (item.count <= 16)
-    return tile<direct<1, 1, 8, 8, 1>, order>(item, pair, h, weights, bias, a, &stage);
+    return tile<direct<1, 1, 5, 5, 1>, order>(item, pair, h, weights, bias, a, &stage);
 }
 
 static __global__ void __launch_bounds__(many::THREADS, many::BLOCKS) f16_mf4w_moe_gate_up_swiglu_n5760_k2880_e32_top4__gfx90a_many(
@@ -61,9 +61,9 @@ static __global__ void __launch_bounds__(many::THREADS, many::BLOCKS) f16_mf4w_m
     return;
   const moe_item item = work->item[order::item()];
   if (item.count <= 16)
-    return tile<direct<3, 1, 4, 2, 4>, order>(item, pair, h, weights, bias, a, &stage);
+    return tile<direct<3, 1, 3, 1, 4>, order>(item, pair, h, weights, bias, a, &stage);
   if (item.count <= 32)
-    return tile<direct<3, 2, 2, 1, 4>, order>(item, pair, h, weights, bias, a, &stage);
+    return tile<direct<3, 2, 1, 1, 4>, order>(item, pair, h, weights, bias, a, &stage);
   if (item.count <= 64)
     return tile<staged<3, 4, 1, 4, 2>, order>(item, pair, h, weights, bias, a, &stage);
   if (item.count <= 128)

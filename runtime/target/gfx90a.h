@@ -5,14 +5,15 @@
 #include "hip.h"
 
 constexpr int WAVE = 64;
-constexpr int HELD = 1; // rows of 16 of which a lane holds a part; see matrix.h
+constexpr int HELD = 1;         // rows of 16 of which a lane holds a part; see matrix.h
 constexpr int COLUMN_STEP = 16; // between lanes that hold parts of one token
 // The second argument of __launch_bounds__ for a kernel with 256 registers a lane: waves of a SIMD.
 constexpr int residents(int, int) {
   return 2;
 }
 
-constexpr bool ITEMS_FIRST = false; // an L2 cache of 8 MiB holds the tokens of a few items, not of all
+constexpr bool ITEMS_FIRST =
+    false; // an L2 cache of 8 MiB holds the tokens of a few items, not of all
 
 typedef _Float16 half2v __attribute__((vector_size(4)));
 typedef _Float16 half4v __attribute__((vector_size(8)));
@@ -23,8 +24,8 @@ DEVICE int uniform(int value) {
   return __builtin_amdgcn_readfirstlane(value);
 }
 
-// A lane's 32-bit offset from an address that a wave has in common. A load takes both as they are, unless the
-// compiler widens the offset ahead of a loop: that it must not.
+// A lane's 32-bit offset from an address that a wave has in common. A load takes both as they are,
+// unless the compiler widens the offset ahead of a loop: that it must not.
 DEVICE uint32_t offset_of_lane(uint32_t offset) {
 #ifdef __AMDGCN__
   asm volatile("" : "+v"(offset));
@@ -35,8 +36,8 @@ DEVICE uint32_t offset_of_lane(uint32_t offset) {
 // A launch may ask for this much LDS beyond what the kernel declares: here for nothing.
 template <class Kernel> void allow_dynamic_bytes(Kernel, int) {}
 
-// What is written before this is issued before what is written after it: the compiler would rather save
-// registers than hide the latency of memory.
+// What is written before this is issued before what is written after it: the compiler would rather
+// save registers than hide the latency of memory.
 DEVICE void keep_order() {
   __builtin_amdgcn_sched_barrier(0);
 }
@@ -70,8 +71,8 @@ DEVICE int first_column(int lane) {
   return lane / 16 * 4;
 }
 
-// Two fragments of one operand that lie side by side, 32 columns in four octets of 16 bytes: a lane has one octet of
-// a row, and of each fragment the half of it.
+// Two fragments of one operand that lie side by side, 32 columns in four octets of 16 bytes: a lane
+// has one octet of a row, and of each fragment the half of it.
 struct fragments {
   half4 part[2][HELD];
   DEVICE_MEMBER void set(int, uint4 octet) {
@@ -80,7 +81,9 @@ struct fragments {
   }
   // Octet o of row r is at from + o * stride + row(h), h being what is held of r.
   template <class Row> DEVICE_MEMBER void load(const char *from, uint32_t stride, Row row) {
-    set(0, *(const uint4 *)(from + offset_of_lane((uint32_t)first_column(lane_of_wave()) / 4 * stride + row(0))));
+    set(0,
+        *(const uint4 *)(from + offset_of_lane((uint32_t)first_column(lane_of_wave()) / 4 * stride +
+                                               row(0))));
   }
 };
 

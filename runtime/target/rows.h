@@ -1,5 +1,5 @@
-// What the kernels of precision `mixed` that work on whole rows are made of: one block of threads a row,
-// every thread with some of its elements. Sums have one order, the same for every row.
+// What the kernels of precision `mixed` that work on whole rows are made of: one block of threads a
+// row, every thread with some of its elements. Sums have one order, the same for every row.
 #ifndef GETP_TARGET_ROWS_H
 #define GETP_TARGET_ROWS_H
 
@@ -35,8 +35,8 @@ template <int N> struct row_part {
   static DEVICE_MEMBER bool has(int j) {
     return (int)threadIdx.x + j * BLOCK < N;
   }
-  // value = f(element). A thread without its last element looks at the row's last in its place, so that no load
-  // waits for a branch.
+  // value = f(element). A thread without its last element looks at the row's last in its place, so
+  // that no load waits for a branch.
   template <class F> DEVICE_MEMBER void fill(F f) {
 #pragma unroll
     for (int j = 0; j < COUNT; j++)

@@ -1,15 +1,16 @@
-// How the blocks of a matrix kernel share the work out, and what they do with the sums. The target's headers
-// and matrix.h come first.
+// How the blocks of a matrix kernel share the work out, and what they do with the sums. The
+// target's headers and matrix.h come first.
 #ifndef GETP_TARGET_SHARES_H
 #define GETP_TARGET_SHARES_H
 
 // ---- how a block shares a product out ----
-// Each has the sums of a wave for FRAGS tiles of weights and TOKENS tiles of tokens, and says which of the
-// block's they are; `shared` is the LDS that it needs.
+// Each has the sums of a wave for FRAGS tiles of weights and TOKENS tiles of tokens, and says which
+// of the block's they are; `shared` is the LDS that it needs.
 
-// A block of WAVES waves. SPLIT of them share the same weights and split the tokens; RING units are in LDS.
+// A block of WAVES waves. SPLIT of them share the same weights and split the tokens; RING units are
+// in LDS.
 template <int FRAGS, int TOKENS, int SPLIT, int WAVES, int RING> struct staged {
-  static constexpr int THREADS = WAVES * WAVE, BLOCKS = residents(WAVES, FRAGS * (TOKENS + 2));
+  static constexpr int THREADS = WAVES * WAVE, BLOCKS = residents(WAVES, FRAGS *(TOKENS + 2));
   static constexpr int WEIGHT_TILES = WAVES / SPLIT * FRAGS;
   static constexpr int TOKEN_ROWS = TOKENS * SPLIT * TILE;
   static constexpr int WIDTH = FRAGS, HEIGHT = TOKENS;
@@ -26,8 +27,10 @@ template <int FRAGS, int TOKENS, int SPLIT, int WAVES, int RING> struct staged {
     return false;
   }
   template <class Unit, int UNITS, class Tile, class Row>
-  DEVICE_MEMBER void multiply(Tile tile_at, int first_unit, shared<Unit> &stage, const char *tokens, Row row, int present) {
-    product_staged<Unit, UNITS, FRAGS, TOKENS, SPLIT, WAVES, RING>(sum, tile_at, first_unit, stage, tokens, row, present);
+  DEVICE_MEMBER void multiply(Tile tile_at, int first_unit, shared<Unit> &stage, const char *tokens,
+                              Row row, int present) {
+    product_staged<Unit, UNITS, FRAGS, TOKENS, SPLIT, WAVES, RING>(sum, tile_at, first_unit, stage,
+                                                                   tokens, row, present);
   }
 };
 
@@ -50,33 +53,41 @@ template <int FRAGS, int TOKENS, int DEPTH, int NEAR, int WAVES> struct direct {
     return wave_of_block() >= WAVES;
   }
   template <class Unit, int UNITS, class Tile, class Row>
-  DEVICE_MEMBER void multiply(Tile tile_at, int first_unit, nothing &, const char *tokens, Row row, int present) {
-    product_direct<Unit, UNITS, DEPTH, NEAR, FRAGS, TOKENS>(sum, tile_at, first_unit, tokens, row, present);
+  DEVICE_MEMBER void multiply(Tile tile_at, int first_unit, nothing &, const char *tokens, Row row,
+                              int present) {
+    product_direct<Unit, UNITS, DEPTH, NEAR, FRAGS, TOKENS>(sum, tile_at, first_unit, tokens, row,
+                                                            present);
   }
 };
 
-// share's sums = the product of its tiles of weights, the block's beginning with `first_tile` of TILES, and
-// tokens at bytes row(0) .. row(present - 1) of `tokens`, over UNITS units of all UNITS_A_TILE. False: this wave has no part in it. A tile
-// past the last stands for the last.
+// share's sums = the product of its tiles of weights, the block's beginning with `first_tile` of
+// TILES, and tokens at bytes row(0) .. row(present - 1) of `tokens`, over UNITS units of all
+// UNITS_A_TILE. False: this wave has no part in it. A tile past the last stands for the last.
 template <class Unit, int TILES, int UNITS_A_TILE, int UNITS, class Share, class Row>
 DEVICE bool multiply_tiles(Share &share, const char *weights, int first_tile, int first_unit,
-                           typename Share::template shared<Unit> &stage, const void *tokens, Row row, int present) {
+                           typename Share::template shared<Unit> &stage, const void *tokens,
+                           Row row, int present) {
   if (share.idles())
     return false;
   const auto tile_at = [&](int i) {
     const int tile = first_tile + i < TILES ? first_tile + i : TILES - 1;
     return weights + (size_t)tile * tile_bytes<Unit>(UNITS_A_TILE);
   };
-  share.template multiply<Unit, UNITS>(tile_at, first_unit, stage, (const char *)tokens, row, present);
+  share.template multiply<Unit, UNITS>(tile_at, first_unit, stage, (const char *)tokens, row,
+                                       present);
   return true;
 }
 
-// take(row of the weights, what row_of says of it, token of the block, what token_of says of it, four sums of that row
-// and the next, scaled) for all of the lane's sums but those of tiles past the last. row_of and token_of, which
-// load what the caller needs, are asked once for each row and token, all before the first take.
-template <class Unit, int TILES, int UNITS_A_TILE, class Share, class RowOf, class TokenOf, class Take>
-DEVICE void each_quad(Share &share, const char *weights, int first_tile, RowOf row_of, TokenOf token_of, Take take) {
-  const int lane = lane_of_wave(), first = first_tile + share.first_tile(), column = first_column(lane);
+// take(row of the weights, what row_of says of it, token of the block, what token_of says of it,
+// four sums of that row and the next, scaled) for all of the lane's sums but those of tiles past
+// the last. row_of and token_of, which load what the caller needs, are asked once for each row and
+// token, all before the first take.
+template <class Unit, int TILES, int UNITS_A_TILE, class Share, class RowOf, class TokenOf,
+          class Take>
+DEVICE void each_quad(Share &share, const char *weights, int first_tile, RowOf row_of,
+                      TokenOf token_of, Take take) {
+  const int lane = lane_of_wave(), first = first_tile + share.first_tile(),
+            column = first_column(lane);
   decltype(token_of(0)) token[Share::HEIGHT][HELD];
   decltype(row_of(0)) row[Share::WIDTH];
   float4 scale[Share::WIDTH];
@@ -100,8 +111,10 @@ DEVICE void each_quad(Share &share, const char *weights, int first_tile, RowOf r
 #pragma unroll
       for (int h = 0; h < HELD; h++) {
         quad &q = share.sum.at[f][n][h];
-        take((first + f) * TILE + column, row[f], share.first_token() + n * TILE + token_row(lane, h), token[n][h],
-             make_float4(q[0] * scale[f].x, q[1] * scale[f].y, q[2] * scale[f].z, q[3] * scale[f].w));
+        take((first + f) * TILE + column, row[f],
+             share.first_token() + n * TILE + token_row(lane, h), token[n][h],
+             make_float4(q[0] * scale[f].x, q[1] * scale[f].y, q[2] * scale[f].z,
+                         q[3] * scale[f].w));
       }
   }
 }
@@ -121,8 +134,8 @@ DEVICE float4 add(float4 a, float4 b) {
                        (hipStream_t)(pass)->stream, __VA_ARGS__);                                  \
   } while (0)
 
-// Blocks of a work item and some weights: of those that run at the same time most share the weights, or else the
-// item's tokens. MANY: of passes with more than a few rows.
+// Blocks of a work item and some weights: of those that run at the same time most share the
+// weights, or else the item's tokens. MANY: of passes with more than a few rows.
 template <bool MANY> struct item_order {
   static constexpr bool ITEMS = MANY && ITEMS_FIRST;
   static DEVICE_MEMBER int item() {

@@ -8,10 +8,11 @@
 #include <hip/hip_matrix.h>
 
 constexpr int WAVE = 32;
-constexpr int HELD = 2; // rows of 16 of which a lane holds a part; see matrix.h
+constexpr int HELD = 2;        // rows of 16 of which a lane holds a part; see matrix.h
 constexpr int COLUMN_STEP = 1; // between lanes that hold parts of one token
-// The second argument of __launch_bounds__: blocks of so many warps that a multiprocessor keeps at a time. The
-// tiles of sums, and two of weights for each row of them, fit a lane's 128 registers if they are few, else 255.
+// The second argument of __launch_bounds__: blocks of so many warps that a multiprocessor keeps at
+// a time. The tiles of sums, and two of weights for each row of them, fit a lane's 128 registers if
+// they are few, else 255.
 constexpr int residents(int warps, int tiles) {
   return (tiles <= 12 ? 16 : 8) / warps;
 }
@@ -31,10 +32,12 @@ template <class Kernel> void allow_dynamic_bytes(Kernel kernel, int bytes) {
   allow_shared_bytes((const void *)kernel, bytes);
 }
 
-// What is written before this is issued before what is written after it: here the compiler does so anyway.
+// What is written before this is issued before what is written after it: here the compiler does so
+// anyway.
 DEVICE void keep_order() {}
 
-// Its L2 cache holds all tokens; many blocks that read one line of it at a time would wait for each other.
+// Its L2 cache holds all tokens; many blocks that read one line of it at a time would wait for each
+// other.
 constexpr bool ITEMS_FIRST = true;
 
 // Four consecutive halves.
@@ -66,8 +69,8 @@ DEVICE int first_column(int lane) {
   return lane % 4 * 4;
 }
 
-// Two fragments of one operand that lie side by side, 32 columns in four octets of 16 bytes: a lane has a pair of
-// columns of each octet, octets 0 and 1 in the first fragment.
+// Two fragments of one operand that lie side by side, 32 columns in four octets of 16 bytes: a lane
+// has a pair of columns of each octet, octets 0 and 1 in the first fragment.
 struct fragments {
   half4 part[2][HELD];
   DEVICE_MEMBER void set(int h, uint4 pairs) {
@@ -78,8 +81,9 @@ struct fragments {
   template <class Row> DEVICE_MEMBER void load(const char *from, uint32_t stride, Row row) {
     for (int h = 0; h < HELD; h++) {
       const char *at = from + row(h) + first_column(lane_of_wave());
-      set(h, make_uint4(*(const uint32_t *)at, *(const uint32_t *)(at + stride), *(const uint32_t *)(at + 2 * stride),
-                        *(const uint32_t *)(at + 3 * stride)));
+      set(h,
+          make_uint4(*(const uint32_t *)at, *(const uint32_t *)(at + stride),
+                     *(const uint32_t *)(at + 2 * stride), *(const uint32_t *)(at + 3 * stride)));
     }
   }
 };

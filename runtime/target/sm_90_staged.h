@@ -1,19 +1,24 @@
-// How a block of several warps multiplies on sm_90: weights and tokens go through a ring in shared memory,
-// several units ahead, by copies that need no registers.
+// How a block of several warps multiplies on sm_90: weights and tokens go through a ring in shared
+// memory, several units ahead, by copies that need no registers.
 #ifndef GETP_TARGET_SM_90_STAGED_H
 #define GETP_TARGET_SM_90_STAGED_H
 
 constexpr int TOKEN_PAD = 1; // octets: threads that copy the octets of a row meet no bank twice
 
-// Fragments out of shared memory, where octet o of row r is at `from` + o * stride + row(r): four matrices of eight
-// rows and eight columns at a time, rows row(0..7) and row(8..15) of octets 2j and 2j + 1.
-template <class Row> DEVICE void load_matrices(half4 (&part)[HELD], bool rows_first, const char *from, int stride, Row row) {
+// Fragments out of shared memory, where octet o of row r is at `from` + o * stride + row(r): four
+// matrices of eight rows and eight columns at a time, rows row(0..7) and row(8..15) of octets 2j
+// and 2j + 1.
+template <class Row>
+DEVICE void load_matrices(half4 (&part)[HELD], bool rows_first, const char *from, int stride,
+                          Row row) {
   const int lane = lane_of_wave(), matrix = lane / 8;
-  const int half = rows_first ? matrix % 2 : matrix / 2, octet = rows_first ? matrix / 2 : matrix % 2;
+  const int half = rows_first ? matrix % 2 : matrix / 2,
+            octet = rows_first ? matrix / 2 : matrix % 2;
   uint32_t got[4];
   load_matrices_x4(got, from + octet * stride + row(lane % 8 + half * 8));
   for (int h = 0; h < HELD; h++)
-    part[h] = bits_as<half4>(rows_first ? make_uint2(got[h], got[h + 2]) : make_uint2(got[2 * h], got[2 * h + 1]));
+    part[h] = bits_as<half4>(rows_first ? make_uint2(got[h], got[h + 2])
+                                        : make_uint2(got[2 * h], got[2 * h + 1]));
 }
 
 // A unit of a tile in shared memory, where no eight lanes that read together meet a bank twice.
@@ -75,7 +80,8 @@ template <class Unit, int TILES, int TOKENS> struct ring_slot {
   uint4 octet[OCTETS][TOKENS + TOKEN_PAD];
 };
 
-// The ring of a block of WAVES warps: a unit that is multiplied, one that is looked at ahead, and those on their way.
+// The ring of a block of WAVES warps: a unit that is multiplied, one that is looked at ahead, and
+// those on their way.
 template <class Unit, int FRAGS, int TOKENS, int SPLIT, int WAVES, int RING> struct stage_of {
   static constexpr int TILES = WAVES / SPLIT * FRAGS;
   static_assert(RING >= 4, "a unit on its way while two are read and one is written");
@@ -95,12 +101,14 @@ template <class Unit, int FRAGS, int TOKENS, int SPLIT, int WAVES> struct unit_c
     return (int)threadIdx.x / OCTETS + i * ROWS;
   }
 
-  template <class Tile, class Row> DEVICE_MEMBER void plan(const char *first, Tile tile_at, Row row, int present) {
+  template <class Tile, class Row>
+  DEVICE_MEMBER void plan(const char *first, Tile tile_at, Row row, int present) {
 #pragma unroll
     for (int i = 0; i < WEIGHT_COPIES; i++) {
       const int piece = (int)threadIdx.x + i * THREADS;
       if (piece < WEIGHTS)
-        weight_from[i] = (uint32_t)(tile_at(piece / CHUNKS) - first) + TILE_HEAD + piece % CHUNKS * 16;
+        weight_from[i] =
+            (uint32_t)(tile_at(piece / CHUNKS) - first) + TILE_HEAD + piece % CHUNKS * 16;
     }
 #pragma unroll
     for (int i = 0; i < TOKEN_COPIES; i++)
@@ -119,15 +127,19 @@ template <class Unit, int FRAGS, int TOKENS, int SPLIT, int WAVES> struct unit_c
 #pragma unroll
     for (int i = 0; i < TOKEN_COPIES; i++)
       if (token_of(i) < tokens_here)
-        copy_async_shared_16(&slot.octet[threadIdx.x % OCTETS][token_of(i)], tokens + token_from[i] + unit * UNIT * 2);
+        copy_async_shared_16(&slot.octet[threadIdx.x % OCTETS][token_of(i)],
+                             tokens + token_from[i] + unit * UNIT * 2);
   }
 };
 
-// sums = weights x tokens over UNITS units from `first_unit` on. The block's tile i of weights is tile_at(i), its
-// token t begins at byte row(t) of `tokens`, t < present; the sums of others mean nothing.
-template <class Unit, int UNITS, int FRAGS, int TOKENS, int SPLIT, int WAVES, int RING, class Tile, class Row>
+// sums = weights x tokens over UNITS units from `first_unit` on. The block's tile i of weights is
+// tile_at(i), its token t begins at byte row(t) of `tokens`, t < present; the sums of others mean
+// nothing.
+template <class Unit, int UNITS, int FRAGS, int TOKENS, int SPLIT, int WAVES, int RING, class Tile,
+          class Row>
 DEVICE void product_staged(sums<FRAGS, TOKENS> &sum, Tile tile_at, int first_unit,
-                           stage_of<Unit, FRAGS, TOKENS, SPLIT, WAVES, RING> &stage, const char *tokens, Row row, int present) {
+                           stage_of<Unit, FRAGS, TOKENS, SPLIT, WAVES, RING> &stage,
+                           const char *tokens, Row row, int present) {
   const char *weights = tile_at(0);
   unit_copy<Unit, FRAGS, TOKENS, SPLIT, WAVES> copy;
   shared_unit<Unit> unit[FRAGS];
@@ -144,7 +156,8 @@ DEVICE void product_staged(sums<FRAGS, TOKENS> &sum, Tile tile_at, int first_uni
     fragments both;
     for (int j = 0; j < 2; j++)
       load_matrices(both.part[j], true,
-                    (const char *)&stage.slot[u % RING].octet[s * 4 + j * 2][first_token_of_wave<TOKENS, SPLIT>() + n * TILE],
+                    (const char *)&stage.slot[u % RING]
+                        .octet[s * 4 + j * 2][first_token_of_wave<TOKENS, SPLIT>() + n * TILE],
                     sizeof stage.slot[0].octet[0], [](int i) { return i * 16; });
     return both;
   };
@@ -170,7 +183,8 @@ DEVICE void product_staged(sums<FRAGS, TOKENS> &sum, Tile tile_at, int first_uni
 #pragma unroll
     for (int i = 0; i < 2 * TOKENS; i++) {
       const fragments now = token;
-      token = i + 1 < 2 * TOKENS ? load_tokens(u, (i + 1) / TOKENS, (i + 1) % TOKENS) : load_tokens(u + 1, 0, 0);
+      token = i + 1 < 2 * TOKENS ? load_tokens(u, (i + 1) / TOKENS, (i + 1) % TOKENS)
+                                 : load_tokens(u + 1, 0, 0);
 #pragma unroll
       for (int part = 0; part < 2; part++)
 #pragma unroll

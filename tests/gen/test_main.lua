@@ -135,7 +135,9 @@ function TestPrinting.test_list()
   local baseline = ", fp32: MoE matrices BF16, other weights, activations and KV cache FP32\n"
   lu.assertEquals(succeed("--list"), "target gfx90a" .. mixed .. "target gfx90a" .. baseline .. "target sm_90" .. mixed
     .. "target sm_90" .. baseline .. "target cpu, mixed: weights as in the checkpoint, arithmetic and KV cache FP32\n"
-    .. "tree abacus-cpu: tests/models/abacus/config.json\ntree abacus-gfx90a-fp32: tests/models/abacus/config.json\n"
+    .. "tree abacus-cpu: tests/models/abacus/config.json\ntree abacus-gfx90a: tests/models/abacus/config.json\n"
+    .. "tree abacus-gfx90a-fp32: tests/models/abacus/config.json\n"
+    .. "tree gpt-oss-20b-gfx90a: gen/configs/gpt-oss-20b.json\n"
     .. "tree gpt-oss-20b-gfx90a-fp32: gen/configs/gpt-oss-20b.json\n")
 end
 
@@ -390,6 +392,7 @@ function TestCommitted.test_git_holds_the_trees_of_the_list()
   end
   pipe:close()
   table.sort(want)
+  table.sort(got)
   lu.assertEquals(got, want)
 end
 

@@ -409,21 +409,21 @@ end
 
 TestShares = {}
 
--- { kind, numbers... } of "staged<4, 8, 1>" (tiles of weights and tokens a wave, waves that split the tokens) or
--- "direct<2, 1, 4, 1>" (the same, units ahead, waves).
+-- { kind, numbers... } of "staged<4, 8, 1, 4, 2>" (tiles of weights and tokens a wave, waves that split the tokens,
+-- waves, units in LDS) or "direct<2, 1, 8, 4, 1>" (the same, units of weights and of tokens ahead, waves).
 local function cut(text)
   local kind, numbers = text:match("^(%l+)<(.*)>$")
   local parts = {}
   for number in numbers:gmatch("%d+") do parts[#parts + 1] = tonumber(number) end
-  lu.assertEquals(#parts, kind == "staged" and 3 or 4, text)
+  lu.assertEquals(#parts, 5, text)
   return kind, table.unpack(parts)
 end
 
--- Tiles of weights and rows of tokens of a block, as runtime/target/matrix.h counts them: blocks of 256 threads.
-local function block_of(text, target)
-  local kind, frags, tokens, third, waves = cut(text)
-  if kind == "staged" then return target.waves // third * frags, tokens * third * 16 end
-  return waves * frags, tokens * 16
+-- Tiles of weights and rows of tokens of a block, as runtime/target/shares.h counts them.
+local function block_of(text)
+  local kind, frags, tokens, third, fourth, fifth = cut(text)
+  if kind == "staged" then return fourth // third * frags, tokens * third * 16 end
+  return fifth * frags, tokens * 16
 end
 
 local function shares_of(kernel) return kernel.parameters.shares or {} end
@@ -447,9 +447,9 @@ function TestShares.test_heights_of_experts()
   each(function(stages, path)
     for _, role in ipairs { "moe_gate_up", "moe_down" } do
       for _, share in ipairs(shares_of(stages.kernels.of[role])) do
-        local tiles, last = block_of(share.type, stages.target), 0
+        local tiles, last = block_of(share.type), 0
         for _, height in ipairs(share.heights) do
-          local own, rows = block_of(height.type, stages.target)
+          local own, rows = block_of(height.type)
           lu.assertEquals(own, tiles, path .. ": " .. role .. ": " .. height.type)
           lu.assertTrue(height.upto > last and rows >= height.upto, path .. ": " .. role .. ": " .. height.type)
           last = height.upto
@@ -481,18 +481,24 @@ local function cuts_of(kernel)
   return chain.sorted_names(found)
 end
 
--- What the templates of runtime/target/matrix.h take: the waves of a block in equal parts, its 256 threads copying 32
--- rows of tokens at a time, and not more waves of a direct product than the target's block has.
+-- Units of columns that a wave of a kernel goes through.
+local function units_of(kernel) return kernel.parameters.units // (kernel.parameters.splits or 1) end
+
+-- What the product functions take: of a staged block waves in equal parts, whose threads copy eight octets of some rows
+-- of tokens at a time; of a direct one whole rounds of units. And no more waves than the target's block has.
 function TestShares.test_cuts()
   each(function(stages, path)
     for _, kernel in ipairs(stages.kernels.list) do
       for _, text in ipairs(cuts_of(kernel)) do
-        local kind, _, tokens, third, waves = cut(text)
+        local kind, _, tokens, third, fourth, fifth = cut(text)
+        local lanes = stages.target.waves == 4 and 64 or 32
         local place = path .. ": " .. kernel.role .. ": " .. text
         if kind == "staged" then
-          lu.assertEquals({ stages.target.waves % third, tokens * third * 16 % 32 }, { 0, 0 }, place)
+          lu.assertEquals({ fourth % third, tokens * third * 16 % (fourth * lanes // 8) }, { 0, 0 }, place)
+          lu.assertTrue(fourth <= stages.target.waves, place)
         else
-          lu.assertTrue(waves <= stages.target.waves and third >= 1, place)
+          lu.assertEquals({ units_of(kernel) % third, third % fourth }, { 0, 0 }, place)
+          lu.assertTrue(fifth <= stages.target.waves, place)
         end
       end
     end
@@ -689,7 +695,7 @@ function TestTrees.test_bodies_have_no_literal_dimension()
     for number in pairs(own[path]) do lu.assertTrue(allowed[number], path .. ": " .. number) end
   end
   local router = own["templates/mixed/norm_router.hip.in"]
-  router["3"], router["4"] = true, true
+  for _, number in ipairs { "1", "2", "3", "4" } do router[number] = true end
   each_tree(function(stages, files, path)
     for _, kernel in ipairs(stages.kernels.list) do
       for number in pairs(numbers(files[kernel.file], kernel.symbol)) do

@@ -30,8 +30,8 @@ static inline void allow_shared_bytes(const void *kernel, int bytes) {
   (void)cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
 }
 
-// Four matrices of eight rows of eight halves: lane l says where row l % 8 of matrix l / 8 is, and gets of
-// each matrix columns 2 (l % 4) and the next of row l / 4.
+// Four matrices of eight rows of eight halves: lane l says where row l % 8 of matrix l / 8 is, and
+// gets of each matrix columns 2 (l % 4) and the next of row l / 4.
 static __device__ __forceinline__ void load_matrices_x4(uint32_t (&to)[4], const void *row) {
   const uint32_t from = (uint32_t)__cvta_generic_to_shared(row);
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
