@@ -710,7 +710,7 @@ function TestTrees.test_symbols_and_prototypes()
   each_tree(function(stages, files)
     for _, kernel in ipairs(stages.kernels.list) do
       local text = files[kernel.file]
-      lu.assertStrMatches(text, ".*\nstatic __global__ void __launch_bounds__%([%w:, ()]+%) " .. kernel.symbol .. ".*")
+      lu.assertStrMatches(text, ".*\nstatic __global__ void __launch_bounds__%([%w_:, ()]+%) " .. kernel.symbol .. ".*")
       lu.assertStrMatches(text, ".*\n +LAUNCH[%u_]*%(pass, " .. kernel.symbol .. ".*")
       lu.assertStrContains(text, "\n" .. kernel.prototype .. " {\n")
       lu.assertStrContains(files["kernels.h"], "\n" .. kernel.prototype .. ";\n")
