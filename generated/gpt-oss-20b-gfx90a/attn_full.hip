@@ -130,7 +130,8 @@ static __global__ void __launch_bounds__(THREADS, residents(WAVES, TILES_HELD)) 
   const int g = (int)blockIdx.y, kv_head = (int)blockIdx.x, lane = lane_of_wave(), wave = wave_of_block();
   if (g >= counts[PASS_GROUPS])
     return;
-  const int row = group[g], tokens = (group[g + 1] - row) * GROUP;
+  const int row = group[g], rows = group[g + 1] - row, tokens = rows * GROUP;
+  const int position = positions[row]; // of the first; the others follow
   const uint16_t *region = cache + KV_REGION(slots[row], kv_head, POSITIONS);
   fragments query[D_OCTETS];
   int last[HELD];
@@ -138,7 +139,7 @@ static __global__ void __launch_bounds__(THREADS, residents(WAVES, TILES_HELD)) 
   for (int h = 0; h < HELD; h++) {
     const int token = token_row(lane, h) < tokens ? token_row(lane, h) : 0;
     const uint16_t *from = q + ((size_t)(row + token / GROUP) * HEADS + kv_head * GROUP + token % GROUP) * QUERY + first_column(lane) * 2;
-    last[h] = positions[row + token / GROUP];
+    last[h] = position + token / GROUP;
 #pragma unroll
     for (int o = 0; o < D_OCTETS; o++)
       query[o].set(h, *(const uint4 *)(from + o * 32));
@@ -153,7 +154,7 @@ static __global__ void __launch_bounds__(THREADS, residents(WAVES, TILES_HELD)) 
         s.mix[d][h][i] = 0;
   }
   const int begin = 0;
-  const int end = positions[group[g + 1] - 1] / KV_BLOCK;
+  const int end = (position + rows - 1) / KV_BLOCK;
   kv_block now, next;
   int block = begin + (wave - begin % WAVES + WAVES) % WAVES;
   next.load(region, (uint32_t)(block <= end ? block : end) % BLOCKS);
