@@ -68,12 +68,12 @@ function mixed.direct(frags, tokens, depth, near, waves)
   end
 end
 
--- Shares with their types as text, for matrices of so many units.
-local function resolve(shares, units)
+-- Shares with their types as text, for matrices of so many units of a stored dtype.
+local function resolve(shares, units, dtype)
   local resolved = {}
   for i, share in ipairs(shares) do
     local type_of = share.type
-    resolved[i] = { upto = share.upto, type = type(type_of) == "function" and type_of(units) or type_of }
+    resolved[i] = { upto = share.upto, type = type(type_of) == "function" and type_of(units, dtype) or type_of }
   end
   return resolved
 end
@@ -103,7 +103,7 @@ end
 
 -- How a dense matrix is cut: for few tokens in small blocks, so that there are many.
 local function dense_shares(target, tiles, units)
-  local shares = resolve(target.few, units)
+  local shares = resolve(target.few, units, "F16")
   for _, rows in ipairs(BOUNDS) do
     local share = cheapest(target, tiles, rows, target.forms)
     if shares[#shares].type == share then shares[#shares] = nil end
@@ -113,8 +113,9 @@ local function dense_shares(target, tiles, units)
 end
 
 -- Of an expert matrix: small blocks for few rows, else blocks whose tiles of weights are the same for every height.
-local function expert_shares(target, units)
-  local few, many = resolve({ { upto = 16, type = target.expert_few } }, units), resolve(target.expert_many, units)
+local function expert_shares(target, units, dtype)
+  local few = resolve({ { upto = 16, type = target.expert_few } }, units, dtype)
+  local many = resolve(target.expert_many, units, dtype)
   return {
     { upto = 16, name = "few", type = few[1].type, heights = few },
     { upto = ALL, name = "many", many = true, type = many[#many].type, heights = many },
@@ -211,7 +212,7 @@ local function moe_matmul(op, model, weights, target, n, k, parameters)
   parameters.top, parameters.n, parameters.units = model.top_k, n, weights_of.units(k)
   parameters.k, parameters.tiles, parameters.unit = parameters.units * 64, weights_of.tiles(n), UNIT_TYPE[dtype]
   parameters.experts, parameters.height = model.n_experts, ITEM_ROWS
-  parameters.shares = expert_shares(target, parameters.units)
+  parameters.shares = expert_shares(target, parameters.units, dtype)
   return choice(target, {
     template = op.role, because = "all experts in one launch, tiles as high as an expert has rows",
     weight = WEIGHT_NAME[dtype], name = op.role, fused = op.role == "moe_gate_up" and "swiglu" or nil,
@@ -252,7 +253,7 @@ local function unembed(model, target, argmax)
     weight = "f16", name = "unembed", fused = argmax and "best" or nil,
     dims = { { "n", model.vocab }, { "k", model.d_model } }, flops = 2 * model.vocab * model.d_model,
     parameters = { vocab = model.vocab, k = units * 64, units = units, argmax = argmax, width = BEST_TILES,
-      shares = resolve(target.unembed, units) },
+      shares = resolve(target.unembed, units, "F16") },
   })
 end
 

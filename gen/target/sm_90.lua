@@ -4,6 +4,18 @@ local mixed = require "gen.target.mixed"
 
 local direct, staged = mixed.direct, mixed.staged
 
+-- Of runtime/target/sm_90_staged.h: bytes of shared memory that a block may have, of a unit of a tile in it.
+local SHARED <const> = 227 * 1024
+local UNIT_BYTES = { F16 = 8 * (16 * 16 + 32), MXFP4 = 4 * 128 + 80 + 16 * 2 }
+
+-- staged() with a ring of `most` units, or of as many as there is room for.
+local function ringed(frags, tokens, split, waves, most)
+  return function(_, dtype)
+    local slot = waves // split * frags * UNIT_BYTES[dtype] + 8 * (tokens * split * 16 + 1) * 16
+    return staged(frags, tokens, split, waves, math.min(most, SHARED // slot))
+  end
+end
+
 local facts = {
   name = "sm_90",
   memory = 150754820096, -- 143,771 MiB, as nvidia-smi reports of an H200
@@ -22,8 +34,8 @@ local facts = {
   },
   expert_few = direct(1, 1, 9, 9, 1),
   expert_many = {
-    { upto = 16, type = direct(3, 1, 4, 2, 4) }, { upto = 32, type = staged(3, 1, 2, 8, 8) },
-    { upto = 64, type = staged(3, 2, 2, 8, 8) }, { upto = mixed.ITEM_ROWS, type = staged(3, 4, 2, 8, 8) },
+    { upto = 16, type = direct(3, 1, 4, 2, 4) }, { upto = 32, type = ringed(3, 1, 2, 8, 8) },
+    { upto = 64, type = ringed(3, 2, 2, 8, 8) }, { upto = mixed.ITEM_ROWS, type = ringed(3, 4, 2, 8, 8) },
   },
 }
 

@@ -12,7 +12,7 @@ constexpr int WIDTH = 4, ENTRIES = (TILES + WIDTH - 1) / WIDTH; // tiles of an e
 // take(token, the greatest of the wave's sums for it, its row; the lowest of equals), by one lane a token
 template <class Share, class Take>
 DEVICE void each_best(Share &share, const char *weights, int first_tile, Take take) {
-  const int lane = lane_of_wave(), tile = first_tile + share.first_tile();
+  const int lane = lane_of_wave(), tile = first_tile + share.first_tile(), first_token = share.first_token();
 #pragma unroll
   for (int n = 0; n < Share::HEIGHT; n++)
 #pragma unroll
@@ -42,7 +42,7 @@ DEVICE void each_best(Share &share, const char *weights, int first_tile, Take ta
         }
       }
       if (first_column(lane) == 0)
-        take(share.first_token() + n * TILE + token_row(lane, h), best, id);
+        take(first_token + n * TILE + token_row(lane, h), best, id);
     }
 }
 

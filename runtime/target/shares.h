@@ -87,7 +87,7 @@ template <class Unit, int TILES, int UNITS_A_TILE, class Share, class RowOf, cla
 DEVICE void each_quad(Share &share, const char *weights, int first_tile, RowOf row_of,
                       TokenOf token_of, Take take) {
   const int lane = lane_of_wave(), first = first_tile + share.first_tile(),
-            column = first_column(lane);
+            first_token = share.first_token(), column = first_column(lane);
   decltype(token_of(0)) token[Share::HEIGHT][HELD];
   decltype(row_of(0)) row[Share::WIDTH];
   float4 scale[Share::WIDTH];
@@ -95,7 +95,7 @@ DEVICE void each_quad(Share &share, const char *weights, int first_tile, RowOf r
   for (int n = 0; n < Share::HEIGHT; n++)
 #pragma unroll
     for (int h = 0; h < HELD; h++)
-      token[n][h] = token_of(share.first_token() + n * TILE + token_row(lane, h));
+      token[n][h] = token_of(first_token + n * TILE + token_row(lane, h));
 #pragma unroll
   for (int f = 0; f < Share::WIDTH; f++) {
     const int tile = first + f < TILES ? first + f : TILES - 1;
@@ -111,8 +111,8 @@ DEVICE void each_quad(Share &share, const char *weights, int first_tile, RowOf r
 #pragma unroll
       for (int h = 0; h < HELD; h++) {
         quad &q = share.sum.at[f][n][h];
-        take((first + f) * TILE + column, row[f],
-             share.first_token() + n * TILE + token_row(lane, h), token[n][h],
+        take((first + f) * TILE + column, row[f], first_token + n * TILE + token_row(lane, h),
+             token[n][h],
              make_float4(q[0] * scale[f].x, q[1] * scale[f].y, q[2] * scale[f].z,
                          q[3] * scale[f].w));
       }
