@@ -1,5 +1,5 @@
-// same_bits MODEL IDS MOST: a row's result has the same bits in any pass. Linked with a tree in place
-// of getp's main; prints TAP, one test for each number of rows up to MOST.
+// same_bits MODEL IDS MOST: a row's result has the same bits in any pass. Linked with a tree in
+// place of getp's main; prints TAP, one test for each number of rows up to MOST.
 //
 // Each sequence of IDS runs alone first. Then passes of 1, 16, 17, ... rows take chunks of many of
 // them, of one row and of more, in any order, in any slots, prompts beside sequences that are far
