@@ -126,10 +126,10 @@ local function check_passes(sequences)
       heads[#heads + 1] = table.move(sequence.ids, 1, math.min(64, #sequence.ids), 1, {})
     end
   end
-  local _, out = support.run(string.format("%s tests/models/%s %s %d 2>&1", tree.same_bits, tree.model,
+  local status, out, err = support.run(string.format("%s tests/models/%s %s %d", tree.same_bits, tree.model,
     support.ids("passes.ids", heads), math.min(most_positions, 1 << 30)))
-  print((out:gsub("ok ", "ok " .. tree.name .. ": "):gsub("\n$", "")))
-  failed = failed or out:find("not ok", 1, true) or not out:find("^ok")
+  for _, line in ipairs(support.lines(out)) do report(line:find("^ok") ~= nil, "%s", (line:gsub("^.-ok ", ""))) end
+  if status ~= 0 and not out:find("not ok", 1, true) then report(false, "%s", err) end
 end
 
 -- ---- answers of abacus ----

@@ -58,16 +58,14 @@ end
 -- Checks all trees. True if all passed.
 local function check(name, list)
   local commands, outputs = list_commands(name, list)
-  local file = support.write(name .. ".commands", table.concat(commands, "\n") .. "\n")
-  local status = support.run(string.format("xargs -a %s -d '\\n' -P %d -n 1 sh -c", file, AT_A_TIME))
-  local swapped, choices = 0, 0
+  local good, swapped, choices = trees.run_all(commands, AT_A_TIME), 0, 0
   for _, path in ipairs(outputs) do
     local text = support.read(path)
     io.write(text)
     local some, all = text:match("(%d+) of (%d+) choices of experts")
     swapped, choices = swapped + (some or 0), choices + (all or 0)
   end
-  return (#list == 1 or check_swapped(swapped, choices)) and status == 0
+  return (#list == 1 or check_swapped(swapped, choices)) and good
 end
 
 local name = arg[1] or "gfx90a"

@@ -4,10 +4,12 @@
 // Each sequence of IDS runs alone first. Then passes of 1, 16, 17, ... rows take chunks of many of
 // them, of one row and of more, in any order, in any slots, prompts beside sequences that are far
 // on. Whole logits and candidates must be what the sequence got alone, to the bit, and the greedy
-// pick the first of the largest logits. Nothing here has a tolerance.
+// pick the first of the largest logits; nothing there has a tolerance. The candidates that a
+// sequence gets alone must be the best of its logits.
 #include "engine.h"
 #include "file.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,6 +105,46 @@ static bool run_alone(struct test *test, struct sequence *sequence, enum engine_
   return true;
 }
 
+// True if a candidate belongs behind those before it: of equal logits the lowest id is first.
+static bool follows(const struct candidates *best, int i) {
+  return i == 0 || best->logit[i] < best->logit[i - 1] ||
+         (best->logit[i] == best->logit[i - 1] && best->id[i] > best->id[i - 1]);
+}
+
+// True if logit[id] goes before the last candidate.
+static bool goes_before(const float *logits, int id, float logit, int32_t last) {
+  return logits[id] > logit || (logits[id] == logit && id < last);
+}
+
+// Candidates against the logits of their position, and what all together are worth.
+static bool are_best(const struct candidates *best, const float *logits, int vocab) {
+  const int n = least(vocab, SAMPLER_CANDIDATES);
+  double total = 0;
+  int before = 0;
+  for (int i = 0; i < SAMPLER_CANDIDATES; i++) {
+    const bool there = i < n;
+    if (there ? best->id[i] < 0 || best->id[i] >= vocab || best->logit[i] != logits[best->id[i]] ||
+                    !follows(best, i)
+              : best->id[i] != -1 || best->logit[i] != -INFINITY)
+      return false;
+  }
+  for (int id = 0; id < vocab; id++) {
+    before += goes_before(logits, id, best->logit[n - 1], best->id[n - 1]);
+    total += exp((double)(logits[id] - best->logit[0]) * SHARPNESS);
+  }
+  return before == n - 1 && fabs(best->total - total) <= 1e-4 * total;
+}
+
+static bool check_candidates(const struct test *test, const struct sequence *sequence,
+                             struct error *err) {
+  const int vocab = test->limits.vocab;
+  for (int i = 0; i < sequence->n; i++)
+    if (!are_best(&sequence->best[i], sequence->logits + (size_t)i * (size_t)vocab, vocab))
+      return fail(err, "position %d of sequence %d: the candidates are not the best logits", i,
+                  (int)(sequence - test->sequences));
+  return true;
+}
+
 static bool run_all_alone(struct test *test, struct error *err) {
   for (int i = 0; i < test->n_sequences; i++) {
     struct sequence *sequence = &test->sequences[i];
@@ -112,7 +154,8 @@ static bool run_all_alone(struct test *test, struct error *err) {
     if (!sequence->logits || !sequence->best)
       return fail(err, "out of memory for %d positions", sequence->n);
     if (!run_alone(test, sequence, ENGINE_LOGITS, err) ||
-        (test->limits.picks && !run_alone(test, sequence, ENGINE_CANDIDATES, err)))
+        (test->limits.picks && (!run_alone(test, sequence, ENGINE_CANDIDATES, err) ||
+                                !check_candidates(test, sequence, err))))
       return false;
   }
   return true;

@@ -17,7 +17,7 @@ local MACHINES <const> = {
 
 -- Slots, and so rows of a pass, of trees of which more than the default's are tried: expert matrices then
 -- have more rows than the largest work item.
-local SLOTS <const> = { odd_one_expert = 200, odd_all_experts = 200, rand_mxfp4 = 200 }
+local SLOTS <const> = { odd_one_expert = 300, rand_mxfp4 = 300 }
 
 function trees.machine(name) return MACHINES[name] or error("want gfx90a, sm_90, simt_64 or simt_32", 0) end
 
@@ -26,6 +26,12 @@ function trees.must(command)
   local status, out, err = support.run(command)
   if status ~= 0 then error(string.format("%s%s%s: exit status %d", out, err, command, status), 0) end
   return out
+end
+
+-- Runs shell commands, so many at a time. True if all succeed.
+function trees.run_all(commands, at_a_time)
+  local file = support.write("commands", table.concat(commands, "\n") .. "\n")
+  return support.run(string.format("xargs -a %s -d '\\n' -P %d -n 1 sh -c", file, at_a_time)) == 0
 end
 
 -- The names of all reference models.
