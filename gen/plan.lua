@@ -33,16 +33,16 @@ local BYTES = { F32 = 4, I32 = 4, F16 = 2 }
 local PASS_COUNTS <const>, ROW_NUMBERS <const> = 8, 5
 local NAMED_PARTS = 3 -- in a message
 local MOST_LOGITS = 128 -- outputs whose logits a target that fuses keeps at a time
-local LEAST_BUCKET = 16
+local LEAST_BUCKET <const> = 16 -- of more than one row
 
 -- Rows for which a captured schedule is kept: a pass takes the smallest that holds it.
 local function buckets(rows)
-  local list, bucket = {}, LEAST_BUCKET
+  local list, bucket = { 1 }, LEAST_BUCKET
   while bucket < rows do
     list[#list + 1] = bucket
     bucket = 2 * bucket
   end
-  list[#list + 1] = rows
+  if rows > 1 then list[#list + 1] = rows end
   return list
 end
 

@@ -26,11 +26,15 @@ void *device_stream(const struct device *device);
 // Bytes on the device that are free, and in all; 0 and 0 if the device knows no bound.
 bool device_room(struct device *device, size_t *unused, size_t *total, struct error *err);
 
-// Zeroed memory on the device. A failure names what it was for, how many bytes, how many were free.
+// Memory on the device, with anything in it. A failure names what it was for, how many bytes, how
+// many were free.
 bool device_take(struct device *device, struct memory *memory, size_t bytes, const char *what,
                  struct error *err);
 
-// The same on the host, where device_put and device_get may read and write it; not zeroed.
+// Zeroes memory that has just been taken.
+bool device_clear(struct device *device, const struct memory *memory, struct error *err);
+
+// The same as device_take on the host, where device_put and device_get may read and write it.
 bool device_take_host(struct device *device, struct memory *memory, size_t bytes, const char *what,
                       struct error *err);
 void device_give_back(struct device *device, struct memory *memory);

@@ -49,6 +49,11 @@ bool device_take(struct device *device, struct memory *memory, size_t bytes, con
   return true;
 }
 
+bool device_clear(struct device *device, const struct memory *memory, struct error *err) {
+  (void)device, (void)memory, (void)err; // new pages are zeros
+  return true;
+}
+
 bool device_take_host(struct device *device, struct memory *memory, size_t bytes, const char *what,
                       struct error *err) {
   return device_take(device, memory, bytes, what, err);

@@ -105,10 +105,11 @@ bool device_take(struct device *device, struct memory *memory, size_t bytes, con
   if (status != hipSuccess)
     return no_memory(device, status, "hipMalloc", bytes, what, err);
   *memory = (struct memory){at, bytes};
-  if (TRY(hipMemsetAsync(at, 0, bytes, device->stream), err))
-    return true;
-  device_give_back(device, memory);
-  return false;
+  return true;
+}
+
+bool device_clear(struct device *device, const struct memory *memory, struct error *err) {
+  return TRY(hipMemsetAsync(memory->at, 0, memory->bytes, device->stream), err);
 }
 
 bool device_take_host(struct device *device, struct memory *memory, size_t bytes, const char *what,

@@ -197,6 +197,7 @@ static bool take_memory(struct engine *engine, struct error *err) {
   const size_t pieces = STEPS_SHARED ? (size_t)omp_get_max_threads() : 1;
   bool ok = take(engine, &engine->packed, packed_bytes(), "weights", err) &&
             take(engine, &engine->kv, KV_BYTES, "the KV cache", err) &&
+            device_clear(engine->device, &engine->kv, err) && // what pads a key stays 0
             take(engine, &engine->arena, ARENA_BYTES, "activations", err) &&
             take(engine, &engine->workspace, WORKSPACE_BYTES * pieces, "workspace", err) &&
             take(engine, &engine->rope, ROPE_BYTES, "the RoPE table", err) &&

@@ -1,8 +1,6 @@
 // The way of weights through the stages of a device.
 #include "load.h"
 
-#include "pages.h"
-
 static bool send(struct load *load, uint8_t *to, size_t bytes, struct error *err) {
   if (!device_send(load->device, to, bytes, err))
     return false;
@@ -63,10 +61,8 @@ bool load_packed(struct load *load, const struct packed *packed, struct error *e
     void *stage = device_stage(load->device, load->packed + first, n, err);
     if (!stage)
       return false;
-    pages_copy(stage, packed->image + first, n);
-    if (!send(load, load->packed + first, n, err))
+    if (!packed_read(packed, first, n, stage, err) || !send(load, load->packed + first, n, err))
       return false;
   }
-  pages_release(packed->image, bytes);
   return true;
 }

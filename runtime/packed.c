@@ -2,6 +2,8 @@
 // a whole, and from the tree: nothing in it is trusted to point into it.
 #include "packed.h"
 
+#include "parallel.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,6 +20,7 @@ enum {
   IMAGE_ALIGN = 4096,
   TREE_BYTES = 256,
   PIECE_BYTES = 16 << 20, // that are packed before they are written
+  SLICE_BYTES = 1 << 19,  // that a thread reads at a time
 };
 
 struct head {
@@ -116,11 +119,14 @@ static bool map_file(struct packed *packed, const char *path, struct error *err)
   }
   packed->bytes = (size_t)status.st_size;
   void *map = mmap(NULL, packed->bytes, PROT_READ, MAP_PRIVATE, file, 0);
-  const int problem = errno;
-  close(file);
-  if (map == MAP_FAILED)
+  if (map == MAP_FAILED) {
+    const int problem = errno;
+    close(file);
     return fail(err, "%s: cannot map it: %s", path, strerror(problem));
+  }
   packed->map = map;
+  packed->file = file;
+  packed->path = path;
   return true;
 }
 
@@ -173,9 +179,41 @@ bool packed_open(struct packed *packed, const char *path, const struct weight_ta
 }
 
 void packed_close(struct packed *packed) {
-  if (packed->map)
+  if (packed->map) {
     munmap((void *)(uintptr_t)packed->map, packed->bytes);
+    close(packed->file);
+  }
   *packed = (struct packed){0};
+}
+
+// 0, or what went wrong.
+static int read_at(int file, uint8_t *to, size_t n, size_t at) {
+  for (size_t done = 0; done < n;) {
+    const ssize_t got = pread(file, to + done, n - done, (off_t)(at + done));
+    if (got == 0)
+      return EIO; // it was cut off after it was opened
+    if (got > 0)
+      done += (size_t)got;
+    else if (errno != EINTR)
+      return errno;
+  }
+  return 0;
+}
+
+bool packed_read(const struct packed *packed, size_t first, size_t n, void *to, struct error *err) {
+  const size_t begin = (size_t)(packed->image - packed->map) + first;
+  uint8_t *out = to;
+  int problem = 0;
+  PARALLEL_FOR(n)
+  for (size_t at = 0; at < n; at += SLICE_BYTES) {
+    const size_t bytes = n - at < SLICE_BYTES ? n - at : SLICE_BYTES;
+    const int this = read_at(packed->file, out + at, bytes, begin + at);
+    if (this != 0) {
+      PARALLEL_WRITE
+      problem = this;
+    }
+  }
+  return problem == 0 ? true : fail(err, "%s: %s", packed->path, strerror(problem));
 }
 
 // ---- writing ----

@@ -5,8 +5,7 @@
 //   head       who it is for, the ids that end a sequence, a checksum of itself
 //   tokenizer  the text of tokenizer.json, or nothing
 //   image      from a multiple of 4096 bytes on: the packed tensors at their offsets in
-//   weights.inc,
-//              behind them those that the tree reads in place
+//              weights.inc, behind them those that the tree reads in place
 //
 // Numbers are little-endian. The image itself has no checksum.
 #ifndef GETP_PACKED_H
@@ -20,6 +19,8 @@
 struct packed {
   const uint8_t *map;
   size_t bytes;
+  int file;
+  const char *path;      // as it was given
   const uint8_t *image;  // in the map, aligned to 4096
   struct text tokenizer; // in the map; no bytes: none
   struct stop_ids stop;
@@ -28,11 +29,16 @@ struct packed {
 // True if a file begins as packed files do.
 bool packed_is(const char *path);
 
-// Maps a packed file. Refuses one that is cut off, was packed for another tree, or whose model or
-// weights table differ from these.
+// Opens and maps a packed file; `path` has to stay. Refuses one that is cut off, was packed for
+// another tree, or whose model or weights table differ from these.
 bool packed_open(struct packed *packed, const char *path, const struct weight_table *table,
                  const struct model_config *config, struct error *err);
 void packed_close(struct packed *packed);
+
+// Reads n bytes of the image from `first` on, with all threads. By system calls: mapped pages would
+// each have to be entered into the page table and taken out again, which takes longer than copying
+// them.
+bool packed_read(const struct packed *packed, size_t first, size_t n, void *to, struct error *err);
 
 // What goes into a packed file.
 struct packed_content {

@@ -8,8 +8,11 @@
 // Stands before a for loop of about `work` multiplications; small ones are not worth the threads.
 #ifdef _OPENMP
 #define PARALLEL_FOR(work) PARALLEL_TEXT(omp parallel for schedule(static) if ((work) > 1 << 16))
+// Stands before an assignment in such a loop to what all iterations share.
+#define PARALLEL_WRITE PARALLEL_TEXT(omp atomic write)
 #else
 #define PARALLEL_FOR(work)
+#define PARALLEL_WRITE
 #endif
 
 #endif

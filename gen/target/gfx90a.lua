@@ -19,7 +19,7 @@ local facts = {
     { upto = 16, type = direct(4, 1, 2, 2, 1) }, { upto = 32, type = direct(4, 2, 2, 1, 1) },
     { upto = 64, type = staged(4, 4, 1, 4, 2) }, { upto = mixed.ALL, type = staged(4, 8, 1, 4, 2) },
   },
-  expert_few = direct(1, 1, 8, 8, 1),
+  expert_few = { { upto = 16, name = "few", type = direct(1, 1, 8, 8, 1) } },
   expert_many = {
     { upto = 16, type = direct(3, 1, 4, 2, 4) }, { upto = 32, type = direct(3, 2, 2, 1, 4) },
     { upto = 64, type = staged(3, 4, 1, 4, 2) }, { upto = mixed.ITEM_ROWS, type = staged(3, 8, 1, 4, 2) },

@@ -68,6 +68,13 @@ function mixed.direct(frags, tokens, depth, near, waves)
   end
 end
 
+-- The same of units that a warp asks for at a time, `round` at most, `ring` times ahead, for up to `rows` tokens.
+function mixed.streamed(rows, round, ring)
+  return function(units)
+    return string.format("streamed<%d, %d, %d>", rows, divisor(units, round), ring)
+  end
+end
+
 -- Shares with their types as text, for matrices of so many units of a stored dtype.
 local function resolve(shares, units, dtype)
   local resolved = {}
@@ -114,23 +121,33 @@ end
 
 -- Of an expert matrix: small blocks for few rows, else blocks whose tiles of weights are the same for every height.
 local function expert_shares(target, units, dtype)
-  local few = resolve({ { upto = 16, type = target.expert_few } }, units, dtype)
+  local list = {}
+  for _, share in ipairs(target.expert_few) do
+    local heights = resolve({ share }, units, dtype)
+    list[#list + 1] = { upto = share.upto, name = share.name, type = heights[1].type, heights = heights }
+  end
   local many = resolve(target.expert_many, units, dtype)
-  return {
-    { upto = 16, name = "few", type = few[1].type, heights = few },
-    { upto = ALL, name = "many", many = true, type = many[#many].type, heights = many },
-  }
+  list[#list + 1] = { upto = ALL, name = "many", many = true, type = many[#many].type, heights = many }
+  return list
 end
 
 -- ---- kernels ----
+
+-- Threads of a block that has a whole row: about eight elements each, so that a single row does not wait for memory
+-- many times over.
+local function row_threads(model)
+  local threads = 128
+  while threads < 512 and threads * 8 < model.d_model do threads = 2 * threads end
+  return threads
+end
 
 function kernel.embed(op, model, weights, target)
   local dtype = tensor_of(op, weights, "table").stored
   return choice(target, {
     template = "embed", because = "one block a row: the row and its first norm", weight = WEIGHT_NAME[dtype],
     name = "embed", fused = "norm", dims = { { "k", model.d_model } }, flops = 4 * model.d_model,
-    parameters = { hidden = model.d_model, padded = padded(model.d_model, 64), eps = ctext.f32(model.eps),
-      weight_type = WEIGHT_TYPE[dtype] },
+    parameters = { hidden = model.d_model, padded = padded(model.d_model, 64), threads = row_threads(model),
+      eps = ctext.f32(model.eps), weight_type = WEIGHT_TYPE[dtype] },
   })
 end
 
@@ -183,7 +200,8 @@ function kernel.norm_router(op, model, weights, target)
     dims = { { "k", model.d_model }, { "e", model.n_experts }, { "top", model.top_k } },
     flops = 2 * model.n_experts * model.d_model,
     parameters = {
-      hidden = model.d_model, padded = padded(model.d_model, 64), splits = target.splits(model),
+      hidden = model.d_model, padded = padded(model.d_model, 64), threads = row_threads(model),
+      splits = target.splits(model),
       bias = model.attention_bias, experts = model.n_experts, top = model.top_k, eps = ctext.f32(model.eps),
       weight_type = WEIGHT_TYPE[dtype],
       shares = { { upto = 2 * target.units, rows = 1 }, { upto = ALL, rows = target.router_rows } },
@@ -238,8 +256,8 @@ function kernel.moe_combine(_, model, _, target)
     template = "moe_combine", because = "one block a row: the experts' sum and the next norm", name = "moe_combine",
     act = "f32", fused = "norm", dims = { { "n", model.d_model }, { "top", model.top_k } },
     flops = 2 * model.d_model * model.top_k,
-    parameters = { hidden = model.d_model, padded = padded(model.d_model, 64), top = model.top_k,
-      eps = ctext.f32(model.eps) },
+    parameters = { hidden = model.d_model, padded = padded(model.d_model, 64), threads = row_threads(model),
+      top = model.top_k, eps = ctext.f32(model.eps) },
   })
 end
 

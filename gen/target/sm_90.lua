@@ -2,7 +2,7 @@
 
 local mixed = require "gen.target.mixed"
 
-local direct, staged = mixed.direct, mixed.staged
+local direct, staged, streamed = mixed.direct, mixed.staged, mixed.streamed
 
 -- Of runtime/target/sm_90_staged.h: bytes of shared memory that a block may have, of a unit of a tile in it.
 local SHARED <const> = 227 * 1024
@@ -24,7 +24,10 @@ local facts = {
   -- Of precision `mixed`, as in gfx90a.lua. Pairs of warps split the tokens of a large block; weights and tokens go
   -- through a ring of units in shared memory, of which a multiprocessor has 227 KiB.
   code_layout = "WOVEN_TILES", residents = 1, router_rows = 4,
-  few = { { upto = 16, type = direct(1, 1, 9, 3, 1) }, { upto = 32, type = staged(1, 2, 1, 2, 8) } },
+  few = {
+    { upto = 1, type = streamed(1, 4, 6) }, { upto = 16, type = streamed(16, 3, 4) },
+    { upto = 32, type = staged(1, 2, 1, 2, 8) },
+  },
   forms = {
     { 4, 4, 2, 4 }, { 3, 4, 2, 5 }, { 2, 4, 2, 4 }, { 4, 2, 2, 5 }, { 2, 2, 2, 4 }, { 1, 4, 2, 4 }, { 1, 2, 2, 6 },
   },
@@ -32,7 +35,9 @@ local facts = {
     { upto = 16, type = direct(4, 1, 2, 2, 1) }, { upto = 64, type = staged(4, 2, 2, 8, 4) },
     { upto = mixed.ALL, type = staged(4, 4, 2, 8, 4) },
   },
-  expert_few = direct(1, 1, 9, 9, 1),
+  expert_few = {
+    { upto = 1, name = "one", type = streamed(1, 5, 4) }, { upto = 16, name = "few", type = streamed(16, 3, 4) },
+  },
   expert_many = {
     { upto = 16, type = direct(3, 1, 4, 2, 4) }, { upto = 32, type = ringed(3, 1, 2, 8, 8) },
     { upto = 64, type = ringed(3, 2, 2, 8, 8) }, { upto = mixed.ITEM_ROWS, type = ringed(3, 4, 2, 8, 8) },

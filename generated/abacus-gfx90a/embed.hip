@@ -4,12 +4,12 @@
 #include "target/gfx90a.h"
 #include "target/rows.h"
 
-constexpr int K = 192, PADDED = 192;
+constexpr int K = 192, PADDED = 192, THREADS = 128;
 static const float EPS = 1e-05f;
 
 // x = the row of the table of the token, or of the one that the pass before picked, h = x / sqrt(mean of x^2 + eps) * weight of the first layer's norm;
 // one block a row
-static __global__ void __launch_bounds__(BLOCK) f16_bf16w_embed_norm_k192__gfx90a(const int32_t *counts, const int32_t *token, const int32_t *picked,
+static __global__ void __launch_bounds__(THREADS) f16_bf16w_embed_norm_k192__gfx90a(const int32_t *counts, const int32_t *token, const int32_t *picked,
     const uint16_t *table, const float *weight, float *x, uint16_t *h) {
   const int r = (int)blockIdx.x;
   if (r >= counts[PASS_ROWS])
@@ -18,19 +18,19 @@ static __global__ void __launch_bounds__(BLOCK) f16_bf16w_embed_norm_k192__gfx90
   const uint16_t *from = table + (size_t)id * K;
   float *to = x + (size_t)r * K;
   uint16_t *normed = h + (size_t)r * PADDED;
-  row_part<K> row;
+  row_part<K, THREADS> row;
   row.fill([&](int i) { return widen(from[i]); });
-  row_part<K> gain;
+  row_part<K, THREADS> gain;
   gain.fill([&](int i) { return weight[i]; });
   const float factor = row.inverse_rms(EPS);
   row.each(gain, [&](int i, float value, float g) {
     to[i] = value;
     normed[i] = to_half(value * factor * g);
   });
-  pad_row<K, PADDED>(normed);
+  pad_row<K, PADDED, THREADS>(normed);
 }
 
 void launch_embed(const struct pass *pass, size_t x, size_t out, enum weight table, enum weight weight) {
-  LAUNCH(pass, f16_bf16w_embed_norm_k192__gfx90a, pass->rows, 1, pass->counts, pass->token, pass->picked_before, (const uint16_t *)pass->weight[table],
+  LAUNCH_THREADS(pass, f16_bf16w_embed_norm_k192__gfx90a, pass->rows, 1, THREADS, pass->counts, pass->token, pass->picked_before, (const uint16_t *)pass->weight[table],
       pass_packed(pass, weight), pass_floats(pass, x), pass_halves(pass, out));
 }

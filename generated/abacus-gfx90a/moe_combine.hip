@@ -4,12 +4,12 @@
 #include "target/gfx90a.h"
 #include "target/rows.h"
 
-constexpr int K = 192, PADDED = 192, TOP = 2;
+constexpr int K = 192, PADDED = 192, THREADS = 128, TOP = 2;
 static const float EPS = 1e-05f;
 
 // x += the outputs of the row's experts, weighted, in ascending order of id; h = norm of x by the next norm's
 // weight. One block a row
-static __global__ void __launch_bounds__(BLOCK) f32_moe_combine_norm_n192_top2__gfx90a(const int32_t *counts, const float *outputs,
+static __global__ void __launch_bounds__(THREADS) f32_moe_combine_norm_n192_top2__gfx90a(const int32_t *counts, const float *outputs,
     const float *expert_weight, const float *weight, float *x, uint16_t *h) {
   const int r = (int)blockIdx.x;
   if (r >= counts[PASS_ROWS])
@@ -17,24 +17,24 @@ static __global__ void __launch_bounds__(BLOCK) f32_moe_combine_norm_n192_top2__
   const float *p = expert_weight + (size_t)r * TOP;
   float *residual = x + (size_t)r * K;
   uint16_t *out = h + (size_t)r * PADDED;
-  row_part<K> row;
+  row_part<K, THREADS> row;
   row.fill([&](int k) {
     float sum = 0;
     for (int e = 0; e < TOP; e++)
       sum = fmaf(p[e], outputs[((size_t)r * TOP + e) * K + k], sum);
     return residual[k] + sum;
   });
-  row_part<K> gain;
+  row_part<K, THREADS> gain;
   gain.fill([&](int k) { return weight[k]; });
   const float factor = row.inverse_rms(EPS);
   row.each(gain, [&](int k, float value, float g) {
     residual[k] = value;
     out[k] = to_half(value * factor * g);
   });
-  pad_row<K, PADDED>(out);
+  pad_row<K, PADDED, THREADS>(out);
 }
 
 void launch_moe_combine(const struct pass *pass, size_t in, size_t expert_weight, size_t x, size_t out, enum weight weight) {
-  LAUNCH(pass, f32_moe_combine_norm_n192_top2__gfx90a, pass->rows, 1, pass->counts, pass_floats(pass, in), pass_floats(pass, expert_weight),
+  LAUNCH_THREADS(pass, f32_moe_combine_norm_n192_top2__gfx90a, pass->rows, 1, THREADS, pass->counts, pass_floats(pass, in), pass_floats(pass, expert_weight),
       pass_packed(pass, weight), pass_floats(pass, x), pass_halves(pass, out));
 }

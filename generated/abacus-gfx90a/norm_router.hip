@@ -5,6 +5,7 @@
 #include "target/rows.h"
 
 constexpr int K = 192, PADDED = 192, SPLITS = 1, EXPERTS = 8, TOP = 2;
+constexpr int THREADS = 128;
 static const float EPS = 1e-05f;
 
 // The K weights of an expert times ROWS normed rows, one wave, its lanes two columns at a time in turn. All weights
@@ -41,42 +42,44 @@ DEVICE bool is_chosen(const float *logit, int e) {
   return before < TOP;
 }
 
-// The TOP experts of a row in ascending order of id, weight = softmax over their logits; one thread
-DEVICE void choose(const float *logit, const bool *chosen, int32_t *expert, float *weight) {
-  float max = -INFINITY, total = 0, p[TOP];
-  for (int e = 0, k = 0; e < EXPERTS && k < TOP; e++)
-    if (chosen[e]) {
-      expert[k] = e;
-      weight[k++] = logit[e];
-      max = fmaxf(max, logit[e]);
-    }
-#pragma unroll
-  for (int k = 0; k < TOP; k++)
-    total += p[k] = expf(weight[k] - max);
-#pragma unroll
-  for (int k = 0; k < TOP; k++)
-    weight[k] = p[k] / total;
+// Chosen experts before e.
+DEVICE int chosen_before(const bool *chosen, int e) {
+  int before = 0;
+  for (int i = 0; i < EXPERTS; i++)
+    before += chosen[i] && i < e;
+  return before;
+}
+
+// exp(logit[k]) / the sum of those of all TOP
+DEVICE float weight_of(const float *logit, int k) {
+  float max = logit[0], total = 0;
+  for (int i = 1; i < TOP; i++)
+    max = fmaxf(max, logit[i]);
+  for (int i = 0; i < TOP; i++)
+    total += expf(logit[i] - max);
+  return expf(logit[k] - max) / total;
 }
 
 // x += bias and the shares of the attention's output, in order; h = norm of x; the router's choice for h. One
 // block for ROWS rows.
 template <int ROWS>
-static __global__ void __launch_bounds__(BLOCK) f32_bf16w_norm_router_residual_topk_k192_e8_top2__gfx90a(const int32_t *counts, const float *shares,
+static __global__ void __launch_bounds__(THREADS) f32_bf16w_norm_router_residual_topk_k192_e8_top2__gfx90a(const int32_t *counts, const float *shares,
     const float *bias, const float *weight, const uint16_t *router, const float *router_bias, float *x, uint16_t *h,
     int32_t *expert, float *expert_weight) {
   __shared__ __align__(8) float normed[ROWS][K];
   __shared__ float logit[ROWS][EXPERTS];
   __shared__ bool chosen[ROWS][EXPERTS];
+  __shared__ float best[ROWS][TOP]; // logits of the chosen, in ascending order of their ids
   const int rows = counts[PASS_ROWS], first = (int)blockIdx.x * ROWS, t = (int)threadIdx.x;
   if (first >= rows)
     return;
-  row_part<K> gain;
+  row_part<K, THREADS> gain;
   gain.fill([&](int k) { return weight[k]; });
   for (int i = 0; i < ROWS; i++) {
     const int r = first + i < rows ? first + i : rows - 1;
     float *residual = x + (size_t)r * K;
     uint16_t *out = h + (size_t)r * PADDED;
-    row_part<K> row;
+    row_part<K, THREADS> row;
     row.fill([&](int k) {
       float sum = bias[k];
       for (int s = 0; s < SPLITS; s++)
@@ -91,10 +94,10 @@ static __global__ void __launch_bounds__(BLOCK) f32_bf16w_norm_router_residual_t
         out[k] = to_half(normed[i][k]);
       }
     });
-    pad_row<K, PADDED>(out);
+    pad_row<K, PADDED, THREADS>(out);
   }
   __syncthreads();
-  for (int e = t / WAVE; e < EXPERTS; e += BLOCK_WAVES) {
+  for (int e = t / WAVE; e < EXPERTS; e += THREADS / WAVE) {
     float sum[ROWS];
     logits_of<ROWS>(router + (size_t)e * K, normed, sum);
     if (t % WAVE == 0)
@@ -102,23 +105,34 @@ static __global__ void __launch_bounds__(BLOCK) f32_bf16w_norm_router_residual_t
         logit[i][e] = sum[i] + router_bias[e];
   }
   __syncthreads();
-  for (int i = t; i < ROWS * EXPERTS; i += BLOCK)
+  for (int i = t; i < ROWS * EXPERTS; i += THREADS)
     chosen[i / EXPERTS][i % EXPERTS] = is_chosen(logit[i / EXPERTS], i % EXPERTS);
   __syncthreads();
-  if (t < ROWS && first + t < rows)
-    choose(logit[t], chosen[t], expert + (size_t)(first + t) * TOP, expert_weight + (size_t)(first + t) * TOP);
+  for (int i = t; i < ROWS * EXPERTS; i += THREADS) {
+    const int r = i / EXPERTS, e = i % EXPERTS;
+    if (!chosen[r][e])
+      continue;
+    const int k = chosen_before(chosen[r], e);
+    best[r][k] = logit[r][e];
+    if (first + r < rows)
+      expert[(size_t)(first + r) * TOP + k] = e;
+  }
+  __syncthreads();
+  for (int i = t; i < ROWS * TOP; i += THREADS)
+    if (first + i / TOP < rows)
+      expert_weight[(size_t)first * TOP + i] = weight_of(best[i / TOP], i % TOP);
 }
 
 void launch_norm_router(const struct pass *pass, size_t in, size_t x, size_t out, size_t expert, size_t expert_weight, enum weight weight, enum weight router, enum weight router_bias, enum weight bias) {
   const uint16_t *table = (const uint16_t *)pass->weight[router];
   if (pass->rows <= 208) {
-    LAUNCH(pass, f32_bf16w_norm_router_residual_topk_k192_e8_top2__gfx90a<1>, (pass->rows + 0) / 1, 1, pass->counts, pass_floats(pass, in),
+    LAUNCH_THREADS(pass, f32_bf16w_norm_router_residual_topk_k192_e8_top2__gfx90a<1>, (pass->rows + 0) / 1, 1, THREADS, pass->counts, pass_floats(pass, in),
         pass_packed(pass, bias), pass_packed(pass, weight), table, pass_packed(pass, router_bias),
         pass_floats(pass, x), pass_halves(pass, out), pass_ints(pass, expert), pass_floats(pass, expert_weight));
     return;
   }
   if (pass->rows <= 1073741824) {
-    LAUNCH(pass, f32_bf16w_norm_router_residual_topk_k192_e8_top2__gfx90a<2>, (pass->rows + 1) / 2, 1, pass->counts, pass_floats(pass, in),
+    LAUNCH_THREADS(pass, f32_bf16w_norm_router_residual_topk_k192_e8_top2__gfx90a<2>, (pass->rows + 1) / 2, 1, THREADS, pass->counts, pass_floats(pass, in),
         pass_packed(pass, bias), pass_packed(pass, weight), table, pass_packed(pass, router_bias),
         pass_floats(pass, x), pass_halves(pass, out), pass_ints(pass, expert), pass_floats(pass, expert_weight));
     return;

@@ -109,7 +109,7 @@ static __global__ void __launch_bounds__(BLOCK) f32_top_candidates_n1024_top64__
     greatest = fmaxf(greatest, value[i]);
   for (int i = t; i < V; i += BLOCK)
     total += expf((logit[i] - greatest) * sharpness);
-  total = block_total(total);
+  total = block_total<BLOCK>(total);
   if (t == 0)
     to.total = total;
 }

@@ -3,8 +3,6 @@
 #ifndef GETP_TARGET_ROWS_H
 #define GETP_TARGET_ROWS_H
 
-constexpr int BLOCK_WAVES = BLOCK / WAVE;
-
 template <class Combine> DEVICE float wave_reduce(float value, Combine combine) {
 #pragma unroll
   for (int step = WAVE / 2; step > 0; step /= 2)
@@ -12,9 +10,10 @@ template <class Combine> DEVICE float wave_reduce(float value, Combine combine) 
   return value;
 }
 
-// The sum over a block, the same for every thread. All threads must come.
-DEVICE float block_total(float value) {
-  __shared__ float of_wave[BLOCK_WAVES];
+// The sum over a block of THREADS, the same for every thread. All threads must come.
+template <int THREADS> DEVICE float block_total(float value) {
+  constexpr int WAVES = THREADS / WAVE;
+  __shared__ float of_wave[WAVES];
   const auto add = [](float a, float b) { return a + b; };
   value = wave_reduce(value, add);
   __syncthreads();
@@ -22,25 +21,25 @@ DEVICE float block_total(float value) {
     of_wave[threadIdx.x / WAVE] = value;
   __syncthreads();
   value = 0;
-  for (int w = 0; w < BLOCK_WAVES; w++)
+  for (int w = 0; w < WAVES; w++)
     value += of_wave[w];
   return value;
 }
 
-// A thread's elements of a row of N: t, t + BLOCK, ...
-template <int N> struct row_part {
-  static constexpr int COUNT = (N + BLOCK - 1) / BLOCK;
+// What thread t of a block has of a row of N: elements t, t + THREADS, ...
+template <int N, int THREADS> struct row_part {
+  static constexpr int COUNT = (N + THREADS - 1) / THREADS;
   float value[COUNT];
 
   static DEVICE_MEMBER bool has(int j) {
-    return (int)threadIdx.x + j * BLOCK < N;
+    return (int)threadIdx.x + j * THREADS < N;
   }
   // value = f(element). A thread without its last element looks at the row's last in its place, so
   // that no load waits for a branch.
   template <class F> DEVICE_MEMBER void fill(F f) {
 #pragma unroll
     for (int j = 0; j < COUNT; j++)
-      value[j] = f(has(j) ? (int)threadIdx.x + j * BLOCK : N - 1);
+      value[j] = f(has(j) ? (int)threadIdx.x + j * THREADS : N - 1);
 #pragma unroll
     for (int j = 0; j < COUNT; j++)
       value[j] = has(j) ? value[j] : 0;
@@ -50,7 +49,7 @@ template <int N> struct row_part {
 #pragma unroll
     for (int j = 0; j < COUNT; j++)
       if (has(j))
-        f((int)threadIdx.x + j * BLOCK, value[j], other.value[j]);
+        f((int)threadIdx.x + j * THREADS, value[j], other.value[j]);
   }
   // 1 / sqrt(mean of squares + eps); all threads must come
   DEVICE_MEMBER float inverse_rms(float eps) const {
@@ -58,13 +57,13 @@ template <int N> struct row_part {
 #pragma unroll
     for (int j = 0; j < COUNT; j++)
       squares += value[j] * value[j];
-    return 1.0f / sqrtf(block_total(squares) / N + eps);
+    return 1.0f / sqrtf(block_total<THREADS>(squares) / N + eps);
   }
 };
 
 // Writes elements N..PADDED-1 of a row of halves as zeros.
-template <int N, int PADDED> DEVICE void pad_row(uint16_t *row) {
-  for (int i = N + (int)threadIdx.x; i < PADDED; i += BLOCK)
+template <int N, int PADDED, int THREADS> DEVICE void pad_row(uint16_t *row) {
+  for (int i = N + (int)threadIdx.x; i < PADDED; i += THREADS)
     row[i] = 0;
 }
 

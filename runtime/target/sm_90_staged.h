@@ -201,6 +201,162 @@ DEVICE void product_staged(sums<FRAGS, TOKENS> &sum, Tile tile_at, int first_uni
   }
 }
 
+// ---- a warp on its own, for few tokens ----
+
+// A value that is known when its type is.
+template <bool VALUE> struct constant { static constexpr bool value = VALUE; };
+
+// A ring of rounds, ROUND units each, of one tile of weights and ROWS tokens.
+template <class Unit, int ROWS, int ROUND, int RING> struct stream_of {
+  static constexpr int WIDTH = ROWS > 1 ? ROWS + TOKEN_PAD : 1;
+  struct {
+    char weights[ROUND][shared_unit<Unit>::BYTES];
+    uint4 octet[ROUND * OCTETS][WIDTH];
+  } slot[RING];
+};
+
+// What a lane copies of each round: where 16 bytes of it come from and go to.
+template <class Unit, int ROWS, int ROUND, int RING> struct round_copy {
+  static constexpr int CHUNKS = Unit::BYTES / 16, WEIGHTS = ROUND * CHUNKS;
+  static constexpr int COLUMNS = ROUND * OCTETS, TOKENS = ROWS * COLUMNS;
+  static constexpr int WEIGHT_COPIES = (WEIGHTS + WAVE - 1) / WAVE;
+  static constexpr int TOKEN_COPIES = (TOKENS + WAVE - 1) / WAVE;
+  const char *weights;
+  const char *token[TOKEN_COPIES];
+  int tokens_here;
+
+  static DEVICE_MEMBER int piece(int i) {
+    return lane_of_wave() + i * WAVE;
+  }
+  static DEVICE_MEMBER int weight_place(int i) {
+    return piece(i) / CHUNKS * shared_unit<Unit>::BYTES +
+           shared_unit<Unit>::place(piece(i) % CHUNKS);
+  }
+  // From the first unit on.
+  template <class Row>
+  DEVICE_MEMBER void plan(const char *first_unit, const char *tokens, Row row, int present) {
+    weights = first_unit + lane_of_wave() * 16;
+#pragma unroll
+    for (int i = 0; i < TOKEN_COPIES; i++) {
+      const int t = piece(i) / COLUMNS;
+      token[i] = tokens + row(t < present ? t : 0) + piece(i) % COLUMNS * 16;
+    }
+    tokens_here = present < ROWS ? present : ROWS;
+  }
+  // Starts the copies of a round and goes on to the next.
+  DEVICE_MEMBER void start(stream_of<Unit, ROWS, ROUND, RING> &ring, int to) {
+    auto &slot = ring.slot[to];
+#pragma unroll
+    for (int i = 0; i < WEIGHT_COPIES; i++)
+      if (WEIGHTS % WAVE == 0 || piece(i) < WEIGHTS)
+        copy_async_16((char *)slot.weights + weight_place(i), weights + i * WAVE * 16);
+#pragma unroll
+    for (int i = 0; i < TOKEN_COPIES; i++) {
+      if (piece(i) / COLUMNS < tokens_here)
+        copy_async_shared_16(&slot.octet[piece(i) % COLUMNS][piece(i) / COLUMNS], token[i]);
+      token[i] += COLUMNS * 16;
+    }
+    weights += WEIGHTS * 16;
+  }
+};
+
+// A unit as fragments.
+struct unit_fragments {
+  fragments weights[2], tokens[2];
+
+  template <class Unit, int ROWS, int ROUND, int RING>
+  DEVICE_MEMBER void load(const stream_of<Unit, ROWS, ROUND, RING> &ring, int slot, int unit) {
+    const auto &from = ring.slot[slot];
+    shared_unit<Unit> each;
+    each.open(from.weights[unit]);
+    weights[0] = each.template expand<0>();
+    weights[1] = each.template expand<1>();
+#pragma unroll
+    for (int s = 0; s < 2; s++)
+      for (int j = 0; j < 2; j++)
+        load_matrices(tokens[s].part[j], true,
+                      (const char *)from.octet[unit * OCTETS + s * 4 + j * 2], sizeof from.octet[0],
+                      [](int i) { return ROWS > 1 ? i * 16 : 0; });
+  }
+};
+
+// sums = weights x tokens over UNITS units from `first_unit` on, for a tile of weights and up to
+// ROWS tokens, as product_staged has them, by one warp: its chain of sums is what takes the time,
+// so that everything for it is there a unit ahead, and memory is asked RING rounds ahead.
+template <class Unit, int UNITS, int ROWS, int ROUND, int RING, class Tile, class Row>
+DEVICE void product_streamed(sums<1, 1> &sum, Tile tile_at, int first_unit,
+                             stream_of<Unit, ROWS, ROUND, RING> &ring, const char *tokens, Row row,
+                             int present) {
+  static_assert(UNITS % ROUND == 0 && RING >= 2, "whole rounds, one on its way");
+  constexpr int ROUNDS = UNITS / ROUND;
+  round_copy<Unit, ROWS, ROUND, RING> copy;
+  unit_fragments now, next;
+  int slot = 0;
+  // A round; `asks`: for one more in its place.
+  const auto take = [&](auto asks) {
+#pragma unroll
+    for (int u = 0; u < ROUND; u++) {
+      now = next;
+      if (u + 1 < ROUND) {
+        next.load(ring, slot, u + 1);
+      } else {
+        wait_for_copies_but<RING - 2>();
+        __syncthreads(); // the next round is there for all lanes, and none reads this one any more
+        if (decltype(asks)::value)
+          copy.start(ring, slot);
+        commit_copies();
+        slot = slot + 1 < RING ? slot + 1 : 0;
+        next.load(ring, slot, 0); // behind the last round: what is there, for nothing
+      }
+#pragma unroll
+      for (int i = 0; i < 4; i++)
+        multiply(sum.at[0][0], now.weights[i / 2].part[i % 2], now.tokens[i / 2].part[i % 2]);
+    }
+  };
+  copy.plan(tile_at(0) + TILE_HEAD + first_unit * Unit::BYTES, tokens + first_unit * UNIT * 2, row,
+            present);
+  sum.clear();
+#pragma unroll
+  for (int r = 0; r < RING; r++) {
+    if (r < ROUNDS)
+      copy.start(ring, r);
+    commit_copies();
+  }
+  wait_for_copies_but<RING - 1>();
+  __syncthreads();
+  next.load(ring, 0, 0);
+#pragma unroll 1
+  for (int r = RING; r < ROUNDS; r++)
+    take(constant<true>());
+#pragma unroll 1
+  for (int r = 0; r < (RING < ROUNDS ? RING : ROUNDS); r++)
+    take(constant<false>());
+}
+
+// How a block of one warp shares a product out (shares.h); twelve on a multiprocessor leave a lane
+// 168 registers, more tokens need more.
+template <int ROWS, int ROUND, int RING> struct streamed {
+  static constexpr int THREADS = WAVE, BLOCKS = ROWS > 1 ? 8 : 12;
+  static constexpr int WEIGHT_TILES = 1, TOKEN_ROWS = ROWS, WIDTH = 1, HEIGHT = 1;
+  template <class Unit> using shared = stream_of<Unit, ROWS, ROUND, RING>;
+  sums<1, 1> sum;
+
+  static DEVICE_MEMBER int first_tile() {
+    return 0;
+  }
+  static DEVICE_MEMBER int first_token() {
+    return 0;
+  }
+  static DEVICE_MEMBER bool idles() {
+    return false;
+  }
+  template <class Unit, int UNITS, class Tile, class Row>
+  DEVICE_MEMBER void multiply(Tile tile_at, int first_unit, shared<Unit> &ring, const char *tokens,
+                              Row row, int present) {
+    product_streamed<Unit, UNITS>(sum, tile_at, first_unit, ring, tokens, row, present);
+  }
+};
+
 // What a kernel has in shared memory for its shares, and the bytes that its launch asks for.
 #define SHARED_STAGE(Share, Unit, name)                                                            \
   HIP_DYNAMIC_SHARED(uint4, dynamic_bytes)                                                         \

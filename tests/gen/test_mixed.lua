@@ -410,18 +410,20 @@ end
 TestShares = {}
 
 -- { kind, numbers... } of "staged<4, 8, 1, 4, 2>" (tiles of weights and tokens a wave, waves that split the tokens,
--- waves, units in LDS) or "direct<2, 1, 8, 4, 1>" (the same, units of weights and of tokens ahead, waves).
+-- waves, units in LDS), "direct<2, 1, 8, 4, 1>" (the same, units of weights and of tokens ahead, waves) or
+-- "streamed<16, 3, 4>" (tokens, units of a round, rounds in LDS).
 local function cut(text)
   local kind, numbers = text:match("^(%l+)<(.*)>$")
   local parts = {}
   for number in numbers:gmatch("%d+") do parts[#parts + 1] = tonumber(number) end
-  lu.assertEquals(#parts, 5, text)
+  lu.assertEquals(#parts, kind == "streamed" and 3 or 5, text)
   return kind, table.unpack(parts)
 end
 
 -- Tiles of weights and rows of tokens of a block, as runtime/target/shares.h counts them.
 local function block_of(text)
   local kind, frags, tokens, third, fourth, fifth = cut(text)
+  if kind == "streamed" then return 1, frags end
   if kind == "staged" then return fourth // third * frags, tokens * third * 16 end
   return fifth * frags, tokens * 16
 end
@@ -485,17 +487,20 @@ end
 local function units_of(kernel) return kernel.parameters.units // (kernel.parameters.splits or 1) end
 
 -- What the product functions take: of a staged block waves in equal parts, whose threads copy eight octets of some rows
--- of tokens at a time; of a direct one whole rounds of units. And no more waves than the target's block has.
+-- of tokens at a time; of a direct or streamed one whole rounds of units. And no more waves than the target's block has.
 function TestShares.test_cuts()
   each(function(stages, path)
     for _, kernel in ipairs(stages.kernels.list) do
       for _, text in ipairs(cuts_of(kernel)) do
-        local kind, _, tokens, third, fourth, fifth = cut(text)
+        local kind, first, tokens, third, fourth, fifth = cut(text)
         local lanes = stages.target.waves == 4 and 64 or 32
         local place = path .. ": " .. kernel.role .. ": " .. text
         if kind == "staged" then
           lu.assertEquals({ fourth % third, tokens * third * 16 % (fourth * lanes // 8) }, { 0, 0 }, place)
           lu.assertTrue(fourth <= stages.target.waves, place)
+        elseif kind == "streamed" then
+          lu.assertEquals(units_of(kernel) % tokens, 0, place)
+          lu.assertTrue(first <= 16 and third >= 2, place)
         else
           lu.assertEquals({ units_of(kernel) % third, third % fourth }, { 0, 0 }, place)
           lu.assertTrue(fifth <= stages.target.waves, place)
@@ -674,7 +679,7 @@ local function numbers(text, symbol)
     local constant = line:find("^constexpr int ") or line:find("^static const float ") or line:find("^using ")
     if i > 1 and not constant and not line:find("^#include") and not line:find("^%$[^{]") then
       line = line:gsub("//.*", ""):gsub(symbol, ""):gsub("%${[^}]*}", ""):gsub("staged<[%d, ]+>", "")
-      line = line:gsub("direct<[%d, ]+>", ""):gsub("%f[%w](%a+) <= %d+%)", "%1)")
+      line = line:gsub("direct<[%d, ]+>", ""):gsub("streamed<[%d, ]+>", ""):gsub("%f[%w](%a+) <= %d+%)", "%1)")
       for number in line:gmatch("%f[%w_.]%d[%w.]*") do found[number] = true end
     end
   end
@@ -727,11 +732,11 @@ function TestTrees.test_kernels_h()
     end
   end
   assert_holds(chain.GPT_OSS_20B, { slots = 1536, context = 1024 },
-    "static const int ROW_BUCKETS[] = {16, 32, 64, 128, 256, 512, 1024, 1536};", "  GROUP_ROWS = 2, //",
+    "static const int ROW_BUCKETS[] = {1, 16, 32, 64, 128, 256, 512, 1024, 1536};", "  GROUP_ROWS = 2, //",
     "  LOGITS_ROWS = 128, //", "  CANDIDATES = 64, //")
-  assert_holds(of_tests "odd_all_experts", {}, "static const int ROW_BUCKETS[] = {16, 32, 64, 128};",
+  assert_holds(of_tests "odd_all_experts", {}, "static const int ROW_BUCKETS[] = {1, 16, 32, 64, 128};",
     "  GROUP_ROWS = 16, //")
-  assert_holds(of_tests "odd_one_expert", { slots = 200 }, "static const int ROW_BUCKETS[] = {16, 32, 64, 128, 200};",
+  assert_holds(of_tests "odd_one_expert", { slots = 200 }, "static const int ROW_BUCKETS[] = {1, 16, 32, 64, 128, 200};",
     "  GROUP_ROWS = 5, //")
 end
 

@@ -40,7 +40,7 @@ function TestLimits.test_out_of_range()
   lu.assertEquals(limits(chain.GPT_OSS_20B, { slots = 65536 }).rows, 65536)
 end
 
--- Where steps are captured: for twice as many rows each time, and for all; whole logits of so many at most.
+-- Where steps are captured: for one row, for 16 and twice as many each time, and for all; whole logits of so many at most.
 function TestLimits.test_buckets()
   local model = chain.model(chain.GPT_OSS_20B)
   local function buckets(slots)
@@ -48,11 +48,11 @@ function TestLimits.test_buckets()
     lu.assertEquals({ given.rows, given.logits }, { math.max(slots, 128), 128 })
     return table.concat(given.buckets, " ")
   end
-  lu.assertEquals(buckets(1), "16 32 64 128")
-  lu.assertEquals(buckets(128), "16 32 64 128")
-  lu.assertEquals(buckets(129), "16 32 64 128 129")
-  lu.assertEquals(buckets(1024), "16 32 64 128 256 512 1024")
-  lu.assertEquals(buckets(1536), "16 32 64 128 256 512 1024 1536")
+  lu.assertEquals(buckets(1), "1 16 32 64 128")
+  lu.assertEquals(buckets(128), "1 16 32 64 128")
+  lu.assertEquals(buckets(129), "1 16 32 64 128 129")
+  lu.assertEquals(buckets(1024), "1 16 32 64 128 256 512 1024")
+  lu.assertEquals(buckets(1536), "1 16 32 64 128 256 512 1024 1536")
   lu.assertEquals(plan.limits(model, gfx90a.fp32, { slots = 1536 }).buckets, nil)
 end
 

@@ -14,7 +14,7 @@ local MOST_SWAPPED <const> = 0.01
 local CHUNKS <const> = {
   fp32 = { "-b 1 --chunk 5" }, mixed = { "-b 1 --chunk 17", "-b 3 --chunk 40", "-b 1 --chunk 100" },
 }
-local PROMPTS <const> = 240 -- of tests/gpu/prompts.lua, beside those of tests/demo
+local PROMPTS <const> = { fp32 = 0, mixed = 240 } -- of tests/gpu/prompts.lua, beside those of tests/demo
 local AGREE <const> = 0.97  -- of the answers, id by id, with the reference's
 
 local machine = trees.machine(arg[1])
@@ -151,7 +151,7 @@ local function questions()
     prompts[i] = demo[i + 1]
     answers[demo[i + 1]] = answer
   end
-  for _, prompt in ipairs(made_up(PROMPTS)) do prompts[#prompts + 1] = prompt end
+  for _, prompt in ipairs(made_up(PROMPTS[tree.precision])) do prompts[#prompts + 1] = prompt end
   return spread(prompts, most_prompts), answers
 end
 
