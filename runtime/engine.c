@@ -97,6 +97,7 @@ struct engine_limits engine_limits(void) {
       .rewind = ring ? KV_SLIDING_POSITIONS - MODEL_WINDOW : LIMIT_CONTEXT,
       .logits = LOGITS_ROWS,
       .picks = HEAD_SPLIT,
+      .halves = HALF_ACTIVATIONS,
   };
 }
 

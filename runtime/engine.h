@@ -18,6 +18,7 @@ struct engine_limits {
   int rewind;  // positions that a sequence may go back without running anew from 0
   int logits;  // outputs of a pass that wants logits
   bool picks;  // the device picks: every engine_want is to be had, else only logits
+  bool halves; // activations and KV cache have 16 bits, not 32
 };
 
 // What a pass gives for each of its outputs.

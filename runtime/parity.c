@@ -78,23 +78,24 @@ static bool on_reference(void *context, int position, const float *logits, const
   return interrupt_signal() ? fail(err, "stopped by signal %d", interrupt_signal()) : true;
 }
 
-static bool report(const struct parity_error *error, int n, struct error *err) {
+static bool report(const struct parity_error *error, int n, double bound, struct error *err) {
   fprintf(stderr,
           "getp: parity of %d positions: max abs %.2e, max rel %.2e, relative L2 %.2e at position "
           "%d\n",
           n, error->max_abs, error->max_rel, error->l2, error->position);
-  return error->l2 <= PARITY_BOUND
+  return error->l2 <= bound
              ? true
              : fail(err,
-                    "GETP_PARITY: position %d: relative L2 error %.2e: want at most %.0e: the "
+                    "GETP_PARITY: position %d: relative L2 error %.2e: want at most %.2g: the "
                     "generated forward pass and the plain one differ",
-                    error->position, error->l2, PARITY_BOUND);
+                    error->position, error->l2, bound);
 }
 
 bool parity_check(struct engine *engine, const struct batch_options *options,
                   const struct safetensors *checkpoint, const struct model_config *config,
                   const int32_t *ids, int n, struct error *err) {
   struct parity parity = {.vocab = config->vocab_size};
+  const double bound = engine_limits().halves ? PARITY_BOUND_HALVES : PARITY_BOUND;
   const struct batch_events events = {.context = &parity, .logits = on_engine, .go_on = go_on};
   struct request request = {.prompt = ids, .n_prompt = n, .limit = n};
   parity.got = calloc((size_t)n * (size_t)parity.vocab, sizeof *parity.got);
@@ -102,7 +103,7 @@ bool parity_check(struct engine *engine, const struct batch_options *options,
   ok = ok && batch_run(engine, &request, 1, options, &events, err);
   if (ok && request.done) {
     ok = reference_run(checkpoint, config, ids, n, on_reference, &parity, err);
-    ok = interrupt_signal() ? true : ok && report(&parity.error, n, err);
+    ok = interrupt_signal() ? true : ok && report(&parity.error, n, bound, err);
   }
   free(parity.got);
   return ok;

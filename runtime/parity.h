@@ -5,8 +5,10 @@
 
 #include "batch.h"
 
-// The largest relative L2 error of a position that passes.
+// The largest relative L2 error of a position that passes: of an engine with floats between its
+// steps, and of one with halves.
 #define PARITY_BOUND 1e-3
+#define PARITY_BOUND_HALVES 1.5e-2
 
 // The worst of all positions so far; zeroed at the beginning. A NaN is worse than any number.
 struct parity_error {
@@ -24,7 +26,7 @@ void parity_add(struct parity_error *error, int position, const float *got, cons
 bool parity_positions(int *positions, struct error *err);
 
 // Runs the first n > 0 ids of a sequence, at most the context, through the engine, which must be
-// warm, and through reference.c. Fails on a position beyond PARITY_BOUND. A signal ends it early,
+// warm, and through reference.c. Fails on a position beyond the bound. A signal ends it early,
 // without a verdict and without an error.
 bool parity_check(struct engine *engine, const struct batch_options *options,
                   const struct safetensors *checkpoint, const struct model_config *config,

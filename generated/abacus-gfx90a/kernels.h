@@ -17,7 +17,7 @@ enum { STEPS_SHARED = 0 };
 
 // Launchers take pass->rows for a bound: the rows themselves are counted on the device, and the steps may be
 // captured once for each bucket of rows. The head is in the lists GREEDY, LOGITS and SAMPLED.
-enum { STEPS_CAPTURED = 1, HEAD_SPLIT = 1 };
+enum { STEPS_CAPTURED = 1, HEAD_SPLIT = 1, HALF_ACTIVATIONS = 1 };
 static const int ROW_BUCKETS[] = {1, 16, 32, 64, 128};
 enum { ROW_BUCKET_COUNT = sizeof ROW_BUCKETS / sizeof *ROW_BUCKETS };
 

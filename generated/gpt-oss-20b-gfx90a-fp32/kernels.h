@@ -16,7 +16,7 @@ enum weight {
 enum { STEPS_SHARED = 0 };
 
 // Launchers take exactly pass->rows rows; the head is part of the steps.
-enum { STEPS_CAPTURED = 0, HEAD_SPLIT = 0 };
+enum { STEPS_CAPTURED = 0, HEAD_SPLIT = 0, HALF_ACTIVATIONS = 0 };
 static const int ROW_BUCKETS[] = {128};
 enum { ROW_BUCKET_COUNT = 1, GROUP_ROWS = 1, LOGITS_ROWS = 128, CANDIDATES = 1 };
 

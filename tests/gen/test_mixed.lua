@@ -487,7 +487,7 @@ end
 local function units_of(kernel) return kernel.parameters.units // (kernel.parameters.splits or 1) end
 
 -- What the product functions take: of a staged block waves in equal parts, whose threads copy eight octets of some rows
--- of tokens at a time; of a direct or streamed one whole rounds of units. And no more waves than the target's block has.
+-- of tokens at a time; of others whole rounds of units. And no more waves than the target's block has.
 function TestShares.test_cuts()
   each(function(stages, path)
     for _, kernel in ipairs(stages.kernels.list) do
@@ -727,7 +727,8 @@ end
 function TestTrees.test_kernels_h()
   local function assert_holds(path, given, ...)
     local text = chain.files(run(path, nil, given))["kernels.h"]
-    for _, line in ipairs { "enum { STEPS_SHARED = 0 };", "enum { STEPS_CAPTURED = 1, HEAD_SPLIT = 1 };", ... } do
+    for _, line in ipairs { "enum { STEPS_SHARED = 0 };",
+      "enum { STEPS_CAPTURED = 1, HEAD_SPLIT = 1, HALF_ACTIVATIONS = 1 };", ... } do
       lu.assertStrContains(text, "\n" .. line)
     end
   end
@@ -736,8 +737,8 @@ function TestTrees.test_kernels_h()
     "  LOGITS_ROWS = 128, //", "  CANDIDATES = 64, //")
   assert_holds(of_tests "odd_all_experts", {}, "static const int ROW_BUCKETS[] = {1, 16, 32, 64, 128};",
     "  GROUP_ROWS = 16, //")
-  assert_holds(of_tests "odd_one_expert", { slots = 200 }, "static const int ROW_BUCKETS[] = {1, 16, 32, 64, 128, 200};",
-    "  GROUP_ROWS = 5, //")
+  assert_holds(of_tests "odd_one_expert", { slots = 200 },
+    "static const int ROW_BUCKETS[] = {1, 16, 32, 64, 128, 200};", "  GROUP_ROWS = 5, //")
 end
 
 function TestTrees.test_weights()

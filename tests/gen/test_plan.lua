@@ -40,7 +40,7 @@ function TestLimits.test_out_of_range()
   lu.assertEquals(limits(chain.GPT_OSS_20B, { slots = 65536 }).rows, 65536)
 end
 
--- Where steps are captured: for one row, for 16 and twice as many each time, and for all; whole logits of so many at most.
+-- Where steps are captured: for one row, for 16 and twice as many each time, and for all; and whole logits of some.
 function TestLimits.test_buckets()
   local model = chain.model(chain.GPT_OSS_20B)
   local function buckets(slots)

@@ -24,6 +24,8 @@ struct engine {
   int fed;
 };
 
+static bool halves; // what the engine says of itself
+
 struct engine_limits engine_limits(void) {
   return (struct engine_limits){.vocab = VOCAB,
                                 .slots = SLOTS,
@@ -31,7 +33,8 @@ struct engine_limits engine_limits(void) {
                                 .rows = ROWS,
                                 .chunk = CHUNK,
                                 .rewind = CONTEXT,
-                                .logits = ROWS};
+                                .logits = ROWS,
+                                .halves = halves};
 }
 
 bool engine_submit(struct engine *engine, const struct engine_rows *rows, enum engine_want want,
@@ -134,7 +137,24 @@ static void test_one_logit(void **state) {
   fixture->engine.fed = 0;
   assert_false(check(fixture, POSITIONS, &err));
   assert_string_equal(err.text, "GETP_PARITY: position 14: relative L2 error 1.01e-03: want at "
-                                "most 1e-03: the generated forward pass and the plain one differ");
+                                "most 0.001: the generated forward pass and the plain one differ");
+}
+
+// The same of an engine with halves.
+static void test_one_logit_of_halves(void **state) {
+  struct fixture *fixture = *state;
+  struct error err;
+  float *row = fixture->engine.answers[14];
+  const float right = row[1000];
+  const double whole = norm(row);
+  halves = true;
+  row[1000] = right + (float)(1.49e-2 * whole);
+  assert_true(check(fixture, POSITIONS, &err));
+  row[1000] = right - (float)(1.51e-2 * whole);
+  fixture->engine.fed = 0;
+  assert_false(check(fixture, POSITIONS, &err));
+  assert_non_null(strstr(err.text, "relative L2 error 1.51e-02: want at most 0.015:"));
+  halves = false;
 }
 
 static void test_not_a_number(void **state) {
@@ -215,10 +235,11 @@ static void test_environment(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      WITH_FIXTURE(test_transformers_pass),   WITH_FIXTURE(test_n),
-      WITH_FIXTURE(test_one_logit),           WITH_FIXTURE(test_not_a_number),
-      WITH_FIXTURE(test_shifted_positions),   cmocka_unit_test(test_measures),
-      cmocka_unit_test(test_measures_of_nan), cmocka_unit_test(test_environment),
+      WITH_FIXTURE(test_transformers_pass), WITH_FIXTURE(test_n),
+      WITH_FIXTURE(test_one_logit),         WITH_FIXTURE(test_one_logit_of_halves),
+      WITH_FIXTURE(test_not_a_number),      WITH_FIXTURE(test_shifted_positions),
+      cmocka_unit_test(test_measures),      cmocka_unit_test(test_measures_of_nan),
+      cmocka_unit_test(test_environment),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
