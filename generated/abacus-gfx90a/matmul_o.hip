@@ -17,7 +17,7 @@ static __global__ void __launch_bounds__(Share::THREADS, Share::BLOCKS) f16_f16w
   SHARED_STAGE(Share, f16_unit, stage);
   const int rows = counts[PASS_ROWS], first = (int)blockIdx.x * Share::TOKEN_ROWS, split = (int)blockIdx.z;
   const int first_tile = (int)blockIdx.y * Share::WEIGHT_TILES;
-  if (first >= rows)
+  if (Share::TOKEN_ROWS > 1 && first >= rows) // of a pass of one row, nothing waits for the count of rows
     return;
   Share share;
   const auto row = [&](int t) { return (uint32_t)(first + t) * (2 * K); };

@@ -78,14 +78,14 @@ static __global__ void __launch_bounds__(Share::THREADS, Share::BLOCKS) f16_f16w
   SHARED_STAGE(Share, f16_unit, stage);
   const int rows = counts[PASS_ROWS], first = (int)blockIdx.x * Share::TOKEN_ROWS;
   const int first_tile = (int)blockIdx.y * Share::WEIGHT_TILES;
-  if (first >= rows)
+  if (Share::TOKEN_ROWS > 1 && first >= rows) // of a pass of one row, nothing waits for the count of rows
     return;
   Share share;
   const auto row = [&](int t) { return (uint32_t)(first + t) * (2 * K); };
   if (!multiply_tiles<f16_unit, TILES, UNITS, UNITS>(share, weights, first_tile, 0, stage, h, row, rows - first))
     return;
   const auto place_of = [&](int t) {
-    const int r = first + t < rows ? first + t : rows - 1;
+    const int r = Share::TOKEN_ROWS == 1 ? 0 : first + t < rows ? first + t : rows - 1;
     return row_place{to.position[r], to.slot[r]};
   };
   const auto row_of = [&](int n) { return bias_of(to, n); };

@@ -12,7 +12,7 @@ static const float EPS = 1e-05f;
 static __global__ void __launch_bounds__(THREADS) f32_moe_combine_norm_n192_top2__gfx90a(const int32_t *counts, const float *outputs,
     const float *expert_weight, const float *weight, float *x, uint16_t *h) {
   const int r = (int)blockIdx.x;
-  if (r >= counts[PASS_ROWS])
+  if (r > 0 && r >= counts[PASS_ROWS])
     return;
   const float *p = expert_weight + (size_t)r * TOP;
   float *residual = x + (size_t)r * K;

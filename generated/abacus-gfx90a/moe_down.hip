@@ -38,9 +38,9 @@ static __global__ void __launch_bounds__(few::THREADS, few::BLOCKS) f16_mf4w_moe
     const moe_work *work, const int32_t *pair, const uint16_t *a, const char *weights, const float *bias, float *y) {
   SHARED_STAGE(few, mxfp4_unit, stage);
   using order = item_order<false>;
+  const moe_item item = work->item[order::item()]; // asked for together with the count of items
   if (order::item() >= work->items)
     return;
-  const moe_item item = work->item[order::item()];
   if (item.count <= 16)
     return tile<direct<1, 1, 2, 2, 1>, order>(item, pair, a, weights, bias, y, &stage);
 }
@@ -49,9 +49,9 @@ static __global__ void __launch_bounds__(many::THREADS, many::BLOCKS) f16_mf4w_m
     const moe_work *work, const int32_t *pair, const uint16_t *a, const char *weights, const float *bias, float *y) {
   SHARED_STAGE(many, mxfp4_unit, stage);
   using order = item_order<true>;
+  const moe_item item = work->item[order::item()]; // asked for together with the count of items
   if (order::item() >= work->items)
     return;
-  const moe_item item = work->item[order::item()];
   if (item.count <= 16)
     return tile<direct<3, 1, 2, 2, 4>, order>(item, pair, a, weights, bias, y, &stage);
   if (item.count <= 32)

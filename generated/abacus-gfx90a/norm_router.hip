@@ -71,12 +71,12 @@ static __global__ void __launch_bounds__(THREADS) f32_bf16w_norm_router_residual
   __shared__ bool chosen[ROWS][EXPERTS];
   __shared__ float best[ROWS][TOP]; // logits of the chosen, in ascending order of their ids
   const int rows = counts[PASS_ROWS], first = (int)blockIdx.x * ROWS, t = (int)threadIdx.x;
-  if (first >= rows)
+  if (first > 0 && first >= rows)
     return;
   row_part<K, THREADS> gain;
   gain.fill([&](int k) { return weight[k]; });
   for (int i = 0; i < ROWS; i++) {
-    const int r = first + i < rows ? first + i : rows - 1;
+    const int r = first + i < rows ? first + i : first;
     float *residual = x + (size_t)r * K;
     uint16_t *out = h + (size_t)r * PADDED;
     row_part<K, THREADS> row;
@@ -113,6 +113,8 @@ static __global__ void __launch_bounds__(THREADS) f32_bf16w_norm_router_residual
     if (!chosen[r][e])
       continue;
     const int k = chosen_before(chosen[r], e);
+    if (k >= TOP) // more are chosen where logits are no numbers
+      continue;
     best[r][k] = logit[r][e];
     if (first + r < rows)
       expert[(size_t)(first + r) * TOP + k] = e;

@@ -28,7 +28,7 @@ DEVICE void tile(const moe_item item, const int32_t *pair, const uint16_t *h, co
   const char *expert = weights + (size_t)item.expert * TILES * tile_bytes<mxfp4_unit>(UNITS);
   const float *bias = biases + (size_t)item.expert * N;
   const int first_tile = Order::weights() * Share::WEIGHT_TILES, first = item.first, count = item.count;
-  const auto row = [&](int t) { return (uint32_t)(pair[first + t] / TOP) * (2 * K); };
+  const auto row = [&](int t) { return Share::TOKEN_ROWS == 1 ? 0 : (uint32_t)(pair[first + t] / TOP) * (2 * K); };
   Share share;
   if (!multiply_tiles<mxfp4_unit, TILES, UNITS, UNITS>(share, expert, first_tile, 0, *(typename Share::template shared<mxfp4_unit> *)stage, h, row, count))
     return;
@@ -46,9 +46,9 @@ static __global__ void __launch_bounds__(few::THREADS, few::BLOCKS) f16_mf4w_moe
     const moe_work *work, const int32_t *pair, const uint16_t *h, const char *weights, const float *bias, uint16_t *a) {
   SHARED_STAGE(few, mxfp4_unit, stage);
   using order = item_order<false>;
+  const moe_item item = work->item[order::item()]; // asked for together with the count of items
   if (order::item() >= work->items)
     return;
-  const moe_item item = work->item[order::item()];
   if (item.count <= 16)
     return tile<direct<1, 1, 5, 5, 1>, order>(item, pair, h, weights, bias, a, &stage);
 }
@@ -57,9 +57,9 @@ static __global__ void __launch_bounds__(many::THREADS, many::BLOCKS) f16_mf4w_m
     const moe_work *work, const int32_t *pair, const uint16_t *h, const char *weights, const float *bias, uint16_t *a) {
   SHARED_STAGE(many, mxfp4_unit, stage);
   using order = item_order<true>;
+  const moe_item item = work->item[order::item()]; // asked for together with the count of items
   if (order::item() >= work->items)
     return;
-  const moe_item item = work->item[order::item()];
   if (item.count <= 16)
     return tile<direct<3, 1, 3, 1, 4>, order>(item, pair, h, weights, bias, a, &stage);
   if (item.count <= 32)

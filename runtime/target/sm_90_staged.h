@@ -239,9 +239,9 @@ template <class Unit, int ROWS, int ROUND, int RING> struct round_copy {
 #pragma unroll
     for (int i = 0; i < TOKEN_COPIES; i++) {
       const int t = piece(i) / COLUMNS;
-      token[i] = tokens + row(t < present ? t : 0) + piece(i) % COLUMNS * 16;
+      token[i] = tokens + row(ROWS > 1 && t < present ? t : 0) + piece(i) % COLUMNS * 16;
     }
-    tokens_here = present < ROWS ? present : ROWS;
+    tokens_here = ROWS == 1 || present > ROWS ? ROWS : present; // a single one is always there
   }
   // Starts the copies of a round and goes on to the next.
   DEVICE_MEMBER void start(stream_of<Unit, ROWS, ROUND, RING> &ring, int to) {
