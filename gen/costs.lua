@@ -11,6 +11,7 @@
 local costs = {}
 
 local BYTES = { F32 = 4, I32 = 4, F16 = 2 }
+local ATTENTION = { attention = true, attention_parts = true } -- what reads the keys
 local EXPERTS = { moe_gate_up = true, moe_down = true }
 
 local function named(list)
@@ -20,7 +21,7 @@ local function named(list)
 end
 
 local function unit(op, model, buffers)
-  if op.op == "attention" then return model.layers[op.layer + 1].attention:upper() end
+  if ATTENTION[op.op] then return model.layers[op.layer + 1].attention:upper() end
   if EXPERTS[op.role] then return "EXPERTS" end
   for _, argument in ipairs(op.arguments) do
     local per = argument.type == "buffer" and buffers[argument.value].per
@@ -45,9 +46,9 @@ local function activation_bytes(op, buffers, key_bytes)
   for _, argument in ipairs(op.arguments) do
     local buffer = argument.type == "buffer" and buffers[argument.value]
     if buffer and buffer.per ~= "pass" then
-      bytes = bytes + (argument.access == "update" and 2 or 1) * buffer.count * BYTES[buffer.dtype]
+      bytes = bytes + (argument.access == "update" and 2 or 1) * (buffer.least or buffer.count) * BYTES[buffer.dtype]
     end
-    if argument.type == "kv" and op.op ~= "attention" then bytes = bytes + key_bytes end
+    if argument.type == "kv" and not ATTENTION[op.op] then bytes = bytes + key_bytes end
   end
   return bytes
 end
@@ -57,7 +58,7 @@ local function describe(op, kernel, model, weights, buffers, key_bytes)
   return {
     role = op.role, unit = unit(op, model, buffers), weight_bytes = kernel.weight_bytes - whole,
     bytes = activation_bytes(op, buffers, key_bytes) + row, flops = kernel.flops,
-    key_bytes = op.op == "attention" and key_bytes or 0,
+    key_bytes = ATTENTION[op.op] and key_bytes or 0,
   }
 end
 

@@ -1,4 +1,4 @@
--- model, target -> the operations of one pass on named buffers and weights, layer after layer.
+-- model, target, limits -> the operations of one pass on named buffers and weights, layer after layer.
 --
 -- ops = { list = list of op, buffers = list of buffer,
 --   adjacent = list of lists of weights that a kernel reads as one, or nil: there are none }
@@ -11,7 +11,7 @@
 --   value = "h" | "W_07_Q" | "KV_07" | "KV_FULL_POSITIONS", access = "read" | "write" | "update" }
 -- buffer = { name = "h", per = "row" | "output" | "logits" (outputs whose whole logits a pass holds) | "pass",
 --   count = elements; or count_of = "work_numbers": the target's function of the model and the rows of a pass;
---   dtype = "F32" | "I32" | "F16" }
+--   least = elements that every step moves, or nil: all; dtype = "F32" | "I32" | "F16" }
 -- ops.build serves the baseline and cpu; targets that fuse have gen/ops_fused.lua.
 
 local fused = require "gen.ops_fused"
@@ -110,8 +110,8 @@ local function mlp_ops(add, model, target, w)
   add("moe_combine", "moe_combine", reads("in", "down"), reads("weight", "expert_weight"), updates("out", "x"))
 end
 
-function ops.build(model, target)
-  if target.fused then return fused.build(model, target) end
+function ops.build(model, target, limits)
+  if target.fused then return fused.build(model, target, limits) end
   local list, layer = {}, nil
   local function add(op, role, ...)
     list[#list + 1] = { op = op, role = role, layer = layer and layer.index, arguments = { ... } }

@@ -1,6 +1,7 @@
--- model, target -> the operations of one pass for precision `mixed`, fused as far as one launch goes: the same
+-- model, target, limits -> the operations of one pass for precision `mixed`, fused as far as one launch goes: the same
 -- record as gen/ops.lua. A norm goes with what comes before it, RoPE and the cache with the projections, the
--- router with its norm; the head comes in three forms, of which a pass runs one.
+-- router with its norm; the head comes in three forms, of which a pass runs one. Full attention over long contexts
+-- takes the keys in parts (limits.parts), which a step of its own adds.
 
 local function argument(name, buffer, access)
   return { name = name, type = "buffer", value = buffer, access = access }
@@ -13,9 +14,10 @@ local function weight(name, symbol) return { name = name, type = "weight", value
 local function padded(count, to) return (count + to - 1) // to * to end
 
 local CANDIDATE_NUMBERS <const> = 2 -- a logit and an id; before them the total
+local STATE_NUMBERS <const> = 2 -- of a head, behind its mix: part_state of runtime/target/parts.h
 
 -- The buffers of a pass. Rows that a matrix multiplies are padded to whole units of columns.
-local function buffers(model, target)
+local function buffers(model, target, limits)
   local top = model.top_k
   local list = {
     { name = "x", count = model.d_model },
@@ -33,11 +35,15 @@ local function buffers(model, target)
     { name = "logits", per = "logits", count = model.vocab },
     { name = "candidates", per = "output", count = 1 + CANDIDATE_NUMBERS * target.candidates, dtype = "I32" },
   }
+  if limits.parts then
+    local state = model.n_heads * (model.d_head + STATE_NUMBERS)
+    list[#list + 1] = { name = "parts", count = limits.parts.count * state, least = state }
+  end
   for _, buffer in ipairs(list) do buffer.per, buffer.dtype = buffer.per or "row", buffer.dtype or "F32" end
   return list
 end
 
-local function attention_ops(add, model, layer, w)
+local function attention_ops(add, model, layer, parts, w)
   local kv = { name = "kv", type = "kv", value = string.format("KV_%02d", layer.index) }
   local positions = { name = "positions", type = "positions",
     value = string.format("KV_%s_POSITIONS", layer.attention:upper()) }
@@ -46,7 +52,13 @@ local function attention_ops(add, model, layer, w)
     qkv[#qkv + 1] = weight(part .. "_bias", w(part:upper() .. "_BIAS"))
   end
   add("matmul_qkv", "matmul_qkv", reads("in", "h"), writes("out", "q"), kv, positions, table.unpack(qkv))
-  add("attention", "attn_" .. layer.attention, reads("in", "q"), writes("out", "attn"), kv, weight("sinks", w("SINKS")))
+  if parts and layer.attention == "full" then
+    add("attention_parts", "attn_full", reads("in", "q"), writes("out", "parts"), kv)
+    add("attention_merge", "attn_merge", reads("in", "parts"), writes("out", "attn"), weight("sinks", w("SINKS")))
+  else
+    add("attention", "attn_" .. layer.attention, reads("in", "q"), writes("out", "attn"), kv,
+      weight("sinks", w("SINKS")))
+  end
   add("matmul_o", "matmul_o", reads("in", "attn"), writes("out", "shares"), weight("weight", w("O")))
 end
 
@@ -84,7 +96,7 @@ end
 
 local fused = {}
 
-function fused.build(model, target)
+function fused.build(model, target, limits)
   refuse(model)
   local list, adjacent, layer, when = {}, {}, nil, nil
   local function add(op, role, ...)
@@ -95,7 +107,7 @@ function fused.build(model, target)
   for i, each in ipairs(model.layers) do
     local after, w = model.layers[i + 1], symbol_of(each)
     layer, adjacent[i] = each, { w("Q"), w("K"), w("V") }
-    attention_ops(add, model, each, w)
+    attention_ops(add, model, each, limits.parts, w)
     mlp_ops(add, model, w, after and symbol_of(after)("ATTN_NORM") or "W_NORM")
   end
   layer, when = nil, "greedy"
@@ -105,7 +117,7 @@ function fused.build(model, target)
   add("unembed", "unembed", reads("in", "h"), writes("out", "logits"), weight("weight", "W_UNEMBED"))
   when = "sampled"
   add("top_candidates", "top_candidates", reads("in", "logits"), writes("out", "candidates"))
-  return { list = list, buffers = buffers(model, target), adjacent = adjacent }
+  return { list = list, buffers = buffers(model, target, limits), adjacent = adjacent }
 end
 
 return fused

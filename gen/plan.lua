@@ -2,7 +2,8 @@
 --
 -- limits = { slots (sequences at a time), context (positions of a slot), rows (of a pass),
 --   chunk (rows of one sequence in a pass), logits (outputs whose whole logits a pass holds),
---   buckets (list of the rows that captured passes are made for, or nil: none are captured) }
+--   buckets (list of the rows that captured passes are made for, or nil: none are captured),
+--   parts ({ count, positions (of one) } in which full attention takes a sequence's keys, or nil: all at once) }
 -- plan = {
 --   buffers = list of { name = "BUF_H", offset, bytes, from, to (roles of the first and the last step
 --     of its life) }, sorted by name,
@@ -46,6 +47,23 @@ local function buckets(rows)
   return list
 end
 
+local function round_up(count, to) return (count + to - 1) // to * to end
+
+-- Parts of as many positions, in whole rounds of a block's waves, so that a wave's share of a part is the same in each.
+-- Rounding up may leave fewer than were meant.
+local function attention_parts(model, target, context)
+  local whole = not target.attention_part or context <= target.attention_part
+  for _, layer in ipairs(whole and {} or model.layers) do
+    if layer.attention == "full" then
+      local most = math.min(target.attention_parts, (context + target.attention_part - 1) // target.attention_part)
+      local held = round_up(context, target.kv.block)
+      local positions = round_up((held + most - 1) // most, target.kv.block * target.attention_waves)
+      return { count = (held + positions - 1) // positions, positions = positions }
+    end
+  end
+  return nil
+end
+
 -- given = { slots, context }, each an integer or nil for the target's default.
 function plan.limits(model, target, given)
   local defaults = target.defaults
@@ -61,6 +79,7 @@ function plan.limits(model, target, given)
     chunk = math.min(defaults.chunk, context) }
   limits.logits = target.fused and math.min(limits.rows, MOST_LOGITS) or limits.rows
   limits.buckets = target.fused and buckets(limits.rows)
+  limits.parts = attention_parts(model, target, context)
   return limits
 end
 
@@ -149,8 +168,6 @@ local function place(described)
   end
   return total
 end
-
-local function round_up(count, to) return (count + to - 1) // to * to end
 
 -- Bytes of a position's key and value for all heads, and of what lies behind a head's region.
 local function kv_costs(model, form)

@@ -1,10 +1,12 @@
--- Written by `ninja figures`: what clang 15.0.6 makes of the matrix kernels of the committed gfx90a trees, for
--- their summary.txt. tests/kernels/check_gfx90a.lua holds that it is so.
+-- Written by `ninja figures`: what clang 15.0.6 makes of the matrix kernels of the committed gfx90a trees and of
+-- attention over long contexts, for summary.txt. tests/kernels/check_gfx90a.lua holds that it is so.
 return {
   compiler = "15.0.6",
   { kernel = "f16_attn_full_h64_g8_d64__gfx90a",
     vgprs = 111, agprs = 0, lds = 16896, waves = "3", mfma_share = "9", slots = "154.5 a tile" },
   { kernel = "f16_attn_full_h8_g2_d64__gfx90a",
+    vgprs = 111, agprs = 0, lds = 16896, waves = "3", mfma_share = "9", slots = "154.5 a tile" },
+  { kernel = "f16_attn_full_parts_h64_g8_d64__gfx90a",
     vgprs = 111, agprs = 0, lds = 16896, waves = "3", mfma_share = "9", slots = "154.5 a tile" },
   { kernel = "f16_attn_sliding_h64_g8_d64_w128__gfx90a",
     vgprs = 117, agprs = 0, lds = 16896, waves = "3", mfma_share = "9", slots = "154.5 a tile" },

@@ -166,18 +166,38 @@ function kernel.matmul_qkv(_, model, _, target)
   })
 end
 
-function kernel.attention(op, model, _, target)
-  local sliding = op.role == "attn_sliding"
+local function attention(role, because, model, target, parts)
+  local sliding = role == "attn_sliding"
   local dims = { { "h", model.n_heads }, { "g", model.n_kv_heads }, { "d", model.d_head } }
   if sliding then dims[4] = { "w", model.window } end
   return choice(target, {
-    template = "attention", because = sliding and "keys of the window only" or "every key up to the row's own",
-    name = op.role, dims = dims, flops = 4 * model.n_heads * model.d_head,
+    template = "attention", because = because, name = role, fused = parts and "parts" or nil, dims = dims,
+    flops = 4 * model.n_heads * model.d_head,
     parameters = {
       heads = model.n_heads, kv_heads = model.n_kv_heads, head_dim = model.d_head, query = padded(model.d_head, 32),
-      out = padded(model.n_heads * model.d_head, 64), window = sliding and model.window,
+      out = padded(model.n_heads * model.d_head, 64), window = sliding and model.window, parts = parts,
       positions = sliding and "KV_SLIDING_POSITIONS" or "KV_FULL_POSITIONS", log2_e = ctext.f32(LOG2_E),
+      waves = target.attention_waves,
     },
+  })
+end
+
+function kernel.attention(op, model, _, target)
+  local because = op.role == "attn_sliding" and "keys of the window only" or "every key up to the row's own"
+  return attention(op.role, because, model, target, false)
+end
+
+function kernel.attention_parts(op, model, _, target)
+  return attention(op.role, "keys in parts, so that one long sequence has many blocks", model, target, true)
+end
+
+function kernel.attention_merge(_, model, _, target)
+  return choice(target, {
+    template = "attn_merge", because = "one thread a column: the parts of a row's keys, in order, and the sink",
+    name = "attn_merge", act = "f32", dims = { { "h", model.n_heads }, { "d", model.d_head } },
+    flops = 2 * model.n_heads * model.d_head,
+    parameters = { heads = model.n_heads, head_dim = model.d_head, out = padded(model.n_heads * model.d_head, 64),
+      log2_e = ctext.f32(LOG2_E) },
   })
 end
 
@@ -321,6 +341,9 @@ function mixed.target(facts)
     -- The KV cache in halves: positions of a block, elements that a key and a value are padded to, bytes behind the
     -- region of a head, so that regions do not all begin at one memory channel.
     kv = { block = 32, key_width = 32, value_depth = 16, pad = 768 },
+    -- Of contexts longer than attention_part positions, full attention takes the keys in parts of about as many, at
+    -- most attention_parts of them, each in blocks of attention_waves waves.
+    attention_part = 1024, attention_parts = 16, attention_waves = 4,
     defaults = { slots = 32, context = 4096, rows = 128, chunk = 128 }, kernel = {},
   }
   for key, value in pairs(facts) do target[key] = value end

@@ -8,8 +8,8 @@ local lu = require "luaunit"
 
 local HIDDEN <const>, HEADS <const>, KV_HEADS <const>, D <const>, VOCAB <const> = 2880, 64, 8, 64, 201088
 
-local function costs_of(target)
-  local stages = chain.run(chain.GPT_OSS_20B, nil, { target = target })
+local function costs_of(target, context)
+  local stages = chain.run(chain.GPT_OSS_20B, nil, { target = target, context = context })
   local of = {}
   for _, cost in ipairs(stages.costs) do of[cost.role] = cost end
   return of, stages
@@ -68,6 +68,18 @@ function TestCosts.test_attention_reads_keys()
     lu.assertEquals(cost.attn_full.key_bytes, 2 * KV_HEADS * D * bytes, precision)
     lu.assertEquals(cost.attn_full.flops, 4 * HEADS * D, precision)
   end
+end
+
+-- A row reads q and writes at least one part, the mix of each head and two numbers; the merge reads that and writes as
+-- much as attention over few positions does.
+function TestCosts.test_attention_in_parts()
+  local cost, whole = costs_of(gfx90a.mixed, 4096), costs_of(gfx90a.mixed, 1024).attn_full
+  local q, part = 2 * HEADS * D, 4 * HEADS * (D + 2)
+  lu.assertEquals(cost.attn_full, { role = "attn_full", unit = "FULL", weight_bytes = 0, bytes = q + part,
+    flops = whole.flops, key_bytes = whole.key_bytes })
+  lu.assertEquals(cost.attn_merge, { role = "attn_merge", unit = "ROWS", weight_bytes = 4 * HEADS, bytes = part + q,
+    flops = 2 * HEADS * D, key_bytes = 0 })
+  lu.assertEquals({ whole.weight_bytes, whole.bytes }, { 4 * HEADS, 2 * q })
 end
 
 -- Whoever appends to the cache writes a key and a value a row.

@@ -161,13 +161,25 @@ function TestOps.test_a_sliding_layer()
 end
 
 function TestOps.test_a_full_layer_differs_in_attention_only()
-  local built = run(chain.GPT_OSS_20B).ops
+  local built = run(chain.GPT_OSS_20B, nil, { context = 1024 }).ops
   local sliding, full, differ = lines(built, 6), lines(built, 7), {}
   for i, text in ipairs(sliding) do
     if text:gsub("_07", "_08"):gsub("_06", "_07") ~= full[i] then differ[#differ + 1] = full[i]:gsub(" q=.*", "") end
   end
   lu.assertEquals(differ, { "matmul_qkv(in=<h out=>q kv=KV_07 positions=KV_FULL_POSITIONS",
     "attn_full(in=<q out=>attn kv=KV_07 sinks=W_07_SINKS)" })
+end
+
+-- Over a long context a full layer has a step more, a sliding one is what it was.
+function TestOps.test_a_full_layer_in_parts()
+  local short = run(chain.GPT_OSS_20B, nil, { context = 1024 }).ops
+  local long = run(chain.GPT_OSS_20B, nil, { context = 1025 }).ops
+  lu.assertEquals(lines(long, 6), lines(short, 6))
+  local want = lines(short, 7)
+  want[2] = "attn_full(in=<q out=>parts kv=KV_07)"
+  table.insert(want, 3, "attn_merge(in=<parts out=>attn sinks=W_07_SINKS)")
+  lu.assertEquals(lines(long, 7), want)
+  lu.assertEquals(#long.list, #short.list + 12)
 end
 
 -- The norm behind the last layer is the model's; the head comes in three forms.
@@ -204,7 +216,7 @@ end
 function TestOps.test_weights_that_lie_apart()
   for symbol, pair in pairs { W_02_K = "W_02_Q and W_02_K", W_02_V = "W_02_K and W_02_V" } do
     local model = chain.model(ABACUS)
-    local list, built = weights.list(model, gfx90a), ops.build(model, gfx90a)
+    local list, built = weights.list(model, gfx90a), ops.build(model, gfx90a, plan.limits(model, gfx90a, {}))
     ops.check(built, list)
     list.of[symbol].offset = list.of[symbol].offset + 64
     chain.refused(pair .. " lie apart", ops.check, built, list)
@@ -245,9 +257,9 @@ end
 
 TestBuffers = {}
 
-local function sizes(path)
+local function sizes(path, context)
   local out = {}
-  for i, buffer in ipairs(run(path).ops.buffers) do
+  for i, buffer in ipairs(run(path, nil, { context = context }).ops.buffers) do
     out[i] = string.format("%s %s %s %s", buffer.name, buffer.per, buffer.count or buffer.count_of, buffer.dtype)
   end
   return out
@@ -255,12 +267,15 @@ end
 
 -- 201,088 ids are 12,568 tiles, 3,142 entries of four, each a value and an id; 64 candidates and the total.
 function TestBuffers.test_gpt_oss_20b()
-  lu.assertEquals(sizes(chain.GPT_OSS_20B), {
+  local want = {
     "x row 2880 F32", "h row 2880 F16", "q row 4096 F16", "attn row 4096 F16", "shares row 5760 F32",
     "expert row 4 I32", "expert_weight row 4 F32", "pair row 4 I32", "work pass work_numbers I32",
     "gated row 11520 F16", "down row 11520 F32", "best output 6284 F32", "logits logits 201088 F32",
     "candidates output 129 I32",
-  })
+  }
+  lu.assertEquals(sizes(chain.GPT_OSS_20B, 1024), want)
+  want[#want + 1] = "parts row 16896 F32" -- 4 of 64 heads of 64 numbers and 2
+  lu.assertEquals(sizes(chain.GPT_OSS_20B, 4096), want)
 end
 
 -- Rows of 32 in units of 64, 4 heads of 80 in steps of 32, 3 of 5 experts, 8 tiles of 113 ids; one share of K.
@@ -335,8 +350,19 @@ function TestKernels.test_symbols_of_gpt_oss()
   local large = {}
   for role, symbol in pairs(GPT_OSS_20B) do large[role] = symbol:gsub("_e32_", "_e128_") end
   for _, target in ipairs(TARGETS) do
-    lu.assertEquals(symbols(run(chain.GPT_OSS_20B, nil, { target = target })), GPT_OSS_20B)
-    lu.assertEquals(symbols(run(chain.GPT_OSS_120B, nil, { target = target })), large)
+    lu.assertEquals(symbols(run(chain.GPT_OSS_20B, nil, { target = target, context = 1024 })), GPT_OSS_20B)
+    lu.assertEquals(symbols(run(chain.GPT_OSS_120B, nil, { target = target, context = 1024 })), large)
+  end
+end
+
+-- What takes parts is another kernel, with a name of its own: figures are known by the name.
+function TestKernels.test_symbols_of_long_contexts()
+  for _, target in ipairs(TARGETS) do
+    local want = setmetatable({ attn_full = "f16_attn_full_parts_h64_g8_d64", attn_merge = "f32_attn_merge_h64_d64" },
+      { __index = GPT_OSS_20B })
+    local got = symbols(run(chain.GPT_OSS_20B, nil, { target = target, context = 131072 }))
+    for role, symbol in pairs(got) do lu.assertEquals(symbol, want[role]) end
+    lu.assertEquals({ got.attn_full, got.attn_merge }, { want.attn_full, want.attn_merge })
   end
 end
 
@@ -355,8 +381,8 @@ end
 function TestKernels.test_order_of_first_use()
   local roles = {}
   for i, kernel in ipairs(run(of_tests "odd_default_rope").kernels.list) do roles[i] = kernel.role end
-  lu.assertEquals(table.concat(roles, " "), "embed matmul_qkv attn_full matmul_o norm_router moe_sort moe_gate_up "
-    .. "moe_down moe_combine attn_sliding unembed_best pick_best unembed top_candidates")
+  lu.assertEquals(table.concat(roles, " "), "embed matmul_qkv attn_full attn_merge matmul_o norm_router moe_sort "
+    .. "moe_gate_up moe_down moe_combine attn_sliding unembed_best pick_best unembed top_candidates")
 end
 
 function TestKernels.test_prototypes()
@@ -590,7 +616,7 @@ function TestSchedule.test_paragraphs()
       { "embedding", "layer 00, sliding attention", "layer 01, full attention" })
     lu.assertEquals(table.move(titles, n_layers + 2, n_layers + 4, 1, {}),
       { "head: the greatest logit's id", "head: whole logits", "head: candidates, from the logits" })
-    for i = 2, n_layers + 1 do lu.assertEquals(#steps[i].lines, 8) end
+    for i = 2, n_layers + 1 do lu.assertEquals(#steps[i].lines, i % 2 == 0 and 8 or 9) end
   end
 end
 
@@ -604,6 +630,13 @@ function TestSchedule.test_lists()
   for layer = 0, 3 do
     for _, text in ipairs(texts(steps[layer + 2])) do lu.assertStrMatches(text, "STEP " .. layer .. " .*") end
   end
+end
+
+-- Both steps of attention in parts, and the sinks in the second alone.
+function TestSchedule.test_parts()
+  local got = texts(run(chain.GPT_OSS_20B, nil, { context = 131072 }).steps[3])
+  lu.assertEquals(table.move(got, 2, 3, 1, {}),
+    { "STEP 1 attn_full BUF_Q BUF_PARTS KV_01", "STEP 1 attn_merge BUF_PARTS BUF_ATTN W_01_SINKS" })
 end
 
 TestTrees = {}
@@ -664,8 +697,11 @@ function TestTrees.test_lines_and_functions_are_no_longer_than_in_the_sources()
         local place = string.format("%s: %s:%d", path, kernel.file, i)
         local head = i == 1 or line == kernel.prototype .. " {"
         lu.assertTrue(head or #line:gsub(kernel.symbol, "${symbol}") <= widest, place)
-        if line:find("%) {$") and not line:find("^ ") then start = i end
-        lu.assertTrue(not line:find("^}") or i - (start or i) <= 80, place)
+        if line:find("^static __global__") or line:find("^%S.*%) {$") then start = start or i end
+        if line:find("^}") then
+          lu.assertTrue(i - (start or i) <= 80, place)
+          start = nil
+        end
       end
     end
   end)
@@ -739,6 +775,13 @@ function TestTrees.test_kernels_h()
     "  GROUP_ROWS = 16, //")
   assert_holds(of_tests "odd_one_expert", { slots = 200 },
     "static const int ROW_BUCKETS[] = {1, 16, 32, 64, 128, 200};", "  GROUP_ROWS = 5, //")
+end
+
+-- The parts of the keys stand beside the positions of the cache, if there are any.
+function TestTrees.test_kv_h()
+  local function text(context) return chain.files(run(chain.GPT_OSS_20B, nil, { context = context }))["kv.h"] end
+  lu.assertNil(text(1024):find("PART"))
+  lu.assertStrContains(text(131072), "\n#define KV_PARTS 16\n#define KV_PART 8192\n")
 end
 
 function TestTrees.test_weights()

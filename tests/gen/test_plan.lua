@@ -56,6 +56,55 @@ function TestLimits.test_buckets()
   lu.assertEquals(plan.limits(model, gfx90a.fp32, { slots = 1536 }).buckets, nil)
 end
 
+local function parts_of(path, target, context, change)
+  return plan.limits(chain.model(path, change), target, { slots = 1, context = context }).parts
+end
+
+-- Up to 1024 positions are taken at once; of more, parts of about 1024, but no more than 16 of them: 1056 positions
+-- are held of 1025, and 528 are five rounds of four waves with 32 positions each.
+function TestLimits.test_parts()
+  for context, want in pairs {
+    [1] = false, [1024] = false, [1025] = { count = 2, positions = 640 }, [2048] = { count = 2, positions = 1024 },
+    [4096] = { count = 4, positions = 1024 }, [131072] = { count = 16, positions = 8192 },
+  } do
+    lu.assertEquals(parts_of(chain.GPT_OSS_20B, gfx90a.mixed, context) or false, want, context)
+  end
+  lu.assertNil(parts_of(chain.GPT_OSS_20B, gfx90a.fp32, 131072))
+  lu.assertNil(parts_of(chain.GPT_OSS_20B, cpu, 131072))
+end
+
+-- Each begins a round of the waves, all are filled by the longest sequence, and none ends beyond it by a round.
+function TestLimits.test_parts_of_any_context()
+  for context = 1025, 131072, 61 do
+    local cut = parts_of(chain.GPT_OSS_20B, gfx90a.mixed, context)
+    lu.assertTrue(cut.count >= 2 and cut.count <= 16 and cut.positions % 128 == 0, context)
+    lu.assertTrue((cut.count - 1) * cut.positions < context and cut.count * cut.positions >= context, context)
+  end
+end
+
+-- Windows have no parts.
+function TestLimits.test_parts_without_a_full_layer()
+  local function sliding(c)
+    for i in ipairs(c.layer_types) do c.layer_types[i] = "sliding_attention" end
+  end
+  lu.assertNil(parts_of(chain.GPT_OSS_20B, gfx90a.mixed, 131072, sliding))
+end
+
+-- The greatest plan: offsets of the arena's parts beyond 32 bits are bytes all the same.
+function TestLimits.test_parts_in_the_arena()
+  local function bytes(slots, context)
+    local stages = chain.run(chain.GPT_OSS_20B, nil, { target = chain.roomy(gfx90a.mixed), slots = slots,
+      context = context })
+    for _, buffer in ipairs(stages.plan.buffers) do
+      if buffer.name == "BUF_PARTS" then return buffer.bytes, buffer.from, buffer.to end
+    end
+    return nil
+  end
+  lu.assertEquals({ bytes(1, 1024) }, {})
+  lu.assertEquals({ bytes(1, 1025) }, { 128 * 2 * 64 * (64 + 2) * 4, "attn_full", "attn_merge" })
+  lu.assertEquals({ bytes(65536, 131072) }, { 65536 * 16 * 64 * (64 + 2) * 4, "attn_full", "attn_merge" })
+end
+
 TestArena = {}
 
 -- The steps of a pass in the order in which they run at the most: those for whole logits run for a piece of the

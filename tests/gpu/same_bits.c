@@ -3,9 +3,10 @@
 //
 // Each sequence of IDS runs alone first. Then passes of 1, 16, 17, ... rows take chunks of many of
 // them, of one row and of more, in any order, in any slots, prompts beside sequences that are far
-// on. Whole logits and candidates must be what the sequence got alone, to the bit, and the greedy
-// pick the first of the largest logits; nothing there has a tolerance. The candidates that a
-// sequence gets alone must be the best of its logits.
+// on; of the longest sequence only the last FAR_ROWS rows are left when they begin. Whole logits
+// and candidates must be what the sequence got alone, to the bit, and the greedy pick the first of
+// the largest logits; nothing there has a tolerance. The candidates that a sequence gets alone must
+// be the best of its logits.
 #include "engine.h"
 #include "file.h"
 
@@ -16,7 +17,7 @@
 
 static const float SHARPNESS = 1.25f;
 
-enum { PASSES = 4, PASSES_OF_ONE = 12, MOST_PLACES = 64 };
+enum { PASSES = 4, PASSES_OF_ONE = 12, MOST_PLACES = 64, FAR_ROWS = 24 };
 
 // What a sequence gets alone.
 struct sequence {
@@ -186,6 +187,29 @@ static void shuffle(struct test *test) {
   }
 }
 
+static const struct sequence *longest(const struct test *test) {
+  const struct sequence *found = test->sequences;
+  for (int i = 1; i < test->n_sequences; i++)
+    if (test->sequences[i].n > found->n)
+      found = &test->sequences[i];
+  return found;
+}
+
+// Gives the first place the longest sequence, and runs passes of it alone up to its last rows.
+static bool start_far(struct test *test, struct error *err) {
+  struct place *place = &test->places[0];
+  const int most = least(test->limits.chunk, test->limits.logits);
+  place->sequence = longest(test);
+  for (int left = place->sequence->n - FAR_ROWS; left > 0; left -= test->rows.rows) {
+    struct engine_results results;
+    test->rows.rows = 0;
+    add_chunk(test, place, least(left, most));
+    if (!run(test, ENGINE_LOGITS, &results, err))
+      return false;
+  }
+  return true;
+}
+
 // Rows that a place can give a pass.
 static int room(const struct test *test, const struct place *place) {
   return least(place->sequence->n - place->fed, test->limits.chunk);
@@ -262,6 +286,8 @@ static bool run_together(struct test *test, int rows, struct error *err) {
   static const enum engine_want WANTS[] = {ENGINE_LOGITS, ENGINE_GREEDY, ENGINE_CANDIDATES};
   const int passes = rows == 1 ? PASSES_OF_ONE : PASSES;
   start_places(test, rows);
+  if (!start_far(test, err))
+    return false;
   for (int i = 0; i < passes; i++) {
     const enum engine_want want = test->limits.picks ? WANTS[i % 3] : ENGINE_LOGITS;
     struct engine_results results;

@@ -19,6 +19,9 @@ local MACHINES <const> = {
 -- have more rows than the largest work item.
 local SLOTS <const> = { odd_one_expert = 300, rand_mxfp4 = 300 }
 
+-- Positions of a part of the keys (attention_part of gen/target/mixed.lua) in trees whose sequences shall fill several.
+local PART <const> = { odd_f32 = 128, odd_no_window = 128, odd_sharded = 128, rand_bf16 = 128 }
+
 function trees.machine(name) return MACHINES[name] or error("want gfx90a, sm_90, simt_64 or simt_32", 0) end
 
 -- The output of a command that has to succeed.
@@ -55,7 +58,8 @@ end
 function trees.describe(machine, model, precision)
   local suffix = precision == "fp32" and "-fp32" or ""
   return named(machine, model .. "-" .. machine.target .. suffix,
-    { model = model, target = machine.target, precision = precision, slots = precision == "mixed" and SLOTS[model] })
+    { model = model, target = machine.target, precision = precision, slots = precision == "mixed" and SLOTS[model],
+      part = precision == "mixed" and PART[model] })
 end
 
 -- The tree of the CPU whose answers are those to give.
@@ -65,8 +69,10 @@ end
 
 function trees.generate(machine, tree)
   local slots = tree.slots and "--slots " .. tree.slots or ""
-  trees.must(string.format("lua5.4 gen/main.lua --config tests/models/%s --target %s --precision %s --name %s %s "
-    .. "--out %s/trees", tree.model, tree.target, tree.precision, tree.name, slots, machine.folder))
+  local part = tree.part and string.format("-e 'require(\"gen.target.%s\").mixed.attention_part = %d'", tree.target,
+    tree.part) or ""
+  trees.must(string.format("lua5.4 %s gen/main.lua --config tests/models/%s --target %s --precision %s --name %s %s "
+    .. "--out %s/trees", part, tree.model, tree.target, tree.precision, tree.name, slots, machine.folder))
 end
 
 -- The command by which ninja makes a file, from the lines of all.

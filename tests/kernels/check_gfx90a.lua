@@ -1,6 +1,7 @@
--- What the compilers make of the kernels of every committed gfx90a tree, without the GPU: no warning, no
--- spilled register, no scratch memory, and the gates of gen/target/gfx90a.lua, which look at the hot loop
--- of each kernel with matrix instructions. Prints TAP, one test for each kernel and compiler, and a table.
+-- What the compilers make of the kernels of every committed gfx90a tree, and of those that only a long context has,
+-- without the GPU: no warning, no spilled register, no scratch memory, and the gates of gen/target/gfx90a.lua, which
+-- look at the hot loop of each kernel with matrix instructions. Prints TAP, one test for each kernel and compiler, and
+-- a table.
 --
 --   lua5.4 tests/kernels/check_gfx90a.lua             the tests
 --   lua5.4 tests/kernels/check_gfx90a.lua --table [FILE.hip...]
@@ -28,6 +29,16 @@ local function sorted(folder, pattern)
   return names
 end
 
+-- The kernels of full attention that takes the keys in parts: no committed tree has a context that long.
+local function long_context()
+  local out, name = support.scratch .. "/gfx90a_trees", "gpt-oss-20b-gfx90a-long"
+  local status, _, message = support.run(string.format("lua5.4 gen/main.lua --config gen/configs/gpt-oss-20b.json "
+    .. "--target gfx90a --slots 4 --context 131072 --name %s --out %s", name, out))
+  if status ~= 0 then error(message, 0) end
+  local folder = out .. "/" .. name
+  return { folder .. "/attn_full.hip", folder .. "/attn_merge.hip" }
+end
+
 -- Every kernel file of every gfx90a tree.
 local function committed()
   local paths = {}
@@ -37,6 +48,11 @@ local function committed()
     end
   end
   return paths
+end
+
+local function all_paths()
+  local paths, more = committed(), long_context()
+  return table.move(more, 1, #more, #paths + 1, paths)
 end
 
 local function jobs_of(paths, compilers)
@@ -120,11 +136,11 @@ local function each_file(paths, compilers, take)
 end
 
 local function test()
-  local judged, used, paths = {}, {}, committed()
-  if #paths == 0 then tell("generated", { "want a tree for gfx90a, found none" }) end
+  local judged, used = {}, {}
+  if #committed() == 0 then tell("generated", { "want a tree for gfx90a, found none" }) end
   if compile.compilers[2].missing then skip("spills of clang 22", compile.compilers[2].missing) end
   if mca.missing then skip("issue slots", mca.missing) end
-  each_file(paths, compile.compilers, function(list)
+  each_file(all_paths(), compile.compilers, function(list)
     for _, each in ipairs(list) do
       judge(each, used)
       judged[#judged + 1] = each
@@ -146,7 +162,7 @@ end
 
 -- Of the given files all kernels, of the committed ones those with matrix instructions.
 local function show(paths)
-  local list, shown = collect(paths[1] and paths or committed(), compile.compilers), {}
+  local list, shown = collect(paths[1] and paths or all_paths(), compile.compilers), {}
   for _, each in ipairs(list) do
     if paths[1] or each.measured.code then shown[#shown + 1] = each end
   end
@@ -159,7 +175,7 @@ local function write_figures()
     io.stderr:write("tests/kernels/check_gfx90a.lua: --figures: want what ./gen/setup --test installs, ", missing, "\n")
     os.exit(1)
   end
-  local list = collect(committed(), { OF_BUILD })
+  local list = collect(all_paths(), { OF_BUILD })
   if failed then return end
   local file = assert(io.open(report.figures_path, "w"))
   assert(file:write(report.figures(list, OF_BUILD.version)))

@@ -76,8 +76,8 @@ function report.figures(judged, version)
     parts[i] = ENTRY:format(e.name, e.vgprs, e.agprs, e.lds, e.waves, e.share, e.slots, e.per)
   end
   return string.format([[
--- Written by `ninja figures`: what clang %s makes of the matrix kernels of the committed gfx90a trees, for
--- their summary.txt. tests/kernels/check_gfx90a.lua holds that it is so.
+-- Written by `ninja figures`: what clang %s makes of the matrix kernels of the committed gfx90a trees and of
+-- attention over long contexts, for summary.txt. tests/kernels/check_gfx90a.lua holds that it is so.
 return {
   compiler = %q,
 %s}
