@@ -20,7 +20,7 @@ local MACHINES <const> = {
 local SLOTS <const> = { odd_one_expert = 300, rand_mxfp4 = 300 }
 
 -- Positions of a part of the keys (attention_part of gen/target/mixed.lua) in trees whose sequences shall fill several.
-local PART <const> = { odd_f32 = 128, odd_no_window = 128, odd_sharded = 128, rand_bf16 = 128 }
+local PART <const> = { odd_no_window = 128, odd_sharded = 128, rand_bf16 = 128, rand_tied = 128 }
 
 function trees.machine(name) return MACHINES[name] or error("want gfx90a, sm_90, simt_64 or simt_32", 0) end
 
@@ -62,17 +62,24 @@ function trees.describe(machine, model, precision)
       part = precision == "mixed" and PART[model] })
 end
 
+-- A tree for all positions that gpt-oss has: its first layer has full attention, its cache 128 MiB a layer.
+function trees.long_context(machine)
+  return named(machine, "odd_default_rope-long-" .. machine.target,
+    { model = "odd_default_rope", target = machine.target, precision = "mixed", slots = 2, context = 131072 })
+end
+
 -- The tree of the CPU whose answers are those to give.
 function trees.reference(machine)
   return named(machine, "abacus-cpu", { model = "abacus", target = "cpu", precision = "mixed" })
 end
 
 function trees.generate(machine, tree)
-  local slots = tree.slots and "--slots " .. tree.slots or ""
+  local slots = tree.slots and " --slots " .. tree.slots or ""
+  local context = tree.context and " --context " .. tree.context or ""
   local part = tree.part and string.format("-e 'require(\"gen.target.%s\").mixed.attention_part = %d'", tree.target,
     tree.part) or ""
-  trees.must(string.format("lua5.4 %s gen/main.lua --config tests/models/%s --target %s --precision %s --name %s %s "
-    .. "--out %s/trees", part, tree.model, tree.target, tree.precision, tree.name, slots, machine.folder))
+  trees.must(string.format("lua5.4 %s gen/main.lua --config tests/models/%s --target %s --precision %s --name %s "
+    .. "--out %s/trees%s%s", part, tree.model, tree.target, tree.precision, tree.name, machine.folder, slots, context))
 end
 
 -- The command by which ninja makes a file, from the lines of all.

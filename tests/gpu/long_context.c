@@ -1,0 +1,239 @@
+// long_context: full attention near the last of very many positions, against sums in double, where
+// nobody would wait for the passes that lead there: the cache is filled with random keys and
+// values. Compiled and linked with a tree, in place of getp's main, whose first layer has full
+// attention, with its keys in parts; prints TAP.
+#include "arena.h"
+#include "device.h"
+#include "kernels.h"
+#include "kv.h"
+#include "model.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+  QUERY = (MODEL_HEAD_DIM + 31) / 32 * 32,             // halves of a head of q, padded
+  OUT = (MODEL_HEADS * MODEL_HEAD_DIM + 63) / 64 * 64, // halves of a row of the result
+  GROUPS = 4,
+  MOST_ROWS = GROUPS * GROUP_ROWS,
+};
+static const double BOUND = 2e-3; // relative L2 error of a row: p, values and result are halves
+
+// Rows of one sequence at positions that follow each other, up to `last`.
+struct group {
+  const char *name;
+  int slot, last, rows;
+};
+
+struct test {
+  struct device *device;
+  struct memory cache, arena, rows, sink, host_cache, host_arena, host_rows, host_sink;
+  struct memory result;    // on the host: (n, OUT) halves
+  int n;                   // rows
+  const int32_t *position; // (n)
+  const int32_t *slot;     // (n)
+  uint64_t draws;
+};
+
+// ---- numbers ----
+
+// A half of random sign and mantissa whose exponent is one of four from `exponent` on.
+static uint16_t draw_half(uint64_t *draws, int exponent) {
+  *draws = *draws * 6364136223846793005u + 1442695040888963407u;
+  const unsigned bits = (unsigned)(*draws >> 40);
+  return (uint16_t)((bits & 0x83ffu) | (unsigned)(exponent + (int)(bits >> 16 & 3)) << 10);
+}
+
+// Of a half that is neither subnormal nor infinite.
+static double value_of(uint16_t half) {
+  if ((half & 0x7fff) == 0)
+    return 0;
+  const double value = ldexp(1024 + (half & 0x3ff), (half >> 10 & 31) - 25);
+  return half & 0x8000 ? -value : value;
+}
+
+static void fill(struct test *test, void *halves, size_t n, int exponent) {
+  for (size_t i = 0; i < n; i++)
+    ((uint16_t *)halves)[i] = draw_half(&test->draws, exponent);
+}
+
+// ---- the reference ----
+
+// What attention gives a row's head: `out` has MODEL_HEAD_DIM numbers.
+static void attend(const struct test *test, int row, int head, double *out) {
+  const int kv_head = head / (MODEL_HEADS / MODEL_KV_HEADS);
+  const uint16_t *region = (const uint16_t *)test->host_cache.at +
+                           KV_REGION(test->slot[row], kv_head, KV_FULL_POSITIONS);
+  const uint16_t *q = (const uint16_t *)((const char *)test->host_arena.at + BUF_Q) +
+                      ((size_t)row * MODEL_HEADS + (size_t)head) * QUERY;
+  double base = ((const float *)test->host_sink.at)[head] * log2(exp(1)), sum = 1;
+  memset(out, 0, MODEL_HEAD_DIM * sizeof *out);
+  for (int t = 0; t <= test->position[row]; t++) {
+    double score = 0;
+    for (int d = 0; d < MODEL_HEAD_DIM; d++)
+      score += value_of(q[d]) * value_of(region[KV_KEY(t, KV_FULL_POSITIONS) + d]);
+    const double shrink = score > base ? exp2(base - score) : 1;
+    base = fmax(base, score);
+    const double p = exp2(score - base);
+    sum = sum * shrink + p;
+    for (int d = 0; d < MODEL_HEAD_DIM; d++)
+      out[d] = out[d] * shrink + p * value_of(region[KV_VALUE(t, d, KV_FULL_POSITIONS)]);
+  }
+  for (int d = 0; d < MODEL_HEAD_DIM; d++)
+    out[d] /= sum;
+}
+
+// The relative L2 error of a row.
+static double error_of(const struct test *test, int row, const uint16_t *got) {
+  double difference = 0, norm = 0;
+  for (int head = 0; head < MODEL_HEADS; head++) {
+    double want[MODEL_HEAD_DIM];
+    attend(test, row, head, want);
+    for (int d = 0; d < MODEL_HEAD_DIM; d++) {
+      const double missed = value_of(got[head * MODEL_HEAD_DIM + d]) - want[d];
+      difference += missed * missed;
+      norm += want[d] * want[d];
+    }
+  }
+  return sqrt(difference / norm);
+}
+
+// ---- the pass ----
+
+static bool take(struct test *test, struct memory *there, struct memory *here, size_t bytes,
+                 struct error *err) {
+  return device_take(test->device, there, bytes, "the test", err) &&
+         device_take_host(test->device, here, bytes, "the test", err);
+}
+
+static bool put(struct test *test, const struct memory *there, const struct memory *here,
+                struct error *err) {
+  return device_put(test->device, there->at, here->at, here->bytes, err);
+}
+
+static bool take_memory(struct test *test, struct error *err) {
+  const size_t numbers = PASS_COUNTS + 2 * MOST_ROWS + GROUPS + 1;
+  return device_open(&test->device, err) &&
+         take(test, &test->cache, &test->host_cache,
+              KV_LAYER_SIZE(KV_FULL_POSITIONS) * sizeof(uint16_t), err) &&
+         take(test, &test->arena, &test->host_arena, ARENA_BYTES, err) &&
+         take(test, &test->rows, &test->host_rows, numbers * sizeof(int32_t), err) &&
+         take(test, &test->sink, &test->host_sink, MODEL_HEADS * sizeof(float), err) &&
+         device_take_host(test->device, &test->result, MOST_ROWS * OUT * sizeof(uint16_t),
+                          "the test", err);
+}
+
+static void give_memory_back(struct test *test) {
+  struct memory *there[] = {&test->cache, &test->arena, &test->rows, &test->sink};
+  struct memory *here[] = {&test->host_cache, &test->host_arena, &test->host_rows,
+                           &test->host_sink};
+  for (int i = 0; test->device && i < 4; i++) {
+    device_give_back(test->device, there[i]);
+    device_give_back_host(test->device, here[i]);
+  }
+  if (test->device)
+    device_give_back_host(test->device, &test->result);
+  device_close(test->device);
+}
+
+// The record of the rows, as the pass finds it on the device.
+static void list_rows(struct test *test, const struct group *groups, struct pass *pass) {
+  int32_t *counts = test->host_rows.at, *position = counts + PASS_COUNTS;
+  int32_t *slot = position + MOST_ROWS, *group = slot + MOST_ROWS;
+  const int32_t *there = test->rows.at;
+  memset(counts, 0, test->host_rows.bytes);
+  for (int g = 0; g < GROUPS; g++) {
+    group[g] = test->n;
+    for (int r = 0; r < groups[g].rows; r++, test->n++) {
+      position[test->n] = groups[g].last - groups[g].rows + 1 + r;
+      slot[test->n] = groups[g].slot;
+    }
+  }
+  group[GROUPS] = counts[PASS_ROWS] = test->n;
+  counts[PASS_GROUPS] = GROUPS;
+  test->position = position;
+  test->slot = slot;
+  pass->rows = test->n + 1; // of a captured pass: a bound
+  pass->counts = there;
+  pass->position = there + (position - counts);
+  pass->slot = there + (slot - counts);
+  pass->group = there + (group - counts);
+}
+
+// Scores are up to some tens of powers of two apart, so that few keys of all parts count.
+static void draw_all(struct test *test) {
+  fill(test, test->host_cache.at, KV_LAYER_SIZE(KV_FULL_POSITIONS), 11);
+  fill(test, test->host_arena.at, ARENA_BYTES / sizeof(uint16_t), 12);
+  for (int head = 0; head < MODEL_HEADS; head++)
+    ((float *)test->host_sink.at)[head] = (float)value_of(draw_half(&test->draws, 14));
+}
+
+// The last row of the last group is to be that of the first.
+static void repeat_last_row(struct test *test) {
+  uint16_t *q = (uint16_t *)((char *)test->host_arena.at + BUF_Q);
+  const size_t row = (size_t)MODEL_HEADS * QUERY;
+  memcpy(q + (size_t)(test->n - 1) * row, q, row * sizeof *q);
+}
+
+// Leaves the rows of the result in test->result.
+static bool run(struct test *test, const struct group *groups, struct error *err) {
+  const uint8_t *weight[WEIGHT_COUNT] = {[W_00_SINKS] = test->sink.at};
+  struct pass pass = {.arena = test->arena.at, .kv = test->cache.at, .weight = weight};
+  pass.stream = device_stream(test->device);
+  list_rows(test, groups, &pass);
+  draw_all(test);
+  repeat_last_row(test);
+  if (!put(test, &test->cache, &test->host_cache, err) ||
+      !put(test, &test->arena, &test->host_arena, err) ||
+      !put(test, &test->rows, &test->host_rows, err) ||
+      !put(test, &test->sink, &test->host_sink, err))
+    return false;
+  launch_attn_full(&pass, BUF_Q, BUF_PARTS, KV_00);
+  launch_attn_merge(&pass, BUF_PARTS, BUF_ATTN, W_00_SINKS);
+  return device_get(test->device, (char *)test->arena.at + BUF_ATTN,
+                    (size_t)test->n * OUT * sizeof(uint16_t), test->result.at, err) &&
+         device_wait(test->device, err);
+}
+
+static bool report(bool good, const char *what, double worst) {
+  printf("%s %s: %.2g\n", good ? "ok" : "not ok", what, worst);
+  return good;
+}
+
+static bool check(const struct test *test, const struct group *groups) {
+  const uint16_t *got = test->result.at;
+  bool good = true;
+  for (int g = 0, row = 0; g < GROUPS; g++) {
+    double worst = 0;
+    bool within = true;
+    for (int r = 0; r < groups[g].rows; r++, row++) {
+      const double error = error_of(test, row, got + (size_t)row * OUT);
+      worst = fmax(worst, error);
+      within = within && error < BOUND;
+    }
+    good = report(within, groups[g].name, worst) && good;
+  }
+  const size_t last = (size_t)(test->n - 1) * OUT;
+  const bool same = memcmp(got, got + last, OUT * sizeof *got) == 0;
+  return report(same, "a row alone and the last of a group", 0) && good;
+}
+
+int main(void) {
+  const int last = LIMIT_CONTEXT - 1, slot = LIMIT_SLOTS - 1;
+  const struct group groups[GROUPS] = {
+      {"the last position alone", slot, last, 1},
+      {"the first positions", slot, GROUP_ROWS - 1, GROUP_ROWS},
+      {"on both sides of the end of a part", 0, (KV_PARTS / 2) * KV_PART + 1, GROUP_ROWS},
+      {"up to the last position", slot, last, GROUP_ROWS},
+  };
+  struct test test = {0};
+  struct error err;
+  const bool ran = take_memory(&test, &err) && run(&test, groups, &err);
+  const bool good = ran && check(&test, groups);
+  if (!ran)
+    printf("not ok long_context: %s\n", err.text);
+  give_memory_back(&test);
+  return !good;
+}

@@ -1,0 +1,30 @@
+-- Attention at the end of 131072 positions, in the CPU harness with waves of either width: tests/gpu/long_context.c
+-- with the kernels of a tree for that context. Prints TAP.
+-- `lua5.4 tests/gpu/test_long_context.lua [MACHINE...]`: the machines of tests/gpu/trees.lua.
+
+package.path = "./?.lua;" .. package.path
+local support = require "tests.support"
+local trees = require "tests.gpu.trees"
+
+-- The command that compiles the test against the headers of a tree.
+local function compile(tree, object)
+  return string.format("cc -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Wpedantic -Wshadow -Werror -Iruntime -I%s -c "
+    .. "tests/gpu/long_context.c -o %s", tree.sources, object)
+end
+
+local function run(name)
+  local machine = trees.machine(name)
+  local tree = trees.long_context(machine)
+  trees.build(machine, { tree })
+  local program = machine.folder .. "/" .. tree.name .. "/long_context"
+  local link = trees.command_of(trees.commands(machine, tree.name), tree.getp)
+  trees.must(compile(tree, program .. ".o"))
+  trees.must((trees.replace(link, "-o " .. tree.getp, "-o " .. program .. " " .. program .. ".o")))
+  local status, out, err = support.run("timeout 300 " .. program)
+  io.write((out:gsub("ok ", "ok " .. tree.name .. ": ")), err)
+  return status == 0
+end
+
+local good = true
+for _, name in ipairs(arg[1] and arg or { "simt_64", "simt_32" }) do good = run(name) and good end
+os.exit(good)
