@@ -43,7 +43,7 @@ suite("mutants of the kernels", "lua5.4 tests/gpu/mutants.lua")
 for _, name in ipairs { "passes", "faults" } do
   suite("tests/gpu/test_" .. name .. ".lua", "lua5.4 tests/gpu/test_" .. name .. ".lua -o tap")
 end
-suite("attention over a long context", "lua5.4 tests/gpu/test_long_context.lua")
+suite("attention in parts", "lua5.4 tests/gpu/test_attention_parts.lua")
 suite("gfx90a kernels", "lua5.4 tests/kernels/check_gfx90a.lua")
 for _, folder in ipairs { "tests/kernels", "tests/getp" } do
   for _, path in ipairs(files(folder, "^test_.*%.lua$")) do suite(path, "lua5.4 " .. path .. " -o tap") end

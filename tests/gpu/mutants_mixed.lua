@@ -116,8 +116,6 @@ return {
     text = "p < filled ? power_of_two(base[p].x - max) : 0", mutant = "p < filled ? 1 : 0" },
   { name = "no sink beside the parts", model = "rand_bf16", kernel = "attn_merge",
     text = "total + power_of_two(sink - max)", mutant = "total + 0 * sink" },
-  { name = "columns that pad the merged output are not zeroed", model = "rand_tied", kernel = "attn_merge",
-    text = "    *to = 0;\n", mutant = "" },
 
   -- experts
   { name = "no barrier between the count and the cut", kernel = "moe_sort",

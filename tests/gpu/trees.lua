@@ -20,7 +20,7 @@ local MACHINES <const> = {
 local SLOTS <const> = { odd_one_expert = 300, rand_mxfp4 = 300 }
 
 -- Positions of a part of the keys (attention_part of gen/target/mixed.lua) in trees whose sequences shall fill several.
-local PART <const> = { odd_no_window = 128, odd_sharded = 128, rand_bf16 = 128, rand_tied = 128 }
+local PART <const> = { odd_no_window = 128, odd_sharded = 128, rand_bf16 = 128 }
 
 function trees.machine(name) return MACHINES[name] or error("want gfx90a, sm_90, simt_64 or simt_32", 0) end
 
@@ -62,10 +62,15 @@ function trees.describe(machine, model, precision)
       part = precision == "mixed" and PART[model] })
 end
 
--- A tree for all positions that gpt-oss has: its first layer has full attention, its cache 128 MiB a layer.
-function trees.long_context(machine)
-  return named(machine, "odd_default_rope-long-" .. machine.target,
-    { model = "odd_default_rope", target = machine.target, precision = "mixed", slots = 2, context = 131072 })
+-- Trees whose first layer has full attention, in parts: of all positions that gpt-oss has, with a cache of 128 MiB a
+-- layer; and of heads and rows that are padded.
+function trees.in_parts(machine)
+  return {
+    named(machine, "odd_default_rope-long-" .. machine.target,
+      { model = "odd_default_rope", target = machine.target, precision = "mixed", slots = 2, context = 131072 }),
+    named(machine, "odd_f32-parts-" .. machine.target,
+      { model = "odd_f32", target = machine.target, precision = "mixed", part = 128 }),
+  }
 end
 
 -- The tree of the CPU whose answers are those to give.

@@ -1,6 +1,6 @@
--- Attention at the end of 131072 positions, in the CPU harness with waves of either width: tests/gpu/long_context.c
--- with the kernels of a tree for that context. Prints TAP.
--- `lua5.4 tests/gpu/test_long_context.lua [MACHINE...]`: the machines of tests/gpu/trees.lua.
+-- Attention that takes the keys in parts, in the CPU harness with waves of either width: tests/gpu/attention_parts.c
+-- with the kernels of a tree for 131072 positions, and of one whose rows are padded. Prints TAP.
+-- `lua5.4 tests/gpu/test_attention_parts.lua [MACHINE...]`: the machines of tests/gpu/trees.lua.
 
 package.path = "./?.lua;" .. package.path
 local support = require "tests.support"
@@ -9,14 +9,11 @@ local trees = require "tests.gpu.trees"
 -- The command that compiles the test against the headers of a tree.
 local function compile(tree, object)
   return string.format("cc -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Wpedantic -Wshadow -Werror -Iruntime -I%s -c "
-    .. "tests/gpu/long_context.c -o %s", tree.sources, object)
+    .. "tests/gpu/attention_parts.c -o %s", tree.sources, object)
 end
 
-local function run(name)
-  local machine = trees.machine(name)
-  local tree = trees.long_context(machine)
-  trees.build(machine, { tree })
-  local program = machine.folder .. "/" .. tree.name .. "/long_context"
+local function check(machine, tree)
+  local program = machine.folder .. "/" .. tree.name .. "/attention_parts"
   local link = trees.command_of(trees.commands(machine, tree.name), tree.getp)
   trees.must(compile(tree, program .. ".o"))
   trees.must((trees.replace(link, "-o " .. tree.getp, "-o " .. program .. " " .. program .. ".o")))
@@ -26,5 +23,10 @@ local function run(name)
 end
 
 local good = true
-for _, name in ipairs(arg[1] and arg or { "simt_64", "simt_32" }) do good = run(name) and good end
+for _, name in ipairs(arg[1] and arg or { "simt_64", "simt_32" }) do
+  local machine = trees.machine(name)
+  local list = trees.in_parts(machine)
+  trees.build(machine, list)
+  for _, tree in ipairs(list) do good = check(machine, tree) and good end
+end
 os.exit(good)

@@ -1,7 +1,7 @@
-// long_context: full attention near the last of very many positions, against sums in double, where
-// nobody would wait for the passes that lead there: the cache is filled with random keys and
-// values. Compiled and linked with a tree, in place of getp's main, whose first layer has full
-// attention, with its keys in parts; prints TAP.
+// attention_parts: full attention that takes the keys in parts, against sums in double, at
+// positions for which nobody would wait: the cache is filled with random keys and values, and so is
+// all that pads. Compiled and linked with a tree, in place of getp's main, whose first layer has
+// full attention; prints TAP.
 #include "arena.h"
 #include "device.h"
 #include "kernels.h"
@@ -202,6 +202,15 @@ static bool report(bool good, const char *what, double worst) {
   return good;
 }
 
+static bool is_padded(const struct test *test) {
+  const uint16_t *got = test->result.at;
+  for (int row = 0; row < test->n; row++)
+    for (int i = MODEL_HEADS * MODEL_HEAD_DIM; i < OUT; i++)
+      if (got[row * OUT + i] != 0)
+        return false;
+  return true;
+}
+
 static bool check(const struct test *test, const struct group *groups) {
   const uint16_t *got = test->result.at;
   bool good = true;
@@ -217,7 +226,8 @@ static bool check(const struct test *test, const struct group *groups) {
   }
   const size_t last = (size_t)(test->n - 1) * OUT;
   const bool same = memcmp(got, got + last, OUT * sizeof *got) == 0;
-  return report(same, "a row alone and the last of a group", 0) && good;
+  good = report(same, "a row alone and the last of a group", 0) && good;
+  return report(is_padded(test), "zeros behind each row", 0) && good;
 }
 
 int main(void) {
@@ -233,7 +243,7 @@ int main(void) {
   const bool ran = take_memory(&test, &err) && run(&test, groups, &err);
   const bool good = ran && check(&test, groups);
   if (!ran)
-    printf("not ok long_context: %s\n", err.text);
+    printf("not ok attention_parts: %s\n", err.text);
   give_memory_back(&test);
   return !good;
 }
