@@ -8,6 +8,7 @@
 #include "kv.h"
 #include "load.h"
 #include "model.h"
+#include "progress.h"
 #include "schedule.h"
 #include "timing.h"
 #include "weights.h"
@@ -51,6 +52,7 @@ struct engine {
   engine_timer timer; // or NULL
   void *timer_context;
   struct timing *timing; // NULL: passes are not timed
+  double began;          // warm_up, by the host's clock
 };
 
 static const struct weight_row WEIGHTS[WEIGHT_COUNT] = {
@@ -203,8 +205,7 @@ static bool take_memory(struct engine *engine, struct error *err) {
             take(engine, &engine->workspace, WORKSPACE_BYTES * pieces, "workspace", err) &&
             take(engine, &engine->rope, ROPE_BYTES, "the RoPE table", err) &&
             take(engine, &engine->rows, ROWS_BYTES, "rows", err) &&
-            take(engine, &engine->picked, PICKED_BYTES, "greedy ids", err) &&
-            take_host(engine, &engine->host_logits, LOGITS_BYTES, "logits", err);
+            take(engine, &engine->picked, PICKED_BYTES, "greedy ids", err);
   for (int i = 0; ok && i < ENGINE_PASSES; i++)
     ok = take_host(engine, &engine->host_rows[i], ROWS_BYTES, "rows", err) &&
          take_host(engine, &engine->host_results[i], RESULTS_BYTES, "results", err);
@@ -297,7 +298,7 @@ static int most_steps(void) {
 
 static bool prepare_passes(struct engine *engine, struct error *err) {
   if (engine->timer)
-    return timing_open(&engine->timing, engine->device, most_steps(), engine->timer,
+    return timing_open(&engine->timing, engine->device, most_steps(), engine->began, engine->timer,
                        engine->timer_context, err);
   return !STEPS_CAPTURED || capture_passes(engine, err);
 }
@@ -317,13 +318,26 @@ static bool load_weights(struct engine *engine, const struct safetensors *checkp
   return checkpoint ? load_checkpoint(&load, checkpoint, err) : load_packed(&load, packed, err);
 }
 
+// Tells the timer, if there is one, of a part of warm_up that has taken from *from until now, which
+// *from becomes.
+static bool tell(const struct engine *engine, const char *what, double *from, double bytes,
+                 struct error *err) {
+  const double now = seconds_now();
+  const struct engine_span span = {what, -1, *from - engine->began, now - engine->began, bytes, 0};
+  *from = now;
+  return !engine->timer || engine->timer(engine->timer_context, true, &span, 1, err);
+}
+
 static bool warm_up(struct engine *engine, const struct safetensors *checkpoint,
                     const struct packed *packed, struct error *err) {
   if (engine->device)
     return true;
-  if (device_open(&engine->device, err) && take_memory(engine, err) &&
+  double from = engine->began = seconds_now();
+  if (device_open(&engine->device, err) && tell(engine, "open device", &from, 0, err) &&
+      take_memory(engine, err) && tell(engine, "take memory", &from, 0, err) &&
       load_weights(engine, checkpoint, packed, err) && upload_rope(engine, true, err) &&
       upload_rope(engine, false, err) && device_wait(engine->device, err) &&
+      tell(engine, "load weights", &from, (double)packed_bytes(), err) &&
       prepare_passes(engine, err))
     return true;
   engine_finish(engine);
@@ -444,6 +458,9 @@ static const void *get_results(struct engine *engine, int outputs, enum engine_w
   if (want == ENGINE_CANDIDATES)
     return device_get(engine->device, arena + BUF_CANDIDATES, n * sizeof(struct candidates), to,
                       err);
+  if (!engine->host_logits.at && // few jobs want them, and pinning so much takes a while
+      !take_host(engine, &engine->host_logits, LOGITS_BYTES, "logits", err))
+    return NULL;
   return device_get(engine->device, arena + BUF_LOGITS, n * MODEL_VOCAB * sizeof(float),
                     engine->host_logits.at, err);
 }

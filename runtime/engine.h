@@ -73,9 +73,10 @@ void engine_destroy(struct engine *engine);
 typedef void (*engine_watcher)(void *context, size_t sent, size_t total);
 void engine_watch(struct engine *engine, engine_watcher watch, void *context);
 
-// What took from `began` to `ended`, in seconds since warm_up: a step on the device, with what it
-// at least moved and computed (schedule_cost); or, of the host, "prepare" (the caller's own work
-// between calls), "submit", "collect", with no bytes and no flops.
+// What took from `began` to `ended`, in seconds since warm_up began: a step on the device, with
+// what it at least moved and computed (schedule_cost); or, of the host, "open device", "take
+// memory" and "load weights" (with their bytes) of warm_up, then "prepare" (the caller's own work
+// between calls), "submit", "collect", without.
 struct engine_span {
   const char *what;
   int layer; // -1: none

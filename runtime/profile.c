@@ -135,7 +135,10 @@ void profile_print(const struct profile *profile) {
   for (int i = 0; i < profile->n; i++) {
     const struct total *total = &totals[i];
     if (total->host) {
-      fprintf(stderr, "the host: %s: %.3f s\n", total->what, total->seconds);
+      fprintf(stderr, "the host: %s: %.3f s", total->what, total->seconds);
+      if (total->bytes > 0)
+        fprintf(stderr, ", %.1f GB/s", total->bytes / total->seconds * 1e-9);
+      fputc('\n', stderr);
       continue;
     }
     all.calls += total->calls;

@@ -44,8 +44,8 @@ static bool take(struct timing *timing, struct error *err) {
   return ok ? true : fail(err, "out of memory for the times of %d steps", timing->most);
 }
 
-bool timing_open(struct timing **out, struct device *device, int most, engine_timer timer,
-                 void *context, struct error *err) {
+bool timing_open(struct timing **out, struct device *device, int most, double began,
+                 engine_timer timer, void *context, struct error *err) {
   struct timing *timing = calloc(1, sizeof *timing);
   *out = NULL;
   if (!timing)
@@ -54,7 +54,8 @@ bool timing_open(struct timing **out, struct device *device, int most, engine_ti
   timing->last = first_stamp(timing, SETS);
   if (take(timing, err) && device_take_stamps(device, timing->last + 1, err) &&
       device_stamp(device, timing->last, err) && device_wait(device, err)) {
-    timing->began = seconds_now();
+    timing->began = began;
+    timing->left = timing->last_seconds = seconds_now() - began;
     *out = timing;
     return true;
   }

@@ -9,9 +9,10 @@
 
 struct timing;
 
-// A pass runs at most `most` steps. The device must have nothing under way: time begins now.
-bool timing_open(struct timing **out, struct device *device, int most, engine_timer timer,
-                 void *context, struct error *err);
+// A pass runs at most `most` steps. The device must have nothing under way. Time 0 is `began` of
+// the host's clock (seconds_now).
+bool timing_open(struct timing **out, struct device *device, int most, double began,
+                 engine_timer timer, void *context, struct error *err);
 void timing_close(struct timing *timing);
 
 // The next pass begins. Of its steps timing_step, which is a schedule_watcher on a struct timing,

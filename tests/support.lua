@@ -1,7 +1,7 @@
 -- What the tests of whole programs share: running commands, files, logits, models.
 
 local lfs = require "lfs"
-local support = { scratch = "build/tests/scratch" }
+local support = { scratch = os.getenv("GETP_SCRATCH") or "build/tests/scratch" }
 
 function support.read(path)
   local file = assert(io.open(path, "rb"))

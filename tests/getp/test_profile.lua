@@ -55,9 +55,10 @@ function TestProfile.test_table()
   end
   lu.assertEquals(calls, of.all.calls)
   lu.assertAlmostEquals(share, 100, 1)
-  for _, what in ipairs { "prepare", "submit", "collect" } do
+  for _, what in ipairs { "open device", "take memory", "prepare", "submit", "collect" } do
     lu.assertNotNil(text:find("the host: " .. what .. ": [%d.]+ s\n"), what)
   end
+  lu.assertNotNil(text:find("the host: load weights: [%d.]+ s, [%d.]+ GB/s\n"), text)
 end
 
 -- With several threads each step is reported once, too.
@@ -99,6 +100,7 @@ function TestTrace.test_spans()
   lu.assertEquals(count.submit, passes)
   lu.assertEquals(count.collect, passes)
   lu.assertEquals(count.prepare, 2 * passes)
+  for _, what in ipairs { "open device", "take memory", "load weights" } do lu.assertEquals(count[what], 1) end
 end
 
 -- The steps of a pass stand in the order of the schedule, with their layers.
