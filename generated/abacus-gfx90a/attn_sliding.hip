@@ -129,6 +129,7 @@ static __global__ void __launch_bounds__(THREADS, residents(WAVES, TILES_HELD)) 
     const int32_t *positions, const int32_t *slots, const uint16_t *q, const uint16_t *cache, const float *sinks, uint16_t *out) {
   __shared__ parts all;
   const int g = (int)blockIdx.y, kv_head = (int)blockIdx.x, lane = lane_of_wave(), wave = wave_of_block();
+  await_inputs();
   if (g >= counts[PASS_GROUPS])
     return;
   const int row = group[g], rows = group[g + 1] - row, tokens = rows * GROUP;
@@ -184,6 +185,6 @@ static __global__ void __launch_bounds__(THREADS, residents(WAVES, TILES_HELD)) 
 }
 
 void launch_attn_sliding(const struct pass *pass, size_t in, size_t out, size_t kv, enum weight sinks) {
-  LAUNCH_THREADS(pass, f16_attn_sliding_h8_g2_d64_w32__gfx90a, KV_HEADS, pass->rows, THREADS, pass->counts, pass->group, pass->position, pass->slot,
+  LAUNCH_STEP(pass, f16_attn_sliding_h8_g2_d64_w32__gfx90a, dim3(KV_HEADS, (unsigned)pass->rows), THREADS, 0, pass->counts, pass->group, pass->position, pass->slot,
       pass_halves(pass, in), (const uint16_t *)pass->kv + kv, pass_packed(pass, sinks), pass_halves(pass, out));
 }

@@ -78,14 +78,17 @@ static __global__ void __launch_bounds__(Share::THREADS, Share::BLOCKS) f16_f16w
   SHARED_STAGE(Share, f16_unit, stage);
   const int rows = counts[PASS_ROWS], first = (int)blockIdx.x * Share::TOKEN_ROWS;
   const int first_tile = (int)blockIdx.y * Share::WEIGHT_TILES;
-  if (Share::TOKEN_ROWS > 1 && first >= rows) // of a pass of one row, nothing waits for the count of rows
-    return;
+  if (!Share::EARLY) {
+    await_inputs();
+    if (first >= rows)
+      return;
+  }
   Share share;
   const auto row = [&](int t) { return (uint32_t)(first + t) * (2 * K); };
   if (!multiply_tiles<f16_unit, TILES, UNITS, UNITS>(share, weights, first_tile, 0, stage, h, row, rows - first))
     return;
   const auto place_of = [&](int t) {
-    const int r = Share::TOKEN_ROWS == 1 ? 0 : first + t < rows ? first + t : rows - 1;
+    const int r = first + t < rows ? first + t : first;
     return row_place{to.position[r], to.slot[r]};
   };
   const auto row_of = [&](int n) { return bias_of(to, n); };
@@ -96,7 +99,7 @@ static __global__ void __launch_bounds__(Share::THREADS, Share::BLOCKS) f16_f16w
 }
 
 template <class Share> static void launch(const struct pass *pass, const uint16_t *h, const char *weights, places to) {
-  LAUNCH_GRID(pass, f16_f16w_matmul_qkv_rope_append_n768_k192__gfx90a<Share>, Share, f16_unit, dim3(token_blocks<Share>(pass->rows), weight_blocks<Share>(TILES)), pass->counts, h, weights, to);
+  LAUNCH_SHARE(pass, f16_f16w_matmul_qkv_rope_append_n768_k192__gfx90a<Share>, Share, f16_unit, dim3(token_blocks<Share>(pass->rows), weight_blocks<Share>(TILES)), pass->counts, h, weights, to);
 }
 
 void launch_matmul_qkv(const struct pass *pass, size_t in, size_t out, size_t kv, int positions, enum weight q, enum weight k, enum weight v, enum weight q_bias, enum weight k_bias, enum weight v_bias) {

@@ -46,6 +46,7 @@ static __global__ void __launch_bounds__(few::THREADS, few::BLOCKS) f16_mf4w_moe
     const moe_work *work, const int32_t *pair, const uint16_t *h, const char *weights, const float *bias, uint16_t *a) {
   SHARED_STAGE(few, mxfp4_unit, stage);
   using order = item_order<false>;
+  await_inputs();
   const moe_item item = work->item[order::item()]; // asked for together with the count of items
   if (order::item() >= work->items)
     return;
@@ -57,6 +58,7 @@ static __global__ void __launch_bounds__(many::THREADS, many::BLOCKS) f16_mf4w_m
     const moe_work *work, const int32_t *pair, const uint16_t *h, const char *weights, const float *bias, uint16_t *a) {
   SHARED_STAGE(many, mxfp4_unit, stage);
   using order = item_order<true>;
+  await_inputs();
   const moe_item item = work->item[order::item()]; // asked for together with the count of items
   if (order::item() >= work->items)
     return;
@@ -75,13 +77,13 @@ void launch_moe_gate_up(const struct pass *pass, size_t in, size_t out, size_t p
   const char *matrices = (const char *)pass->weight[weight];
   if (pass->rows <= 16) {
     const dim3 grid = item_order<false>::grid(weight_blocks<few>(TILES), moe_items(pass->rows * TOP, EXPERTS, HEIGHT));
-    LAUNCH_GRID(pass, f16_mf4w_moe_gate_up_swiglu_n256_k192_e8_top2__gfx90a_few, few, mxfp4_unit, grid, list, pass_ints(pass, pair),
+    LAUNCH_SHARE(pass, f16_mf4w_moe_gate_up_swiglu_n256_k192_e8_top2__gfx90a_few, few, mxfp4_unit, grid, list, pass_ints(pass, pair),
         pass_halves(pass, in), matrices, pass_packed(pass, bias), pass_halves(pass, out));
     return;
   }
   if (pass->rows <= 1073741824) {
     const dim3 grid = item_order<true>::grid(weight_blocks<many>(TILES), moe_items(pass->rows * TOP, EXPERTS, HEIGHT));
-    LAUNCH_GRID(pass, f16_mf4w_moe_gate_up_swiglu_n256_k192_e8_top2__gfx90a_many, many, mxfp4_unit, grid, list, pass_ints(pass, pair),
+    LAUNCH_SHARE(pass, f16_mf4w_moe_gate_up_swiglu_n256_k192_e8_top2__gfx90a_many, many, mxfp4_unit, grid, list, pass_ints(pass, pair),
         pass_halves(pass, in), matrices, pass_packed(pass, bias), pass_halves(pass, out));
     return;
   }

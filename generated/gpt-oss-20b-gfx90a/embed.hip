@@ -12,6 +12,7 @@ static const float EPS = 1e-05f;
 static __global__ void __launch_bounds__(THREADS) f16_bf16w_embed_norm_k2880__gfx90a(const int32_t *counts, const int32_t *token, const int32_t *picked,
     const uint16_t *table, const float *weight, float *x, uint16_t *h) {
   const int r = (int)blockIdx.x;
+  await_inputs();
   if (r >= counts[PASS_ROWS])
     return;
   const int id = token[r] < 0 ? picked[-1 - token[r]] : token[r];
@@ -31,6 +32,6 @@ static __global__ void __launch_bounds__(THREADS) f16_bf16w_embed_norm_k2880__gf
 }
 
 void launch_embed(const struct pass *pass, size_t x, size_t out, enum weight table, enum weight weight) {
-  LAUNCH_THREADS(pass, f16_bf16w_embed_norm_k2880__gfx90a, pass->rows, 1, THREADS, pass->counts, pass->token, pass->picked_before, (const uint16_t *)pass->weight[table],
+  LAUNCH_STEP(pass, f16_bf16w_embed_norm_k2880__gfx90a, dim3((unsigned)pass->rows), THREADS, 0, pass->counts, pass->token, pass->picked_before, (const uint16_t *)pass->weight[table],
       pass_packed(pass, weight), pass_floats(pass, x), pass_halves(pass, out));
 }

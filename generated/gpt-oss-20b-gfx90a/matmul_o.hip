@@ -17,8 +17,11 @@ static __global__ void __launch_bounds__(Share::THREADS, Share::BLOCKS) f16_f16w
   SHARED_STAGE(Share, f16_unit, stage);
   const int rows = counts[PASS_ROWS], first = (int)blockIdx.x * Share::TOKEN_ROWS, split = (int)blockIdx.z;
   const int first_tile = (int)blockIdx.y * Share::WEIGHT_TILES;
-  if (Share::TOKEN_ROWS > 1 && first >= rows) // of a pass of one row, nothing waits for the count of rows
-    return;
+  if (!Share::EARLY) {
+    await_inputs();
+    if (first >= rows)
+      return;
+  }
   Share share;
   const auto row = [&](int t) { return (uint32_t)(first + t) * (2 * K); };
   if (!multiply_tiles<f16_unit, TILES, UNITS, SPLIT_UNITS>(share, weights, first_tile, split * SPLIT_UNITS, stage, x, row, rows - first))
@@ -31,7 +34,7 @@ static __global__ void __launch_bounds__(Share::THREADS, Share::BLOCKS) f16_f16w
 }
 
 template <class Share> static void launch(const struct pass *pass, const uint16_t *x, const char *weights, float *y) {
-  LAUNCH_GRID(pass, f16_f16w_matmul_o_split_n2880_k4096__gfx90a<Share>, Share, f16_unit, dim3(token_blocks<Share>(pass->rows), weight_blocks<Share>(TILES), SPLITS), pass->counts, x, weights, y);
+  LAUNCH_SHARE(pass, f16_f16w_matmul_o_split_n2880_k4096__gfx90a<Share>, Share, f16_unit, dim3(token_blocks<Share>(pass->rows), weight_blocks<Share>(TILES), SPLITS), pass->counts, x, weights, y);
 }
 
 void launch_matmul_o(const struct pass *pass, size_t in, size_t out, enum weight weight) {

@@ -12,6 +12,9 @@ static const float EPS = 1e-05f;
 static __global__ void __launch_bounds__(THREADS) f32_moe_combine_norm_n2880_top4__gfx90a(const int32_t *counts, const float *outputs,
     const float *expert_weight, const float *weight, float *x, uint16_t *h) {
   const int r = (int)blockIdx.x;
+  row_part<K, THREADS> gain;
+  gain.fill([&](int k) { return weight[k]; });
+  await_inputs();
   if (r > 0 && r >= counts[PASS_ROWS])
     return;
   const float *p = expert_weight + (size_t)r * TOP;
@@ -24,8 +27,6 @@ static __global__ void __launch_bounds__(THREADS) f32_moe_combine_norm_n2880_top
       sum = fmaf(p[e], outputs[((size_t)r * TOP + e) * K + k], sum);
     return residual[k] + sum;
   });
-  row_part<K, THREADS> gain;
-  gain.fill([&](int k) { return weight[k]; });
   const float factor = row.inverse_rms(EPS);
   row.each(gain, [&](int k, float value, float g) {
     residual[k] = value;
@@ -35,6 +36,6 @@ static __global__ void __launch_bounds__(THREADS) f32_moe_combine_norm_n2880_top
 }
 
 void launch_moe_combine(const struct pass *pass, size_t in, size_t expert_weight, size_t x, size_t out, enum weight weight) {
-  LAUNCH_THREADS(pass, f32_moe_combine_norm_n2880_top4__gfx90a, pass->rows, 1, THREADS, pass->counts, pass_floats(pass, in), pass_floats(pass, expert_weight),
+  LAUNCH_STEP(pass, f32_moe_combine_norm_n2880_top4__gfx90a, dim3((unsigned)pass->rows), THREADS, 0, pass->counts, pass_floats(pass, in), pass_floats(pass, expert_weight),
       pass_packed(pass, weight), pass_floats(pass, x), pass_halves(pass, out));
 }

@@ -38,9 +38,13 @@ static __global__ void __launch_bounds__(few::THREADS, few::BLOCKS) f16_mf4w_moe
     const moe_work *work, const int32_t *pair, const uint16_t *a, const char *weights, const float *bias, float *y) {
   SHARED_STAGE(few, mxfp4_unit, stage);
   using order = item_order<false>;
-  const moe_item item = work->item[order::item()]; // asked for together with the count of items
-  if (order::item() >= work->items)
+  if (!few::EARLY)
+    await_inputs();
+  const moe_item item = work->item[order::item()]; // of the step before the last: it is there
+  if (order::item() >= work->items) {
+    await_inputs();
     return;
+  }
   if (item.count <= 16)
     return tile<direct<1, 1, 5, 5, 1>, order>(item, pair, a, weights, bias, y, &stage);
 }
@@ -49,9 +53,13 @@ static __global__ void __launch_bounds__(many::THREADS, many::BLOCKS) f16_mf4w_m
     const moe_work *work, const int32_t *pair, const uint16_t *a, const char *weights, const float *bias, float *y) {
   SHARED_STAGE(many, mxfp4_unit, stage);
   using order = item_order<true>;
-  const moe_item item = work->item[order::item()]; // asked for together with the count of items
-  if (order::item() >= work->items)
+  if (!many::EARLY)
+    await_inputs();
+  const moe_item item = work->item[order::item()]; // of the step before the last: it is there
+  if (order::item() >= work->items) {
+    await_inputs();
     return;
+  }
   if (item.count <= 16)
     return tile<direct<3, 1, 3, 1, 4>, order>(item, pair, a, weights, bias, y, &stage);
   if (item.count <= 32)
@@ -67,13 +75,13 @@ void launch_moe_down(const struct pass *pass, size_t in, size_t out, size_t pair
   const char *matrices = (const char *)pass->weight[weight];
   if (pass->rows <= 16) {
     const dim3 grid = item_order<false>::grid(weight_blocks<few>(TILES), moe_items(pass->rows * TOP, EXPERTS, HEIGHT));
-    LAUNCH_GRID(pass, f16_mf4w_moe_down_n2880_k2880_e32_top4__gfx90a_few, few, mxfp4_unit, grid, list, pass_ints(pass, pair),
+    LAUNCH_SHARE(pass, f16_mf4w_moe_down_n2880_k2880_e32_top4__gfx90a_few, few, mxfp4_unit, grid, list, pass_ints(pass, pair),
         pass_halves(pass, in), matrices, pass_packed(pass, bias), pass_floats(pass, out));
     return;
   }
   if (pass->rows <= 1073741824) {
     const dim3 grid = item_order<true>::grid(weight_blocks<many>(TILES), moe_items(pass->rows * TOP, EXPERTS, HEIGHT));
-    LAUNCH_GRID(pass, f16_mf4w_moe_down_n2880_k2880_e32_top4__gfx90a_many, many, mxfp4_unit, grid, list, pass_ints(pass, pair),
+    LAUNCH_SHARE(pass, f16_mf4w_moe_down_n2880_k2880_e32_top4__gfx90a_many, many, mxfp4_unit, grid, list, pass_ints(pass, pair),
         pass_halves(pass, in), matrices, pass_packed(pass, bias), pass_floats(pass, out));
     return;
   }

@@ -16,6 +16,7 @@ static __global__ void __launch_bounds__(BLOCK) i32_moe_sort_e32_top4__gfx90a(co
   const int t = (int)threadIdx.x, pairs = counts[PASS_ROWS] * TOP;
   if (t < EXPERTS)
     count[t] = 0;
+  await_inputs();
   __syncthreads();
   for (int i = t; i < pairs; i += BLOCK)
     atomicAdd(&count[expert[i]], 1);
@@ -40,6 +41,6 @@ static __global__ void __launch_bounds__(BLOCK) i32_moe_sort_e32_top4__gfx90a(co
 }
 
 void launch_moe_sort(const struct pass *pass, size_t expert, size_t pair, size_t work) {
-  LAUNCH(pass, i32_moe_sort_e32_top4__gfx90a, 1, 1, pass->counts, pass_ints(pass, expert), pass_ints(pass, pair),
+  LAUNCH_STEP(pass, i32_moe_sort_e32_top4__gfx90a, dim3(1), BLOCK, 0, pass->counts, pass_ints(pass, expert), pass_ints(pass, pair),
       (struct moe_work *)(pass->arena + work));
 }

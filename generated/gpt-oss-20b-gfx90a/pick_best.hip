@@ -15,6 +15,7 @@ DEVICE float2 better(float2 a, float2 b) {
 static __global__ void __launch_bounds__(BLOCK) f32_pick_best_n3142__gfx90a(const int32_t *counts, const float2 *entries, int32_t *picked) {
   __shared__ float2 shared[BLOCK];
   const int r = (int)blockIdx.x, t = (int)threadIdx.x;
+  await_inputs();
   if (r >= counts[PASS_OUTPUTS])
     return;
   const float2 *entry = entries + (size_t)r * ENTRIES;
@@ -32,5 +33,5 @@ static __global__ void __launch_bounds__(BLOCK) f32_pick_best_n3142__gfx90a(cons
 }
 
 void launch_pick_best(const struct pass *pass, size_t in) {
-  LAUNCH(pass, f32_pick_best_n3142__gfx90a, pass->outputs, 1, pass->counts, (const float2 *)pass_floats(pass, in), pass->picked);
+  LAUNCH_STEP(pass, f32_pick_best_n3142__gfx90a, dim3((unsigned)pass->outputs), BLOCK, 0, pass->counts, (const float2 *)pass_floats(pass, in), pass->picked);
 }

@@ -73,6 +73,7 @@ static __global__ void __launch_bounds__(BLOCK) f32_top_candidates_n201088_top64
   __shared__ float value[MOST];
   __shared__ int id[MOST], taken;
   const int r = (int)blockIdx.x, t = (int)threadIdx.x;
+  await_inputs();
   if (first_output + r >= counts[PASS_OUTPUTS])
     return;
   const float *logit = logits + (size_t)r * V;
@@ -115,6 +116,6 @@ static __global__ void __launch_bounds__(BLOCK) f32_top_candidates_n201088_top64
 }
 
 void launch_top_candidates(const struct pass *pass, size_t in, size_t out) {
-  LAUNCH(pass, f32_top_candidates_n201088_top64__gfx90a, LOGITS_ROWS, 1, pass->counts, pass->first_output, pass->sharpness, pass_floats(pass, in),
+  LAUNCH_STEP(pass, f32_top_candidates_n201088_top64__gfx90a, dim3(LOGITS_ROWS), BLOCK, 0, pass->counts, pass->first_output, pass->sharpness, pass_floats(pass, in),
       (candidates *)pass_floats(pass, out));
 }

@@ -15,6 +15,7 @@ static __global__ void __launch_bounds__(Share::THREADS, Share::BLOCKS) f16_f16w
   const int left = counts[PASS_OUTPUTS] - first_output, rows = left < most ? left : most, first = (int)blockIdx.x * Share::TOKEN_ROWS;
   output_row += first_output;
   const int first_tile = (int)blockIdx.y * Share::WEIGHT_TILES;
+  await_inputs();
   if (first >= rows)
     return;
   Share share;
@@ -31,7 +32,7 @@ static __global__ void __launch_bounds__(Share::THREADS, Share::BLOCKS) f16_f16w
 }
 
 template <class Share> static void launch(const struct pass *pass, const uint16_t *h, const char *weights, float *logits) {
-  LAUNCH_GRID(pass, f16_f16w_unembed_n201088_k2880__gfx90a<Share>, Share, f16_unit, dim3(token_blocks<Share>(LOGITS_ROWS), weight_blocks<Share>(TILES)), pass->counts, pass->output_row, pass->first_output, LOGITS_ROWS,
+  LAUNCH_SHARE(pass, f16_f16w_unembed_n201088_k2880__gfx90a<Share>, Share, f16_unit, dim3(token_blocks<Share>(LOGITS_ROWS), weight_blocks<Share>(TILES)), pass->counts, pass->output_row, pass->first_output, LOGITS_ROWS,
       h, weights, logits);
 }
 

@@ -53,6 +53,7 @@ static __global__ void __launch_bounds__(Share::THREADS, Share::BLOCKS) f16_f16w
   SHARED_STAGE(Share, f16_unit, stage);
   const int rows = counts[PASS_OUTPUTS], first = (int)blockIdx.x * Share::TOKEN_ROWS;
   const int first_tile = (int)blockIdx.y * Share::WEIGHT_TILES;
+  await_inputs();
   if (first >= rows)
     return;
   Share share;
@@ -68,7 +69,7 @@ static __global__ void __launch_bounds__(Share::THREADS, Share::BLOCKS) f16_f16w
 }
 
 template <class Share> static void launch(const struct pass *pass, const uint16_t *h, const char *weights, float2 *best) {
-  LAUNCH_GRID(pass, f16_f16w_unembed_best_n201088_k2880__gfx90a<Share>, Share, f16_unit, dim3(token_blocks<Share>(pass->outputs), weight_blocks<Share>(TILES)), pass->counts, pass->output_row, h, weights, best);
+  LAUNCH_SHARE(pass, f16_f16w_unembed_best_n201088_k2880__gfx90a<Share>, Share, f16_unit, dim3(token_blocks<Share>(pass->outputs), weight_blocks<Share>(TILES)), pass->counts, pass->output_row, h, weights, best);
 }
 
 void launch_unembed_best(const struct pass *pass, size_t in, size_t out, enum weight weight) {

@@ -33,8 +33,14 @@ DEVICE uint32_t offset_of_lane(uint32_t offset) {
   return offset;
 }
 
-// A launch may ask for this much LDS beyond what the kernel declares: here for nothing.
-template <class Kernel> void allow_dynamic_bytes(Kernel, int) {}
+// Starts a kernel of a step on a grid of blocks of so many threads, with so many bytes of dynamic
+// LDS, in the order of the pass.
+#define LAUNCH_STEP(pass, kernel, grid, threads, bytes, ...)                                       \
+  hipLaunchKernelGGL(kernel, grid, dim3((unsigned)(threads)), bytes, (hipStream_t)(pass)->stream,  \
+                     __VA_ARGS__)
+
+// All threads of such a kernel come here before they read what an earlier step wrote, or write.
+DEVICE void await_inputs() {}
 
 // What is written before this is issued before what is written after it: the compiler would rather
 // save registers than hide the latency of memory.

@@ -19,11 +19,6 @@ constexpr int BLOCK = 256; // threads of a block; a power of two
   hipLaunchKernelGGL(kernel, dim3((unsigned)(grid_x), (unsigned)(grid_y)), dim3(BLOCK), 0,         \
                      (hipStream_t)(pass)->stream, __VA_ARGS__)
 
-// The same in blocks of another size.
-#define LAUNCH_THREADS(pass, kernel, grid_x, grid_y, threads, ...)                                 \
-  hipLaunchKernelGGL(kernel, dim3((unsigned)(grid_x), (unsigned)(grid_y)),                         \
-                     dim3((unsigned)(threads)), 0, (hipStream_t)(pass)->stream, __VA_ARGS__)
-
 // Blocks of BLOCK threads that n threads need.
 #define BLOCKS(n) (((n) + BLOCK - 1) / BLOCK)
 

@@ -5,7 +5,8 @@
 
 // ---- how a block shares a product out ----
 // Each has the sums of a wave for FRAGS tiles of weights and TOKENS tiles of tokens, and says which
-// of the block's they are; `shared` is the LDS that it needs.
+// of the block's they are; `shared` is the LDS that it needs. EARLY: its multiply calls
+// await_inputs once weights are on their way, the kernel does not.
 
 // A block of WAVES waves. SPLIT of them share the same weights and split the tokens; RING units are
 // in LDS.
@@ -14,6 +15,7 @@ template <int FRAGS, int TOKENS, int SPLIT, int WAVES, int RING> struct staged {
   static constexpr int WEIGHT_TILES = WAVES / SPLIT * FRAGS;
   static constexpr int TOKEN_ROWS = TOKENS * SPLIT * TILE;
   static constexpr int WIDTH = FRAGS, HEIGHT = TOKENS;
+  static constexpr bool EARLY = false;
   template <class Unit> using shared = stage_of<Unit, FRAGS, TOKENS, SPLIT, WAVES, RING>;
   sums<FRAGS, TOKENS> sum;
 
@@ -39,6 +41,7 @@ template <int FRAGS, int TOKENS, int DEPTH, int NEAR, int WAVES> struct direct {
   static constexpr int THREADS = WAVES * WAVE, BLOCKS = residents(WAVES, 16);
   static constexpr int WEIGHT_TILES = WAVES * FRAGS, TOKEN_ROWS = TOKENS * TILE;
   static constexpr int WIDTH = FRAGS, HEIGHT = TOKENS;
+  static constexpr bool EARLY = false;
   struct nothing {};
   template <class Unit> using shared = nothing;
   sums<FRAGS, TOKENS> sum;
@@ -126,13 +129,9 @@ DEVICE float4 add(float4 a, float4 b) {
   return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w);
 }
 
-// Starts a kernel of a share on a grid of blocks, in the order in which the device takes them.
-#define LAUNCH_GRID(pass, kernel, Share, Unit, grid, ...)                                          \
-  do {                                                                                             \
-    allow_dynamic_bytes(kernel, DYNAMIC_BYTES(Share, Unit));                                       \
-    hipLaunchKernelGGL(kernel, grid, dim3(Share::THREADS), DYNAMIC_BYTES(Share, Unit),             \
-                       (hipStream_t)(pass)->stream, __VA_ARGS__);                                  \
-  } while (0)
+// Starts a kernel of a share on a grid of blocks.
+#define LAUNCH_SHARE(pass, kernel, Share, Unit, grid, ...)                                         \
+  LAUNCH_STEP(pass, kernel, grid, Share::THREADS, DYNAMIC_BYTES(Share, Unit), __VA_ARGS__)
 
 // Blocks of a work item and some weights: of those that run at the same time most share the
 // weights, or else the item's tokens. MANY: of passes with more than a few rows.

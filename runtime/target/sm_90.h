@@ -27,9 +27,16 @@ DEVICE uint32_t offset_of_lane(uint32_t offset) {
   return offset;
 }
 
-// A launch may ask for this much LDS beyond what the kernel declares.
-template <class Kernel> void allow_dynamic_bytes(Kernel kernel, int bytes) {
-  allow_shared_bytes((const void *)kernel, bytes);
+// Starts a kernel of a step on a grid of blocks of so many threads, with so many bytes of dynamic
+// LDS, in the order of the pass; its blocks may begin while those of the step before end.
+#define LAUNCH_STEP(pass, kernel, grid, threads, bytes, ...)                                       \
+  LAUNCH_EARLY(kernel, grid, dim3((unsigned)(threads)), bytes, (hipStream_t)(pass)->stream,        \
+               __VA_ARGS__)
+
+// All threads of such a kernel come here before they read what an earlier step wrote, or write.
+// What comes before it, the first weights most of all, costs no time of its own.
+DEVICE void await_inputs() {
+  await_kernels_before();
 }
 
 // What is written before this is issued before what is written after it: here the compiler does so

@@ -233,9 +233,10 @@ template <class Unit, int ROWS, int ROUND, int RING> struct round_copy {
            shared_unit<Unit>::place(piece(i) % CHUNKS);
   }
   // From the first unit on.
-  template <class Row>
-  DEVICE_MEMBER void plan(const char *first_unit, const char *tokens, Row row, int present) {
+  DEVICE_MEMBER void plan_weights(const char *first_unit) {
     weights = first_unit + lane_of_wave() * 16;
+  }
+  template <class Row> DEVICE_MEMBER void plan_tokens(const char *tokens, Row row, int present) {
 #pragma unroll
     for (int i = 0; i < TOKEN_COPIES; i++) {
       const int t = piece(i) / COLUMNS;
@@ -243,20 +244,22 @@ template <class Unit, int ROWS, int ROUND, int RING> struct round_copy {
     }
     tokens_here = ROWS == 1 || present > ROWS ? ROWS : present; // a single one is always there
   }
-  // Starts the copies of a round and goes on to the next.
-  DEVICE_MEMBER void start(stream_of<Unit, ROWS, ROUND, RING> &ring, int to) {
-    auto &slot = ring.slot[to];
+  // Each starts its copies of a round and goes on to the next.
+  DEVICE_MEMBER void start_weights(stream_of<Unit, ROWS, ROUND, RING> &ring, int to) {
 #pragma unroll
     for (int i = 0; i < WEIGHT_COPIES; i++)
       if (WEIGHTS % WAVE == 0 || piece(i) < WEIGHTS)
-        copy_async_16((char *)slot.weights + weight_place(i), weights + i * WAVE * 16);
+        copy_async_16((char *)ring.slot[to].weights + weight_place(i), weights + i * WAVE * 16);
+    weights += WEIGHTS * 16;
+  }
+  DEVICE_MEMBER void start_tokens(stream_of<Unit, ROWS, ROUND, RING> &ring, int to) {
+    auto &slot = ring.slot[to];
 #pragma unroll
     for (int i = 0; i < TOKEN_COPIES; i++) {
       if (piece(i) / COLUMNS < tokens_here)
         copy_async_shared_16(&slot.octet[piece(i) % COLUMNS][piece(i) / COLUMNS], token[i]);
       token[i] += COLUMNS * 16;
     }
-    weights += WEIGHTS * 16;
   }
 };
 
@@ -302,8 +305,10 @@ DEVICE void product_streamed(sums<1, 1> &sum, Tile tile_at, int first_unit,
       } else {
         wait_for_copies_but<RING - 2>();
         __syncthreads(); // the next round is there for all lanes, and none reads this one any more
-        if (decltype(asks)::value)
-          copy.start(ring, slot);
+        if (decltype(asks)::value) {
+          copy.start_weights(ring, slot);
+          copy.start_tokens(ring, slot);
+        }
         commit_copies();
         slot = slot + 1 < RING ? slot + 1 : 0;
         next.load(ring, slot, 0); // behind the last round: what is there, for nothing
@@ -313,13 +318,17 @@ DEVICE void product_streamed(sums<1, 1> &sum, Tile tile_at, int first_unit,
         multiply(sum.at[0][0], now.weights[i / 2].part[i % 2], now.tokens[i / 2].part[i % 2]);
     }
   };
-  copy.plan(tile_at(0) + TILE_HEAD + first_unit * Unit::BYTES, tokens + first_unit * UNIT * 2, row,
-            present);
   sum.clear();
+  copy.plan_weights(tile_at(0) + TILE_HEAD + first_unit * Unit::BYTES);
 #pragma unroll
-  for (int r = 0; r < RING; r++) {
+  for (int r = 0; r < RING && r < ROUNDS; r++)
+    copy.start_weights(ring, r);
+  await_inputs();
+  copy.plan_tokens(tokens + first_unit * UNIT * 2, row, present);
+#pragma unroll
+  for (int r = 0; r < RING; r++) { // the first group is of all weights so far
     if (r < ROUNDS)
-      copy.start(ring, r);
+      copy.start_tokens(ring, r);
     commit_copies();
   }
   wait_for_copies_but<RING - 1>();
@@ -338,6 +347,7 @@ DEVICE void product_streamed(sums<1, 1> &sum, Tile tile_at, int first_unit,
 template <int ROWS, int ROUND, int RING> struct streamed {
   static constexpr int THREADS = WAVE, BLOCKS = ROWS > 1 ? 8 : 12;
   static constexpr int WEIGHT_TILES = 1, TOKEN_ROWS = ROWS, WIDTH = 1, HEIGHT = 1;
+  static constexpr bool EARLY = true;
   template <class Unit> using shared = stream_of<Unit, ROWS, ROUND, RING>;
   sums<1, 1> sum;
 

@@ -25,6 +25,7 @@ enum mutant {
   BUFFER_IN_USE,
   NO_LDS,
   NOT_ALIGNED,
+  NOT_AWAITED,
   MUTANTS,
 };
 
@@ -47,7 +48,8 @@ hipError_t launch_wave_sum(enum mutant mutant, float *y, unsigned long long *vot
 // for waves of 64 and 8 for waves of 32
 hipError_t launch_tile_product(enum mutant mutant, float *d, const unsigned short *a,
                                const unsigned short *b, const float *c, hipStream_t stream);
-// y[i] = x[i] reversed in each half of 512, by copies to LDS in two groups; waves of 32 alone
+// y[i] = x[i] reversed in each half of 512, by copies to LDS in two groups, in a kernel
+// that begins early; waves of 32 alone
 hipError_t launch_copies(enum mutant mutant, float *y, float *x, hipStream_t stream);
 // y[i] = x[i] + 1 by blocks of `threads`
 hipError_t launch_plus_one(float *y, const float *x, int n, int threads, hipStream_t stream);

@@ -176,6 +176,8 @@ static __global__ void copies(int mutant, float *y, float *x) {
   __shared__ __align__(16) float stage[2][BLOCK];
   int mine = 4 * (int)threadIdx.x;
 
+  if (mutant != NOT_AWAITED)
+    await_kernels_before();
   for (int i = 0; i < 2; i++) {
     float *to = stage[i] + mine;
     if (mutant == NO_LDS)
@@ -207,7 +209,7 @@ static __global__ void copies(int mutant, float *y, float *x) {
 }
 
 hipError_t launch_copies(enum mutant mutant, float *y, float *x, hipStream_t stream) {
-  hipLaunchKernelGGL(copies, dim3(1), dim3(BLOCK / 4), 0, stream, mutant, y, x);
+  LAUNCH_EARLY(copies, dim3(1), dim3(BLOCK / 4), 0, stream, mutant, y, x);
   return hipGetLastError();
 }
 #endif
@@ -305,7 +307,7 @@ static __global__ void dynamic_lds(size_t bytes) {
 hipError_t launch_dynamic_lds(size_t bytes, size_t allowed, hipStream_t stream) {
 #if SIMT_WAVE == 32
   if (allowed)
-    allow_shared_bytes((const void *)dynamic_lds, (int)allowed);
+    simt::allow_dynamic_lds((const void *)dynamic_lds, allowed);
 #else
   (void)allowed;
 #endif

@@ -60,6 +60,7 @@ struct scheduler {
   std::vector<unsigned> waves, order; // their numbers; lanes in the order of the sweep
   unsigned cursor = 0, sweep_end = 0;
   lane *current = nullptr;
+  bool awaited = false; // by the block that runs: the kernel before its own
   fiber home;
   std::vector<std::unique_ptr<fiber>> fibers;
   std::vector<fiber *> idle;
@@ -221,6 +222,7 @@ void run_wave(unsigned first, unsigned end) {
 }
 
 void run_block() {
+  all.awaited = false;
   for (unsigned i = 0; i < all.count; i++) {
     all.lanes[i].doing = state::fresh;
   }
@@ -234,6 +236,10 @@ void run_block() {
       run_wave(first, first + SIMT_WAVE < all.count ? first + SIMT_WAVE : all.count);
     }
   } while (release(0, all.count, state::at_block));
+  if (all.request->early && !all.awaited) {
+    die("kernel %s, block %s: ends without awaiting the kernel in front, which may still run",
+        all.request->kernel, text(blockIdx).c_str());
+  }
 }
 
 // ---- launches ----
@@ -315,6 +321,11 @@ std::string running_lane() {
 
 void *dynamic_lds() {
   return all.dynamic_lds.start;
+}
+
+void await_kernels() {
+  running("a wait for the kernel in front");
+  all.awaited = true;
 }
 
 void block_barrier(const char *what, place at) {

@@ -411,6 +411,8 @@ void test_matrices() {
   kernel_case("copies, source changes", copies, SOURCE_CHANGES, ABORTED,
               "changes before it is waited for");
   kernel_case("copies, not to LDS", copies, NO_LDS, ABORTED, "goes to what is no LDS");
+  kernel_case("copies, the kernel in front not awaited", copies, NOT_AWAITED, ABORTED,
+              "ends without awaiting the kernel in front");
   kernel_case("copies, not aligned", copies, NOT_ALIGNED, ABORTED, "is no multiple of 16 bytes");
 #endif
 }

@@ -79,8 +79,16 @@ inline void load_matrices_x4(uint32_t (&to)[4], const void *row,
   }
 }
 
-inline void allow_shared_bytes(const void *kernel, int bytes) {
-  simt::allow_dynamic_lds(kernel, static_cast<size_t>(bytes));
+template <class... P, class... A>
+void launch_early(const char *name, void (*kernel)(P...), dim3 grid, dim3 block, size_t bytes,
+                  hipStream_t stream, A... given) {
+  simt::allow_dynamic_lds(reinterpret_cast<const void *>(kernel), bytes);
+  simt::launch_kernel(name, true, kernel, grid, block, bytes, stream, given...);
+}
+#define LAUNCH_EARLY(kernel, ...) launch_early(#kernel, (kernel), __VA_ARGS__)
+
+inline void await_kernels_before() {
+  simt::await_kernels();
 }
 
 inline void copy_async_16(void *shared, const void *global, simt::place at = simt::place::here()) {

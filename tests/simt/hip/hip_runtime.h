@@ -37,7 +37,7 @@
 #define HIP_DYNAMIC_SHARED(type, name) type *name = static_cast<type *>(simt::dynamic_lds());
 #define HIP_KERNEL_NAME(...) __VA_ARGS__
 #define hipLaunchKernelGGL(kernel, grid, block, shared, stream, ...)                               \
-  simt::launch_kernel(#kernel, (kernel), grid, block, shared, stream, ##__VA_ARGS__)
+  simt::launch_kernel(#kernel, false, (kernel), grid, block, shared, stream, ##__VA_ARGS__)
 
 struct uint3 {
   unsigned x, y, z;
@@ -70,6 +70,7 @@ struct launch {
   size_t shared;
   hipStream_t stream;
   int wave;
+  bool early; // its blocks may begin before the kernel in front is done, which each awaits
   std::vector<const void *> pointers; // its arguments that are pointers
   std::function<void()> lane;
 };
@@ -78,6 +79,8 @@ void enqueue(launch request);
 // Launches of the kernel may ask for so many bytes of dynamic LDS.
 void allow_dynamic_lds(const void *function, size_t bytes);
 void *dynamic_lds();
+// A lane of an early launch awaits the kernel in front; no block may end without.
+void await_kernels();
 void block_barrier(const char *what, place at);
 
 // One line on stderr, with the kernel and the lane that runs if one does, and abort.
@@ -151,8 +154,8 @@ void finish_copies_but(size_t groups);
 
 // The arguments are converted to the parameters of the kernel now, and kept until it runs.
 template <class... P, class... A>
-void launch_kernel(const char *name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared,
-                   hipStream_t stream, A... given) {
+void launch_kernel(const char *name, bool early, void (*kernel)(P...), dim3 grid, dim3 block,
+                   size_t shared, hipStream_t stream, A... given) {
   static_assert(sizeof...(P) == sizeof...(A), "a launch has as many arguments as the kernel");
   std::tuple<P...> arguments(given...);
   std::vector<const void *> pointers;
@@ -163,7 +166,7 @@ void launch_kernel(const char *name, void (*kernel)(P...), dim3 grid, dim3 block
   };
   std::apply([&note](const P &...each) { (note(each), ...); }, arguments);
   enqueue({name, reinterpret_cast<const void *>(kernel), grid, block, shared, stream, SIMT_WAVE,
-           std::move(pointers), [kernel, arguments] { std::apply(kernel, arguments); }});
+           early, std::move(pointers), [kernel, arguments] { std::apply(kernel, arguments); }});
 }
 
 } // namespace simt
