@@ -205,6 +205,7 @@ static bool take_memory(struct engine *engine, struct error *err) {
             take(engine, &engine->workspace, WORKSPACE_BYTES * pieces, "workspace", err) &&
             take(engine, &engine->rope, ROPE_BYTES, "the RoPE table", err) &&
             take(engine, &engine->rows, ROWS_BYTES, "rows", err) &&
+            device_clear(engine->device, &engine->rows, err) && // no rows, until a pass has some
             take(engine, &engine->picked, PICKED_BYTES, "greedy ids", err);
   for (int i = 0; ok && i < ENGINE_PASSES; i++)
     ok = take_host(engine, &engine->host_rows[i], ROWS_BYTES, "rows", err) &&
