@@ -52,10 +52,9 @@ end
 
 local function list_kernels()
   suite_alone("harness, waves of 64, mixed", "lua5.4 tests/gpu/run.lua simt_64 mixed")
-  suite_alone("harness, waves of 64, fp32", "lua5.4 tests/gpu/run.lua simt_64 fp32 abacus odd_f32 rand_mxfp4")
+  suite_alone("harness, waves of 64, fp32", "lua5.4 tests/gpu/run.lua simt_64 fp32 abacus rand_mxfp4")
   suite_alone("harness, waves of 32", "lua5.4 tests/gpu/run.lua simt_32 mixed rand_bf16 rand_mxfp4")
   suite_alone("tests/gpu/test_faults.lua", "lua5.4 tests/gpu/test_faults.lua -o tap")
-  suite_alone("attention in parts", "lua5.4 tests/gpu/test_attention_parts.lua simt_64")
   suite("gfx90a kernels", "lua5.4 tests/kernels/check_gfx90a.lua")
   lua_suite("tests/gpu/test_passes.lua")
 end
@@ -69,7 +68,7 @@ end
 local function list_thorough()
   suite_alone("harness, waves of 64, fp32, all models", "lua5.4 tests/gpu/run.lua simt_64 fp32")
   suite_alone("harness, waves of 32, all models", "lua5.4 tests/gpu/run.lua simt_32")
-  suite_alone("attention in parts, waves of 32", "lua5.4 tests/gpu/test_attention_parts.lua simt_32")
+  suite_alone("attention in parts", "lua5.4 tests/gpu/test_attention_parts.lua")
   suite_alone("mutants of the kernels", "lua5.4 tests/gpu/mutants.lua")
 end
 
