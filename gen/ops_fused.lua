@@ -3,6 +3,8 @@
 -- router with its norm; the head comes in three forms, of which a pass runs one. Full attention over long contexts
 -- takes the keys in parts (limits.parts), which a step of its own adds.
 
+local padded = require("gen.weights").padded
+
 local function argument(name, buffer, access)
   return { name = name, type = "buffer", value = buffer, access = access }
 end
@@ -10,8 +12,6 @@ local function reads(name, buffer) return argument(name, buffer, "read") end
 local function writes(name, buffer) return argument(name, buffer, "write") end
 local function updates(name, buffer) return argument(name, buffer, "update") end
 local function weight(name, symbol) return { name = name, type = "weight", value = symbol } end
-
-local function padded(count, to) return (count + to - 1) // to * to end
 
 local CANDIDATE_NUMBERS <const> = 2 -- a logit and an id; before them the total
 local STATE_NUMBERS <const> = 2 -- of a head, behind its mix: part_state of runtime/target/parts.h

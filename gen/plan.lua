@@ -24,6 +24,7 @@
 -- It refuses limits that are out of range and a plan that does not fit the device.
 
 local ctext = require "gen.ctext"
+local padded = require("gen.weights").padded
 
 local plan = {}
 
@@ -47,8 +48,6 @@ local function buckets(rows)
   return list
 end
 
-local function round_up(count, to) return (count + to - 1) // to * to end
-
 -- Parts of as many positions, in whole rounds of a block's waves, so that a wave's share of a part is the same in each.
 -- Rounding up may leave fewer than were meant.
 local function attention_parts(model, target, context)
@@ -56,8 +55,8 @@ local function attention_parts(model, target, context)
   for _, layer in ipairs(whole and {} or model.layers) do
     if layer.attention == "full" then
       local most = math.min(target.attention_parts, (context + target.attention_part - 1) // target.attention_part)
-      local held = round_up(context, target.kv.block)
-      local positions = round_up((held + most - 1) // most, target.kv.block * target.attention_waves)
+      local held = padded(context, target.kv.block)
+      local positions = padded((held + most - 1) // most, target.kv.block * target.attention_waves)
       return { count = (held + positions - 1) // positions, positions = positions }
     end
   end
@@ -147,7 +146,7 @@ local function describe_buffers(built, model, limits, target)
     local count = buffer.count or target[buffer.count_of](model, limits.rows)
     local bytes, of = times[buffer.per] * count * BYTES[buffer.dtype], spans[buffer.name]
     described[i] = {
-      name = "BUF_" .. buffer.name:upper(), bytes = bytes, size = (bytes + ALIGN - 1) // ALIGN * ALIGN, spans = of,
+      name = "BUF_" .. buffer.name:upper(), bytes = bytes, size = padded(bytes, ALIGN), spans = of,
       from = built.list[of[1][1]].role, to = built.list[of[#of][2]].role,
     }
   end
@@ -172,7 +171,7 @@ end
 -- Bytes of a position's key and value for all heads, and of what lies behind a head's region.
 local function kv_costs(model, form)
   if not form then return 2 * model.n_kv_heads * model.d_head * BYTES.F32, 0 end
-  local key, value = round_up(model.d_head, form.key_width), round_up(model.d_head, form.value_depth)
+  local key, value = padded(model.d_head, form.key_width), padded(model.d_head, form.value_depth)
   return model.n_kv_heads * (key + value) * BYTES.F16, model.n_kv_heads * form.pad
 end
 
@@ -181,8 +180,8 @@ end
 local function kv_layout(model, limits, form)
   local kv = { layers = {}, sliding = 0, full = 0, form = form }
   local block = form and form.block or 1
-  kv.full_positions = round_up(limits.context, block)
-  kv.sliding_positions = math.min(kv.full_positions, round_up((model.window or 0) + limits.chunk, block))
+  kv.full_positions = padded(limits.context, block)
+  kv.sliding_positions = math.min(kv.full_positions, padded((model.window or 0) + limits.chunk, block))
   for i, layer in ipairs(model.layers) do
     kv.layers[i] = { symbol = string.format("KV_%02d", layer.index), attention = layer.attention,
       sliding = kv.sliding, full = kv.full }
@@ -206,7 +205,7 @@ function plan.arena(built, kernels, model, limits, target)
     logits_bytes = limits.logits * model.vocab * BYTES.F32,
   }
   for _, kernel in ipairs(kernels.list) do
-    local bytes = (kernel.workspace + ALIGN - 1) // ALIGN * ALIGN
+    local bytes = padded(kernel.workspace, ALIGN)
     result.workspace_bytes = math.max(result.workspace_bytes, bytes)
   end
   table.sort(described, function(a, b) return a.name < b.name end)

@@ -30,6 +30,9 @@ local function elements(shape)
   return n
 end
 
+-- `count` with what pads it to a whole number of `to`.
+function weights.padded(count, to) return (count + to - 1) // to * to end
+
 function weights.units(k) return (k + UNIT - 1) // UNIT end
 function weights.tiles(n) return (n + TILE - 1) // TILE end
 
@@ -120,7 +123,7 @@ local function appender(list, model, target)
       list.mapped_bytes = list.mapped_bytes + tensor.bytes
       count(list, "mapped", stored, tensor.bytes)
     else
-      local aligned = (tensor.bytes + ALIGN - 1) // ALIGN * ALIGN
+      local aligned = weights.padded(tensor.bytes, ALIGN)
       tensor.offset = list.packed_bytes
       list.packed_bytes = list.packed_bytes + aligned
       count(list, "packed", stored, aligned)

@@ -11,7 +11,7 @@ return {
   { kernel = "f16_attn_sliding_h64_g8_d64_w128__gfx90a",
     vgprs = 117, agprs = 0, lds = 16896, waves = "3", mfma_share = "9", slots = "154.5 a tile" },
   { kernel = "f16_attn_sliding_h8_g2_d64_w32__gfx90a",
-    vgprs = 117, agprs = 0, lds = 16896, waves = "3", mfma_share = "9", slots = "156.0 a tile" },
+    vgprs = 117, agprs = 0, lds = 16896, waves = "3", mfma_share = "9", slots = "157.5 a tile" },
   { kernel = "f16_f16w_matmul_o_split_n192_k512__gfx90a<staged<1,4,1,4,2>>",
     vgprs = 67, agprs = 0, lds = 16384, waves = "4", mfma_share = "22", slots = "19.8 an MFMA" },
   { kernel = "f16_f16w_matmul_o_split_n2880_k4096__gfx90a<direct<1,1,8,8,1>>",

@@ -2,11 +2,13 @@
 -- Weights lie in tiles (runtime/tiles.h), activations between kernels are F16, sums and the residual
 -- stream F32, the KV cache F16.
 --
--- A share is how a kernel of one matrix is cut for passes of up to so many rows (runtime/target/matrix.h):
--- { upto = rows, type = "staged<4, 8, 1>" }. Expert matrices have one for each height of a work item too.
+-- A share is how a kernel of one matrix is cut for passes of up to so many rows (runtime/target/shares.h):
+-- { upto = rows, type = "staged<4, 8, 1, 4, 2>" }. Expert matrices have one for each height of a work item too.
 
 local ctext = require "gen.ctext"
 local weights_of = require "gen.weights"
+
+local padded = weights_of.padded
 
 local mixed, kernel = {}, {}
 
@@ -37,8 +39,6 @@ local function tensor_of(op, weights, name)
   end
   return nil
 end
-
-local function padded(count, to) return (count + to - 1) // to * to end
 
 local function choice(target, fields)
   fields.workspace = 0

@@ -6,7 +6,7 @@
 #include "target/matrix.h"
 
 constexpr int HEADS = 8, KV_HEADS = 2, GROUP = HEADS / KV_HEADS, D = 64, QUERY = 64;
-constexpr int OUT = 512, POSITIONS = KV_FULL_POSITIONS, BLOCKS = POSITIONS / KV_BLOCK;
+constexpr int OUT = 512, POSITIONS = KV_FULL_POSITIONS;
 constexpr int WAVES = 4, THREADS = WAVES * WAVE;
 constexpr int TILES_HELD = KV_DEPTH / TILE + 2 * KV_BLOCK; // more than 128 registers hold: see residents
 constexpr int D_OCTETS = QUERY / 32, D_TILES = KV_DEPTH / TILE; // loads of a key by a lane; tiles of d
@@ -98,12 +98,12 @@ DEVICE void attend(state &s, const fragments (&query)[D_OCTETS], const kv_block 
   }
 }
 
-// The parts of all waves, for their sum.
-struct parts {
+// The states of all waves, for their sum.
+struct wave_states {
   float max[WAVES][TILE], total[WAVES][TILE], mix[WAVES][TILE][KV_DEPTH];
 };
 
-DEVICE void share_state(parts &all, const state &s) {
+DEVICE void share_state(wave_states &all, const state &s) {
   const int lane = lane_of_wave(), wave = wave_of_block();
 #pragma unroll
   for (int h = 0; h < HELD; h++) {
@@ -126,7 +126,7 @@ DEVICE void share_state(parts &all, const state &s) {
 // wave every WAVES-th block of its keys.
 static __global__ void __launch_bounds__(THREADS, residents(WAVES, TILES_HELD)) f16_attn_full_h8_g2_d64__gfx90a(const int32_t *counts, const int32_t *group,
     const int32_t *positions, const int32_t *slots, const uint16_t *q, const uint16_t *cache, const float *sinks, uint16_t *out) {
-  __shared__ parts all;
+  __shared__ wave_states all;
   const int g = (int)blockIdx.y, kv_head = (int)blockIdx.x, lane = lane_of_wave(), wave = wave_of_block();
   await_inputs();
   if (g >= counts[PASS_GROUPS])
@@ -158,11 +158,11 @@ static __global__ void __launch_bounds__(THREADS, residents(WAVES, TILES_HELD)) 
   const int end = (position + rows - 1) / KV_BLOCK;
   kv_block now, next;
   int block = begin + (wave - begin % WAVES + WAVES) % WAVES;
-  next.load(region, (uint32_t)(block <= end ? block : end) % BLOCKS);
+  next.load(region, (uint32_t)(block <= end ? block : end));
 #pragma unroll 1
   for (; block <= end; block += WAVES) {
     now = next;
-    next.load(region, (uint32_t)(block + WAVES <= end ? block + WAVES : end) % BLOCKS);
+    next.load(region, (uint32_t)(block + WAVES <= end ? block + WAVES : end));
     keep_order();
     attend(s, query, now, block * KV_BLOCK, last);
   }

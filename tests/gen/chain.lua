@@ -11,19 +11,14 @@ local ops = require "gen.ops"
 local plan = require "gen.plan"
 local schedule = require "gen.schedule"
 local select = require "gen.select"
+local support = require "tests.support"
 local weights = require "gen.weights"
 
 local chain = {
   GPT_OSS_20B = "gen/configs/gpt-oss-20b.json",
   GPT_OSS_120B = "gen/configs/gpt-oss-120b.json",
+  read = support.read, lines_of = support.lines,
 }
-
-function chain.read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read("a")
-  file:close()
-  return text
-end
 
 -- Every config of the tests: the two of gpt-oss, and those of tests/models.
 function chain.configs()
@@ -109,10 +104,30 @@ function chain.sorted_names(files)
   return names
 end
 
-function chain.lines_of(text)
-  local lines = {}
-  for line in text:gmatch("([^\n]*)\n") do lines[#lines + 1] = line end
-  return lines
+-- f(stages, path) for every config on every target.
+function chain.each(targets, f)
+  for _, target in ipairs(targets) do
+    for _, path in ipairs(chain.configs()) do f(chain.run(path, nil, { target = target }), path) end
+  end
+end
+
+-- The tensors that are packed: each follows the one before on the next cache line.
+function chain.assert_offsets(stages, path)
+  local last = 0
+  for _, tensor in ipairs(stages.weights.tensors) do
+    lu.assertEquals(tensor.offset, (last + 63) // 64 * 64, path .. ": " .. tensor.symbol)
+    last = tensor.offset + tensor.bytes
+  end
+  lu.assertEquals(stages.weights.packed_bytes, (last + 63) // 64 * 64)
+end
+
+-- { role = symbol without `front` and its target }
+function chain.symbols(stages, front)
+  local out = {}
+  for _, kernel in ipairs(stages.kernels.list) do
+    out[kernel.role] = kernel.symbol:match("^" .. front .. "(.*)__" .. stages.target.name .. "$")
+  end
+  return out
 end
 
 -- The last stage.

@@ -17,12 +17,7 @@ local function run(path, change, target)
   return chain.run(path, change, { target = target or TARGETS[1] })
 end
 
--- f(stages, path) for every config on every GPU.
-local function each(f)
-  for _, target in ipairs(TARGETS) do
-    for _, path in ipairs(chain.configs()) do f(run(path, nil, target), path) end
-  end
-end
+local function each(f) chain.each(TARGETS, f) end
 
 TestWeights = {}
 
@@ -81,28 +76,12 @@ function TestWeights.test_bytes_of_gpt_oss()
   end
 end
 
--- Nothing is read in place, and each tensor follows the one before on the next cache line.
-function TestWeights.test_offsets()
-  each(function(stages, path)
-    local last = 0
-    for _, tensor in ipairs(stages.weights.tensors) do
-      lu.assertEquals(tensor.offset, (last + 63) // 64 * 64, path .. ": " .. tensor.symbol)
-      last = tensor.offset + tensor.bytes
-    end
-    lu.assertEquals(stages.weights.packed_bytes, (last + 63) // 64 * 64)
-  end)
-end
+-- Nothing is read in place.
+function TestWeights.test_offsets() each(chain.assert_offsets) end
 
 TestKernels = {}
 
--- { role = symbol without its front "f32_" and its target }
-local function symbols(stages)
-  local out = {}
-  for _, kernel in ipairs(stages.kernels.list) do
-    out[kernel.role] = kernel.symbol:match("^f32_(.*)__" .. stages.target.name .. "$")
-  end
-  return out
-end
+local function symbols(stages) return chain.symbols(stages, "f32_") end
 
 local GPT_OSS_20B <const> = {
   embed = "f32w_embed_k2880",

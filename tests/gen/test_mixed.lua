@@ -23,12 +23,7 @@ end
 
 local function of_tests(name) return "tests/models/" .. name .. "/config.json" end
 
--- f(stages, path) for every config on every GPU.
-local function each(f)
-  for _, target in ipairs(TARGETS) do
-    for _, path in ipairs(chain.configs()) do f(run(path, nil, { target = target }), path) end
-  end
-end
+local function each(f) chain.each(TARGETS, f) end
 
 TestWeights = {}
 
@@ -119,15 +114,11 @@ function TestWeights.test_sources_are_the_checkpoint()
   end)
 end
 
--- Each tensor follows the one before on the next cache line; q, k and v follow each other at once.
+-- q, k and v follow each other at once.
 function TestWeights.test_offsets()
   each(function(stages, path)
-    local of, last = stages.weights.of, 0
-    for _, tensor in ipairs(stages.weights.tensors) do
-      lu.assertEquals(tensor.offset, (last + 63) // 64 * 64, path .. ": " .. tensor.symbol)
-      last = tensor.offset + tensor.bytes
-    end
-    lu.assertEquals(stages.weights.packed_bytes, (last + 63) // 64 * 64)
+    local of = stages.weights.of
+    chain.assert_offsets(stages, path)
     for layer = 0, stages.model.n_layers - 1 do
       local q, k, v = of[("W_%02d_Q"):format(layer)], of[("W_%02d_K"):format(layer)], of[("W_%02d_V"):format(layer)]
       lu.assertEquals({ k.offset, v.offset }, { q.offset + q.bytes, q.offset + q.bytes + k.bytes }, path)
@@ -320,14 +311,7 @@ end
 
 TestKernels = {}
 
--- { role = symbol without its target }
-local function symbols(stages)
-  local out = {}
-  for _, kernel in ipairs(stages.kernels.list) do
-    out[kernel.role] = kernel.symbol:match("^(.*)__" .. stages.target.name .. "$")
-  end
-  return out
-end
+local function symbols(stages) return chain.symbols(stages, "") end
 
 local GPT_OSS_20B <const> = {
   embed = "f16_bf16w_embed_norm_k2880",
