@@ -68,13 +68,13 @@ local function mlp_ops(add, model, w, next_norm)
     writes("expert_weight", "expert_weight"), weight("weight", w("MLP_NORM")), weight("router", w("ROUTER")),
     weight("router_bias", w("ROUTER_BIAS")) }
   if model.attention_bias then norm[#norm + 1] = weight("bias", w("O_BIAS")) end
-  local pair, work = reads("pair", "pair"), reads("work", "work")
+  local expert, pair, work = reads("expert", "expert"), reads("pair", "pair"), reads("work", "work")
   add("norm_router", "norm_router", table.unpack(norm))
-  add("moe_sort", "moe_sort", reads("expert", "expert"), writes("pair", "pair"), writes("work", "work"))
-  add("moe_gate_up", "moe_gate_up", reads("in", "h"), writes("out", "gated"), pair, work,
+  add("moe_sort", "moe_sort", expert, writes("pair", "pair"), writes("work", "work"))
+  add("moe_gate_up", "moe_gate_up", reads("in", "h"), writes("out", "gated"), expert, pair, work,
     weight("weight", w("GATE_UP")), weight("bias", w("GATE_UP_BIAS")))
-  add("moe_down", "moe_down", reads("in", "gated"), writes("out", "down"), pair, work, weight("weight", w("DOWN")),
-    weight("bias", w("DOWN_BIAS")))
+  add("moe_down", "moe_down", reads("in", "gated"), writes("out", "down"), expert, pair, work,
+    weight("weight", w("DOWN")), weight("bias", w("DOWN_BIAS")))
   add("moe_combine", "moe_combine", reads("in", "down"), reads("expert_weight", "expert_weight"), updates("x", "x"),
     writes("out", "h"), weight("weight", next_norm))
 end

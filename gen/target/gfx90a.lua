@@ -19,10 +19,13 @@ local facts = {
     { upto = 16, type = direct(4, 1, 2, 2, 1) }, { upto = 32, type = direct(4, 2, 2, 1, 1) },
     { upto = 64, type = staged(4, 4, 1, 4, 2) }, { upto = mixed.ALL, type = staged(4, 8, 1, 4, 2) },
   },
-  expert_few = { { upto = 16, name = "few", type = direct(1, 1, 8, 8, 1) } },
-  expert_many = {
-    { upto = 16, type = direct(3, 1, 4, 2, 4) }, { upto = 32, type = direct(3, 2, 2, 1, 4) },
-    { upto = 64, type = staged(3, 4, 1, 4, 2) }, { upto = mixed.ITEM_ROWS, type = staged(3, 8, 1, 4, 2) },
+  experts = {
+    { upto = 1, name = "one", heights = { { upto = 1, type = direct(1, 1, 8, 8, 1) } } },
+    { upto = 16, name = "few", heights = { { upto = 16, type = direct(1, 1, 8, 8, 1) } } },
+    { upto = mixed.ALL, name = "many", heights = {
+      { upto = 16, type = direct(3, 1, 4, 2, 4) }, { upto = 32, type = direct(3, 2, 2, 1, 4) },
+      { upto = 64, type = staged(3, 4, 1, 4, 2) }, { upto = 128, type = staged(3, 8, 1, 4, 2) },
+    } },
   },
   -- What tests/kernels/check_gfx90a.lua allows a compiled kernel. A SIMD has 512 registers a lane for all
   -- its waves: four waves, to hide the latency of memory, leave 128 to each. A compute unit has 64 KiB of LDS.
@@ -37,7 +40,7 @@ local facts = {
     { name = "rows that share weights", roles = "^norm_router$", kernels = { "^f32_" }, waves = 2 },
     { name = "large tiles", roles = "", kernels = { "<staged<[34],8,1,4,2>>$", "_many$" }, waves = 2, mfma_share = 35,
       lds_load = 25, l1_load = 25, barriers_per_64_k = 1, slots_per_mfma = 11 },
-    { name = "small tiles", roles = "", kernels = { "<staged<.*>>$", "<direct<.*>>$", "_few$" }, waves = 2 },
+    { name = "small tiles", roles = "", kernels = { "<staged<.*>>$", "<direct<.*>>$", "_one$", "_few$" }, waves = 2 },
   },
   figures = require "gen.target.gfx90a_figures",
 }

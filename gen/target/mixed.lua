@@ -3,7 +3,8 @@
 -- stream F32, the KV cache F16.
 --
 -- A share is how a kernel of one matrix is cut for passes of up to so many rows (runtime/target/shares.h):
--- { upto = rows, type = "staged<4, 8, 1, 4, 2>" }. Expert matrices have one for each height of a work item too.
+-- { upto = rows, type = "staged<4, 8, 1, 4, 2>" }. Expert matrices are cut by the rows of the pass, and then by the
+-- height of a work item: its pairs of a row and an expert.
 
 local ctext = require "gen.ctext"
 local weights_of = require "gen.weights"
@@ -14,7 +15,6 @@ local mixed, kernel = {}, {}
 
 local LOG2_E <const> = 1.4426950408889634
 local TILE <const> = 16
-local ITEM_ROWS <const> = 128 -- pairs of the largest work item
 local ALL <const> = 1 << 30   -- a bound that every pass keeps
 
 local WEIGHT_TYPE = { BF16 = "uint16_t", F32 = "float" }
@@ -68,19 +68,21 @@ function mixed.direct(frags, tokens, depth, near, waves)
   end
 end
 
--- The same of units that a warp asks for at a time, `round` at most, `ring` times ahead, for up to `rows` tokens.
+-- The same of units that a warp asks for at a time, `round` at most, for up to `rows` tokens: ring() times ahead, of
+-- the units, those of a round, the stored dtype and the warps of the launch.
 function mixed.streamed(rows, round, ring)
-  return function(units)
-    return string.format("streamed<%d, %d, %d>", rows, divisor(units, round), ring)
+  return function(units, dtype, warps)
+    local each = divisor(units, round)
+    return string.format("streamed<%d, %d, %d>", rows, each, ring(units, each, dtype, warps))
   end
 end
 
--- Shares with their types as text, for matrices of so many units of a stored dtype.
-local function resolve(shares, units, dtype)
+-- Shares with their types as text, for matrices of so many units of a stored dtype; tiles: in a launch for one row.
+local function resolve(shares, units, dtype, tiles)
   local resolved = {}
   for i, share in ipairs(shares) do
     local type_of = share.type
-    resolved[i] = { upto = share.upto, type = type(type_of) == "function" and type_of(units, dtype) or type_of }
+    resolved[i] = { upto = share.upto, type = type(type_of) == "function" and type_of(units, dtype, tiles) or type_of }
   end
   return resolved
 end
@@ -108,9 +110,9 @@ local function cheapest(target, tiles, rows, forms)
   return best
 end
 
--- How a dense matrix is cut: for few tokens in small blocks, so that there are many.
-local function dense_shares(target, tiles, units)
-  local shares = resolve(target.few, units, "F16")
+-- How a dense matrix is cut, or `splits` of its columns: for few tokens in small blocks, so that there are many.
+local function dense_shares(target, tiles, units, splits)
+  local shares = resolve(target.few, units, "F16", tiles * splits)
   for _, rows in ipairs(BOUNDS) do
     local share = cheapest(target, tiles, rows, target.forms)
     if shares[#shares].type == share then shares[#shares] = nil end
@@ -119,15 +121,16 @@ local function dense_shares(target, tiles, units)
   return shares
 end
 
--- Of an expert matrix: small blocks for few rows, else blocks whose tiles of weights are the same for every height.
-local function expert_shares(target, units, dtype)
+-- Of an expert matrix; a block has the same tiles of weights for every height. A single row needs no work list: its
+-- experts are in order.
+local function expert_shares(target, units, dtype, tiles)
   local list = {}
-  for _, share in ipairs(target.expert_few) do
-    local heights = resolve({ share }, units, dtype)
-    list[#list + 1] = { upto = share.upto, name = share.name, type = heights[1].type, heights = heights }
+  for i, range in ipairs(target.experts) do
+    local heights = resolve(range.heights, units, dtype, tiles)
+    local highest = heights[#heights]
+    list[i] = { upto = range.upto, name = range.name, type = highest.type, heights = heights, height = highest.upto,
+      single = range.upto == 1, many = #heights > 1 }
   end
-  local many = resolve(target.expert_many, units, dtype)
-  list[#list + 1] = { upto = ALL, name = "many", many = true, type = many[#many].type, heights = many }
   return list
 end
 
@@ -161,7 +164,7 @@ function kernel.matmul_qkv(_, model, _, target)
     parameters = {
       heads = model.n_heads, kv_heads = model.n_kv_heads, head_dim = model.d_head, query = padded(model.d_head, 32),
       q_tiles = q_tiles, kv_tiles = kv_tiles, k = units * 64, units = units, bias = model.attention_bias,
-      scale = ctext.f32(model.d_head ^ -0.5 * LOG2_E), shares = dense_shares(target, q_tiles + 2 * kv_tiles, units),
+      scale = ctext.f32(model.d_head ^ -0.5 * LOG2_E), shares = dense_shares(target, q_tiles + 2 * kv_tiles, units, 1),
     },
   })
 end
@@ -203,12 +206,12 @@ end
 
 function kernel.matmul_o(_, model, _, target)
   local k = model.n_heads * model.d_head
-  local units = weights_of.units(k)
+  local units, splits = weights_of.units(k), target.splits(model)
   return choice(target, {
     template = "matmul_o", because = "K in shares that the next norm adds: twice the blocks", weight = "f16",
     name = "matmul_o", fused = "split", dims = { { "n", model.d_model }, { "k", k } }, flops = 2 * model.d_model * k,
-    parameters = { n = model.d_model, k = units * 64, units = units, splits = target.splits(model),
-      shares = dense_shares(target, weights_of.tiles(model.d_model), units // target.splits(model)) },
+    parameters = { n = model.d_model, k = units * 64, units = units, splits = splits,
+      shares = dense_shares(target, weights_of.tiles(model.d_model), units // splits, splits) },
   })
 end
 
@@ -225,15 +228,28 @@ function kernel.norm_router(op, model, weights, target)
       bias = model.attention_bias, experts = model.n_experts, top = model.top_k, eps = ctext.f32(model.eps),
       weight_type = WEIGHT_TYPE[dtype],
       shares = { { upto = 2 * target.units, rows = 1 }, { upto = ALL, rows = target.router_rows } },
+      router_rows = target.router_rows,
     },
   })
 end
 
+-- The most pairs of a work item, by the rows of the pass.
+local function item_heights(target)
+  local list = {}
+  for i, range in ipairs(target.experts) do
+    list[i] = { upto = range.upto, height = range.heights[#range.heights].upto }
+  end
+  return list
+end
+
 function kernel.moe_sort(_, model, _, target)
+  local rows, heights = {}, {}
+  for i, each in ipairs(item_heights(target)) do rows[i], heights[i] = each.upto, each.height end
   return choice(target, {
     template = "moe_sort", because = "one block: a few integers a row", name = "moe_sort", act = "i32",
     dims = { { "e", model.n_experts }, { "top", model.top_k } }, flops = 0,
-    parameters = { experts = model.n_experts, top = model.top_k, height = ITEM_ROWS },
+    parameters = { experts = model.n_experts, top = model.top_k, rows = table.concat(rows, ", "),
+      heights = table.concat(heights, ", ") },
   })
 end
 
@@ -249,8 +265,8 @@ local function moe_matmul(op, model, weights, target, n, k, parameters)
   local dtype = tensor_of(op, weights, "weight").stored
   parameters.top, parameters.n, parameters.units = model.top_k, n, weights_of.units(k)
   parameters.k, parameters.tiles, parameters.unit = parameters.units * 64, weights_of.tiles(n), UNIT_TYPE[dtype]
-  parameters.experts, parameters.height = model.n_experts, ITEM_ROWS
-  parameters.shares = expert_shares(target, parameters.units, dtype)
+  parameters.experts = model.n_experts
+  parameters.shares = expert_shares(target, parameters.units, dtype, parameters.tiles * model.top_k)
   return choice(target, {
     template = op.role, because = "all experts in one launch, tiles as high as an expert has rows",
     weight = WEIGHT_NAME[dtype], name = op.role, fused = op.role == "moe_gate_up" and "swiglu" or nil,
@@ -291,7 +307,7 @@ local function unembed(model, target, argmax)
     weight = "f16", name = "unembed", fused = argmax and "best" or nil,
     dims = { { "n", model.vocab }, { "k", model.d_model } }, flops = 2 * model.vocab * model.d_model,
     parameters = { vocab = model.vocab, k = units * 64, units = units, argmax = argmax, width = BEST_TILES,
-      shares = resolve(target.unembed, units, "F16") },
+      shares = resolve(target.unembed, units, "F16", weights_of.tiles(model.vocab)) },
   })
 end
 
@@ -321,10 +337,20 @@ local function splits(model)
   return units >= 16 and units % 2 == 0 and 2 or 1
 end
 
--- Of struct moe_work (runtime/target/moe.h): the count of items, and the most that so many rows can make, of 3 each.
-local function work_numbers(model, rows)
-  local pairs_of_pass = rows * model.top_k
-  return 1 + 3 * (math.min(pairs_of_pass, model.n_experts) + pairs_of_pass // ITEM_ROWS)
+-- Of struct moe_work (runtime/target/moe.h): the count of items, and the most that a pass of up to so many rows can
+-- make, of 3 each.
+local function work_numbers(target, model, rows)
+  local most, above = 0, 0
+  for _, each in ipairs(item_heights(target)) do
+    if rows > above then
+      local of_pass = math.min(rows, each.upto)
+      local pairs_of_pass = of_pass * model.top_k
+      local more = of_pass > each.height and pairs_of_pass // each.height or 0
+      most = math.max(most, math.min(pairs_of_pass, model.n_experts) + more)
+    end
+    above = each.upto
+  end
+  return 1 + 3 * most
 end
 
 -- Rows of one sequence that attention takes together: their heads are the columns of a matrix instruction.
@@ -332,11 +358,12 @@ local function group_rows(model) return TILE // (model.n_heads // model.n_kv_hea
 
 -- facts of a GPU -> the target that runs `mixed` on it.
 function mixed.target(facts)
+  assert(facts.experts[1].upto == 1, "moe_sort leaves a single row out")
   local target = {
     extension = ".hip", templates = "templates/mixed", device = facts.name, precision = "mixed",
     summary = "MXFP4 experts in tiles, other matrices, activations and KV cache F16, sums and residual stream FP32",
     stored = storage(facts.code_layout), expands_experts = true, pairs_rows = true, fused = true, splits = splits,
-    work_numbers = work_numbers, candidates = 64, best_entries = entries, staging_bytes = 2 * (16 << 20),
+    candidates = 64, best_entries = entries, staging_bytes = 2 * (16 << 20),
     group_rows = group_rows,
     -- The KV cache in halves: positions of a block, elements that a key and a value are padded to, bytes behind the
     -- region of a head, so that regions do not all begin at one memory channel.
@@ -347,12 +374,13 @@ function mixed.target(facts)
     defaults = { slots = 32, context = 4096, rows = 128, chunk = 128 }, kernel = {},
   }
   for key, value in pairs(facts) do target[key] = value end
+  function target.work_numbers(model, rows) return work_numbers(target, model, rows) end
   for op, choose in pairs(kernel) do
     target.kernel[op] = function(each, model, weights) return choose(each, model, weights, target) end
   end
   return target
 end
 
-mixed.ALL, mixed.ITEM_ROWS = ALL, ITEM_ROWS
+mixed.ALL = ALL
 
 return mixed

@@ -9,9 +9,12 @@ static const float EPS = 1e-05f;
 
 // x = the row of the table of the token, or of the one that the pass before picked, h = x / sqrt(mean of x^2 + eps) * weight of the first layer's norm;
 // one block a row
-static __global__ void __launch_bounds__(THREADS) f16_bf16w_embed_norm_k192__gfx90a(const int32_t *counts, const int32_t *token, const int32_t *picked,
+static __global__ void __launch_bounds__(THREADS, 1) f16_bf16w_embed_norm_k192__gfx90a(const int32_t *counts, const int32_t *token, const int32_t *picked,
     const uint16_t *table, const float *weight, float *x, uint16_t *h) {
   const int r = (int)blockIdx.x;
+  row_part<K, THREADS> row, gain;
+  let_next_begin();
+  gain.fill([&](size_t k) { return load_quad(weight + k); });
   await_inputs();
   if (r >= counts[PASS_ROWS])
     return;
@@ -19,14 +22,15 @@ static __global__ void __launch_bounds__(THREADS) f16_bf16w_embed_norm_k192__gfx
   const uint16_t *from = table + (size_t)id * K;
   float *to = x + (size_t)r * K;
   uint16_t *normed = h + (size_t)r * PADDED;
-  row_part<K, THREADS> row;
-  row.fill([&](int i) { return widen(from[i]); });
-  row_part<K, THREADS> gain;
-  gain.fill([&](int i) { return weight[i]; });
+  row.fill([&](size_t k) {
+    quad_of<uint16_t> quad;
+    quad.load(from + k);
+    return quad.get();
+  });
   const float factor = row.inverse_rms(EPS);
-  row.each(gain, [&](int i, float value, float g) {
-    to[i] = value;
-    normed[i] = to_half(value * factor * g);
+  row.each(gain, [&](size_t k, float4 value, float4 g) {
+    store_quad(to + k, value);
+    store_halves(normed + k, scaled(value, factor, g));
   });
   pad_row<K, PADDED, THREADS>(normed);
 }

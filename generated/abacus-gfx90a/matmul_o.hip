@@ -19,15 +19,17 @@ static __global__ void __launch_bounds__(Share::THREADS, Share::BLOCKS) f16_f16w
   const int first_tile = (int)blockIdx.y * Share::WEIGHT_TILES;
   if (!Share::EARLY) {
     await_inputs();
+    let_next_begin();
     if (first >= rows)
       return;
   }
   Share share;
   const auto row = [&](int t) { return (uint32_t)(first + t) * (2 * K); };
+  const auto nothing = [](int) { return no_context(); };
+  auto context = context_of<f16_unit, TILES, UNITS>(share, weights, first_tile, nothing, nothing);
   if (!multiply_tiles<f16_unit, TILES, UNITS, SPLIT_UNITS>(share, weights, first_tile, split * SPLIT_UNITS, stage, x, row, rows - first))
     return;
-  const auto nothing = [](int) { return no_context(); };
-  each_quad<f16_unit, TILES, UNITS>(share, weights, first_tile, nothing, nothing, [&](int n, no_context, int t, no_context, float4 v) {
+  each_quad(share, context, [&](int n, no_context, int t, no_context, float4 v) {
     if (first + t < rows && n < N)
       *(float4 *)(y + ((size_t)(first + t) * SPLITS + split) * N + n) = v;
   });

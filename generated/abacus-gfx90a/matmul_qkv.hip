@@ -80,19 +80,21 @@ static __global__ void __launch_bounds__(Share::THREADS, Share::BLOCKS) f16_f16w
   const int first_tile = (int)blockIdx.y * Share::WEIGHT_TILES;
   if (!Share::EARLY) {
     await_inputs();
+    let_next_begin();
     if (first >= rows)
       return;
   }
   Share share;
   const auto row = [&](int t) { return (uint32_t)(first + t) * (2 * K); };
-  if (!multiply_tiles<f16_unit, TILES, UNITS, UNITS>(share, weights, first_tile, 0, stage, h, row, rows - first))
-    return;
   const auto place_of = [&](int t) {
     const int r = first + t < rows ? first + t : first;
     return row_place{to.position[r], to.slot[r]};
   };
   const auto row_of = [&](int n) { return bias_of(to, n); };
-  each_quad<f16_unit, TILES, UNITS>(share, weights, first_tile, row_of, place_of, [&](int n, float4 b, int t, row_place at, float4 v) {
+  auto context = context_of<f16_unit, TILES, UNITS>(share, weights, first_tile, row_of, place_of);
+  if (!multiply_tiles<f16_unit, TILES, UNITS, UNITS>(share, weights, first_tile, 0, stage, h, row, rows - first))
+    return;
+  each_quad(share, context, [&](int n, float4 b, int t, row_place at, float4 v) {
     if (first + t < rows)
       place(to, first + t, at, n, add(v, b));
   });

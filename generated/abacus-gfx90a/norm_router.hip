@@ -5,48 +5,62 @@
 #include "target/rows.h"
 
 constexpr int K = 192, PADDED = 192, SPLITS = 1, EXPERTS = 8, TOP = 2;
-constexpr int THREADS = 128;
+constexpr int THREADS = 128, WAVES = THREADS / WAVE;
+static_assert(2 * TOP <= THREADS, "one thread a choice");
 static const float EPS = 1e-05f;
 
-// The K weights of an expert times ROWS normed rows, one wave, its lanes two columns at a time in turn. All weights
-// are asked for before the first is used.
-template <int ROWS> DEVICE void logits_of(const uint16_t *expert, const float (*normed)[K], float (&sum)[ROWS]) {
-  constexpr int STEPS = (K + WAVE * 2 - 1) / (WAVE * 2);
-  const int first = (int)threadIdx.x % WAVE * 2;
-  pair_of<uint16_t> weights[STEPS];
+// What a wave holds of two experts' K weights, its lanes four columns at a time in turn: all of an expert are
+// asked for at once.
+struct expert_weights {
+  static constexpr int STEPS = (K / 4 + WAVE - 1) / WAVE;
+  quad_of<uint16_t> quad[2][STEPS];
+
+  static DEVICE_MEMBER size_t first(int s) {
+    return (threadIdx.x % WAVE + (size_t)s * WAVE) * 4;
+  }
+  // Only the last step needs to look.
+  static DEVICE_MEMBER bool has(int s) {
+    return s + 1 < STEPS || first(s) < K;
+  }
+  // Expert e is the i-th.
+  DEVICE_MEMBER void load(int i, const uint16_t *router, int e) {
+    const uint16_t *from = router + (size_t)(e < EXPERTS ? e : EXPERTS - 1) * K;
 #pragma unroll
-  for (int s = 0; s < STEPS; s++)
-    weights[s].load(expert + (first + s * WAVE * 2 < K ? first + s * WAVE * 2 : 0));
-  for (int r = 0; r < ROWS; r++)
-    sum[r] = 0;
+    for (int s = 0; s < STEPS; s++)
+      quad[i][s].load(from + first(has(s) ? s : 0));
+  }
+  // Their products with each of ROWS normed rows.
+  template <int ROWS> DEVICE_MEMBER void multiply(const float (*normed)[K], float (&sum)[2][ROWS]) const {
+    float4 part[2][ROWS] = {};
 #pragma unroll
-  for (int s = 0; s < STEPS; s++) {
-    const int k = first + s * WAVE * 2;
-    const float2 w = weights[s].get();
-    if (k < K)
+    for (int s = 0; s < STEPS; s++)
+      if (has(s))
+        for (int r = 0; r < ROWS; r++) {
+          const float4 x = load_quad(&normed[r][first(s)]);
+          for (int i = 0; i < 2; i++)
+            part[i][r] = add_products(part[i][r], quad[i][s].get(), x);
+        }
+    for (int i = 0; i < 2; i++)
       for (int r = 0; r < ROWS; r++) {
-        const float2 x = *(const float2 *)&normed[r][k];
-        sum[r] = fmaf(w.y, x.y, fmaf(w.x, x.x, sum[r]));
+        const float4 p = part[i][r];
+        sum[i][r] = wave_reduce(p.x + p.y + (p.z + p.w), [](float a, float b) { return a + b; });
       }
   }
-  for (int r = 0; r < ROWS; r++)
-    sum[r] = wave_reduce(sum[r], [](float a, float b) { return a + b; });
-}
+};
 
-// True if fewer than TOP others go before expert e: those with a larger logit, and those of the same
-// with a lower id.
-DEVICE bool is_chosen(const float *logit, int e) {
+// The experts that go before e: those with a larger logit, and those of the same with a lower id.
+DEVICE int rank_of(const float *logit, int e) {
   int before = 0;
   for (int i = 0; i < EXPERTS; i++)
     before += logit[i] > logit[e] || (logit[i] == logit[e] && i < e);
-  return before < TOP;
+  return before;
 }
 
-// Chosen experts before e.
-DEVICE int chosen_before(const bool *chosen, int e) {
+// Where chosen[k] is in ascending order of TOP ids. Two may be the same, where logits are no numbers.
+DEVICE int place_of(const int *chosen, int k) {
   int before = 0;
-  for (int i = 0; i < EXPERTS; i++)
-    before += chosen[i] && i < e;
+  for (int i = 0; i < TOP; i++)
+    before += chosen[i] < chosen[k] || (chosen[i] == chosen[k] && i < k);
   return before;
 }
 
@@ -60,70 +74,99 @@ DEVICE float weight_of(const float *logit, int k) {
   return expf(logit[k] - max) / total;
 }
 
-// x += bias and the shares of the attention's output, in order; h = norm of x; the router's choice for h. One
-// block for ROWS rows.
+// The TOP experts of ROWS rows from `first` on, in ascending order, and their weights. All threads must come.
 template <int ROWS>
-static __global__ void __launch_bounds__(THREADS) f32_bf16w_norm_router_residual_topk_k192_e8_top2__gfx90a(const int32_t *counts, const float *shares,
+DEVICE void choose(const float (*logit)[EXPERTS], int first, int rows, int32_t *expert, float *expert_weight) {
+  __shared__ int chosen[ROWS][TOP]; // ids, the best first
+  __shared__ float best[ROWS][TOP]; // logits of the chosen, in ascending order of their ids
+  const int t = (int)threadIdx.x, r = t / TOP, k = t % TOP;
+  if (r < ROWS)
+    chosen[r][k] = k; // where logits are no numbers, some rank is nobody's
+  __syncthreads();
+  for (int i = t; i < ROWS * EXPERTS; i += THREADS) {
+    const int rank = rank_of(logit[i / EXPERTS], i % EXPERTS);
+    if (rank < TOP)
+      chosen[i / EXPERTS][rank] = i % EXPERTS;
+  }
+  __syncthreads();
+  const int place = r < ROWS ? place_of(chosen[r], k) : 0;
+  if (r < ROWS)
+    best[r][place] = logit[r][chosen[r][k]];
+  __syncthreads();
+  if (r < ROWS && first + r < rows) {
+    expert[(size_t)(first + r) * TOP + place] = chosen[r][k];
+    expert_weight[(size_t)(first + r) * TOP + place] = weight_of(best[r], place);
+  }
+}
+
+// x += bias and the shares of the attention's output, in order; h = norm of x; the router's choice for h. One
+// block for ROWS rows. It may have all registers, so that what it loads together is one wait for memory.
+template <int ROWS>
+static __global__ void __launch_bounds__(THREADS, 1) f32_bf16w_norm_router_residual_topk_k192_e8_top2__gfx90a(const int32_t *counts, const float *shares,
     const float *bias, const float *weight, const uint16_t *router, const float *router_bias, float *x, uint16_t *h,
     int32_t *expert, float *expert_weight) {
-  __shared__ __align__(8) float normed[ROWS][K];
+  __shared__ __align__(sizeof(float4)) float normed[ROWS][K];
   __shared__ float logit[ROWS][EXPERTS];
-  __shared__ bool chosen[ROWS][EXPERTS];
-  __shared__ float best[ROWS][TOP]; // logits of the chosen, in ascending order of their ids
-  const int rows = counts[PASS_ROWS], first = (int)blockIdx.x * ROWS, t = (int)threadIdx.x;
-  row_part<K, THREADS> gain;
-  gain.fill([&](int k) { return weight[k]; });
+  const int rows = counts[PASS_ROWS], first = (int)blockIdx.x * ROWS;
+  const int t = (int)threadIdx.x, wave = t / WAVE;
+  const auto row_at = [&](int i) { return (size_t)(first + i < rows ? first + i : first); };
+  row_part<K, THREADS> row[ROWS], gain, o_bias;
+  expert_weights held;
+  held.load(0, router, wave);
+  gain.fill([&](size_t k) { return load_quad(weight + k); });
+  o_bias.fill([&](size_t k) { return load_quad(bias + k); });
   await_inputs();
+  let_next_begin();
   if (first > 0 && first >= rows)
     return;
+#pragma unroll
   for (int i = 0; i < ROWS; i++) {
-    const int r = first + i < rows ? first + i : first;
-    float *residual = x + (size_t)r * K;
-    uint16_t *out = h + (size_t)r * PADDED;
-    row_part<K, THREADS> row;
-    row.fill([&](int k) {
-      float sum = bias[k];
+    row_part<K, THREADS> share[SPLITS];
+    row[i].fill([&](size_t k) { return load_quad(x + row_at(i) * K + k); });
+#pragma unroll
+    for (int s = 0; s < SPLITS; s++)
+      share[s].fill([&](size_t k) { return load_quad(shares + (row_at(i) * SPLITS + s) * K + k); });
+#pragma unroll
+    for (int j = 0; j < gain.COUNT; j++) {
+      float4 sum = o_bias.value[j];
       for (int s = 0; s < SPLITS; s++)
-        sum += shares[((size_t)r * SPLITS + s) * K + k];
-      return residual[k] + sum;
-    });
-    const float factor = row.inverse_rms(EPS);
-    row.each(gain, [&](int k, float value, float g) {
-      normed[i][k] = value * factor * g;
+        sum = add(sum, share[s].value[j]);
+      row[i].value[j] = add(row[i].value[j], sum);
+    }
+  }
+  held.load(1, router, wave + WAVES);
+#pragma unroll
+  for (int i = 0; i < ROWS; i++) {
+    const float factor = row[i].inverse_rms(EPS);
+    float *residual = x + row_at(i) * K;
+    uint16_t *out = h + row_at(i) * PADDED;
+    row[i].each(gain, [&](size_t k, float4 value, float4 g) {
+      const float4 norm = scaled(value, factor, g);
+      store_quad(&normed[i][k], norm);
       if (first + i < rows) {
-        residual[k] = value;
-        out[k] = to_half(normed[i][k]);
+        store_quad(residual + k, value);
+        store_halves(out + k, norm);
       }
     });
     pad_row<K, PADDED, THREADS>(out);
   }
   __syncthreads();
-  for (int e = t / WAVE; e < EXPERTS; e += THREADS / WAVE) {
-    float sum[ROWS];
-    logits_of<ROWS>(router + (size_t)e * K, normed, sum);
-    if (t % WAVE == 0)
-      for (int i = 0; i < ROWS; i++)
-        logit[i][e] = sum[i] + router_bias[e];
+#pragma unroll 1
+  for (int e = wave; e < EXPERTS; e += WAVES * 2) {
+    float sum[2][ROWS];
+    if (e > wave) {
+      held.load(0, router, e);
+      held.load(1, router, e + WAVES);
+    }
+    held.multiply(normed, sum);
+#pragma unroll
+    for (int i = 0; i < 2; i++)
+      if (t % WAVE == 0 && e + i * WAVES < EXPERTS)
+        for (int r = 0; r < ROWS; r++)
+          logit[r][e + i * WAVES] = sum[i][r] + router_bias[e + i * WAVES];
   }
   __syncthreads();
-  for (int i = t; i < ROWS * EXPERTS; i += THREADS)
-    chosen[i / EXPERTS][i % EXPERTS] = is_chosen(logit[i / EXPERTS], i % EXPERTS);
-  __syncthreads();
-  for (int i = t; i < ROWS * EXPERTS; i += THREADS) {
-    const int r = i / EXPERTS, e = i % EXPERTS;
-    if (!chosen[r][e])
-      continue;
-    const int k = chosen_before(chosen[r], e);
-    if (k >= TOP) // more are chosen where logits are no numbers
-      continue;
-    best[r][k] = logit[r][e];
-    if (first + r < rows)
-      expert[(size_t)(first + r) * TOP + k] = e;
-  }
-  __syncthreads();
-  for (int i = t; i < ROWS * TOP; i += THREADS)
-    if (first + i / TOP < rows)
-      expert_weight[(size_t)first * TOP + i] = weight_of(best[i / TOP], i % TOP);
+  choose<ROWS>(logit, first, rows, expert, expert_weight);
 }
 
 void launch_norm_router(const struct pass *pass, size_t in, size_t x, size_t out, size_t expert, size_t expert_weight, enum weight weight, enum weight router, enum weight router_bias, enum weight bias) {

@@ -11,18 +11,18 @@
 #define BUF_BEST ((size_t)0) // 38608896 bytes, unembed_best .. pick_best
 #define BUF_CANDIDATES ((size_t)102957056) // 792576 bytes, unembed .. top_candidates
 #define BUF_DOWN ((size_t)0) // 70778880 bytes, moe_down .. moe_combine
-#define BUF_EXPERT ((size_t)35389440) // 24576 bytes, norm_router .. moe_sort
-#define BUF_EXPERT_WEIGHT ((size_t)132710400) // 24576 bytes, norm_router .. moe_combine
+#define BUF_EXPERT ((size_t)132710400) // 24576 bytes, norm_router .. moe_down
+#define BUF_EXPERT_WEIGHT ((size_t)132734976) // 24576 bytes, norm_router .. moe_combine
 #define BUF_GATED ((size_t)70778880) // 35389440 bytes, moe_gate_up .. moe_down
 #define BUF_H ((size_t)123863040) // 8847360 bytes, embed .. top_candidates
 #define BUF_LOGITS ((size_t)0) // 102957056 bytes, unembed .. top_candidates
-#define BUF_PAIR ((size_t)132734976) // 24576 bytes, moe_sort .. moe_down
+#define BUF_PAIR ((size_t)132759552) // 24576 bytes, moe_sort .. moe_down
 #define BUF_Q ((size_t)0) // 12582912 bytes, matmul_qkv .. attn_full
 #define BUF_SHARES ((size_t)0) // 35389440 bytes, matmul_o .. norm_router
-#define BUF_WORK ((size_t)132759552) // 964 bytes, moe_sort .. moe_down
+#define BUF_WORK ((size_t)132784128) // 964 bytes, moe_sort .. moe_down
 #define BUF_X ((size_t)106168320) // 17694720 bytes, embed .. moe_combine
 
-#define ARENA_BYTES ((size_t)132760576)
+#define ARENA_BYTES ((size_t)132785152)
 #define WORKSPACE_BYTES ((size_t)0) // for each thread
 
 // What lies outside the arena.

@@ -128,12 +128,18 @@ static __global__ void __launch_bounds__(THREADS, residents(WAVES, TILES_HELD)) 
     const int32_t *positions, const int32_t *slots, const uint16_t *q, const uint16_t *cache, const float *sinks, uint16_t *out) {
   __shared__ wave_states all;
   const int g = (int)blockIdx.y, kv_head = (int)blockIdx.x, lane = lane_of_wave(), wave = wave_of_block();
-  await_inputs();
-  if (g >= counts[PASS_GROUPS])
+  let_next_begin();
+  if (g >= counts[PASS_GROUPS]) {
+    await_inputs();
     return;
+  }
   const int row = group[g], rows = group[g + 1] - row, tokens = rows * GROUP;
   const int position = positions[row]; // of the first; the others follow
   const uint16_t *region = cache + KV_REGION(slots[row], kv_head, POSITIONS);
+  __shared__ float sink_of[GROUP]; // in powers of two
+  if (threadIdx.x < GROUP)
+    sink_of[threadIdx.x] = sinks[kv_head * GROUP + threadIdx.x] * LOG2_E;
+  await_inputs(); // what the host said of the pass is there before
   fragments query[D_OCTETS];
   int last[HELD];
 #pragma unroll
@@ -170,7 +176,7 @@ static __global__ void __launch_bounds__(THREADS, residents(WAVES, TILES_HELD)) 
   __syncthreads();
   for (int i = (int)threadIdx.x; i < tokens * D; i += THREADS) {
     const int token = i / D, d = i % D, head = kv_head * GROUP + token % GROUP;
-    float max = sinks[head] * LOG2_E, total = 0, mix = 0;
+    float max = sink_of[token % GROUP], total = 0, mix = 0;
     const float sink = max;
     for (int w = 0; w < WAVES; w++)
       max = fmaxf(max, all.max[w][token]);

@@ -8,29 +8,36 @@ constexpr int K = 2880, PADDED = 2880, THREADS = 512, TOP = 4;
 static const float EPS = 1e-05f;
 
 // x += the outputs of the row's experts, weighted, in ascending order of id; h = norm of x by the next norm's
-// weight. One block a row
-static __global__ void __launch_bounds__(THREADS) f32_moe_combine_norm_n2880_top4__gfx90a(const int32_t *counts, const float *outputs,
+// weight. One block a row. It may have all registers, so that all it loads is one wait for memory.
+static __global__ void __launch_bounds__(THREADS, 1) f32_moe_combine_norm_n2880_top4__gfx90a(const int32_t *counts, const float *outputs,
     const float *expert_weight, const float *weight, float *x, uint16_t *h) {
   const int r = (int)blockIdx.x;
-  row_part<K, THREADS> gain;
-  gain.fill([&](int k) { return weight[k]; });
+  row_part<K, THREADS> row, gain, output[TOP];
+  float p[TOP];
+  let_next_begin();
+  gain.fill([&](size_t k) { return load_quad(weight + k); });
   await_inputs();
   if (r > 0 && r >= counts[PASS_ROWS])
     return;
-  const float *p = expert_weight + (size_t)r * TOP;
   float *residual = x + (size_t)r * K;
   uint16_t *out = h + (size_t)r * PADDED;
-  row_part<K, THREADS> row;
-  row.fill([&](int k) {
-    float sum = 0;
+#pragma unroll
+  for (int e = 0; e < TOP; e++) {
+    p[e] = expert_weight[(size_t)r * TOP + e];
+    output[e].fill([&](size_t k) { return load_quad(outputs + ((size_t)r * TOP + e) * K + k); });
+  }
+  row.fill([&](size_t k) { return load_quad(residual + k); });
+#pragma unroll
+  for (int j = 0; j < row.COUNT; j++) {
+    float4 sum = make_float4(0, 0, 0, 0);
     for (int e = 0; e < TOP; e++)
-      sum = fmaf(p[e], outputs[((size_t)r * TOP + e) * K + k], sum);
-    return residual[k] + sum;
-  });
+      sum = add_scaled(sum, p[e], output[e].value[j]);
+    row.value[j] = add(row.value[j], sum);
+  }
   const float factor = row.inverse_rms(EPS);
-  row.each(gain, [&](int k, float value, float g) {
-    residual[k] = value;
-    out[k] = to_half(value * factor * g);
+  row.each(gain, [&](size_t k, float4 value, float4 g) {
+    store_quad(residual + k, value);
+    store_halves(out + k, scaled(value, factor, g));
   });
   pad_row<K, PADDED, THREADS>(out);
 }

@@ -5,18 +5,20 @@
 #include "target/moe.h"
 
 constexpr int EXPERTS = 32, TOP = 4;
-constexpr int HEIGHT = 128; // rows of the largest tile
 static_assert(EXPERTS <= BLOCK, "one thread an expert");
+// In passes of up to so many rows an item has so many pairs at most: what the blocks of the expert matrices are made for.
+constexpr int ROWS[] = {1, 16, 1073741824}, HEIGHT[] = {1, 16, 128};
 
 // Sorts the pairs of a row and one of its experts by expert, and cuts each expert's into work items of at most
-// HEIGHT pairs. One block.
-static __global__ void __launch_bounds__(BLOCK) i32_moe_sort_e32_top4__gfx90a(const int32_t *counts, const int32_t *expert,
+// `height` pairs. One block.
+static __global__ void __launch_bounds__(BLOCK) i32_moe_sort_e32_top4__gfx90a(const int32_t *counts, int height, const int32_t *expert,
     int32_t *pair, struct moe_work *work) {
   __shared__ int count[EXPERTS], start[EXPERTS], item[EXPERTS];
   const int t = (int)threadIdx.x, pairs = counts[PASS_ROWS] * TOP;
   if (t < EXPERTS)
     count[t] = 0;
   await_inputs();
+  let_next_begin();
   __syncthreads();
   for (int i = t; i < pairs; i += BLOCK)
     atomicAdd(&count[expert[i]], 1);
@@ -27,20 +29,29 @@ static __global__ void __launch_bounds__(BLOCK) i32_moe_sort_e32_top4__gfx90a(co
       start[e] = pairs_before;
       item[e] = items_before;
       pairs_before += count[e];
-      items_before += (count[e] + HEIGHT - 1) / HEIGHT;
+      items_before += (count[e] + height - 1) / height;
     }
     work->items = items_before;
   }
   __syncthreads();
   if (t < EXPERTS)
-    for (int done = 0, i = item[t]; done < count[t]; done += HEIGHT, i++)
-      work->item[i] = {t, start[t] + done, count[t] - done < HEIGHT ? count[t] - done : HEIGHT};
+    for (int done = 0, i = item[t]; done < count[t]; done += height, i++)
+      work->item[i] = {t, start[t] + done, count[t] - done < height ? count[t] - done : height};
   __syncthreads();
   for (int i = t; i < pairs; i += BLOCK)
     pair[atomicAdd(&start[expert[i]], 1)] = i;
 }
 
+static int item_height(int rows) {
+  int pass = 0;
+  while (rows > ROWS[pass])
+    pass++;
+  return HEIGHT[pass];
+}
+
 void launch_moe_sort(const struct pass *pass, size_t expert, size_t pair, size_t work) {
-  LAUNCH_STEP(pass, i32_moe_sort_e32_top4__gfx90a, dim3(1), BLOCK, 0, pass->counts, pass_ints(pass, expert), pass_ints(pass, pair),
+  if (pass->rows == 1)
+    return; // nobody asks for its pairs: they are its experts, in order
+  LAUNCH_STEP(pass, i32_moe_sort_e32_top4__gfx90a, dim3(1), BLOCK, 0, pass->counts, item_height(pass->rows), pass_ints(pass, expert), pass_ints(pass, pair),
       (struct moe_work *)(pass->arena + work));
 }

@@ -16,10 +16,12 @@ static __global__ void __launch_bounds__(BLOCK) f32_pick_best_n3142__gfx90a(cons
   __shared__ float2 shared[BLOCK];
   const int r = (int)blockIdx.x, t = (int)threadIdx.x;
   await_inputs();
+  let_next_begin();
   if (r >= counts[PASS_OUTPUTS])
     return;
   const float2 *entry = entries + (size_t)r * ENTRIES;
   float2 best = entry[t < ENTRIES ? t : 0];
+#pragma unroll 8 // so many loads wait together
   for (int i = t + BLOCK; i < ENTRIES; i += BLOCK)
     best = better(best, entry[i]);
   shared[t] = best;

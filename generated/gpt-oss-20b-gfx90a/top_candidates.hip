@@ -74,6 +74,7 @@ static __global__ void __launch_bounds__(BLOCK) f32_top_candidates_n201088_top64
   __shared__ int id[MOST], taken;
   const int r = (int)blockIdx.x, t = (int)threadIdx.x;
   await_inputs();
+  let_next_begin();
   if (first_output + r >= counts[PASS_OUTPUTS])
     return;
   const float *logit = logits + (size_t)r * V;

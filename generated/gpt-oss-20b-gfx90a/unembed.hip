@@ -16,6 +16,7 @@ static __global__ void __launch_bounds__(Share::THREADS, Share::BLOCKS) f16_f16w
   output_row += first_output;
   const int first_tile = (int)blockIdx.y * Share::WEIGHT_TILES;
   await_inputs();
+  let_next_begin();
   if (first >= rows)
     return;
   Share share;
@@ -23,7 +24,8 @@ static __global__ void __launch_bounds__(Share::THREADS, Share::BLOCKS) f16_f16w
   if (!multiply_tiles<f16_unit, TILES, UNITS, UNITS>(share, weights, first_tile, 0, stage, h, row, rows - first))
     return;
   const auto nothing = [](int) { return no_context(); };
-  each_quad<f16_unit, TILES, UNITS>(share, weights, first_tile, nothing, nothing, [&](int n, no_context, int t, no_context, float4 v) {
+  auto context = context_of<f16_unit, TILES, UNITS>(share, weights, first_tile, nothing, nothing);
+  each_quad(share, context, [&](int n, no_context, int t, no_context, float4 v) {
     const float each[] = {v.x, v.y, v.z, v.w};
     for (int i = 0; i < 4; i++)
       if (first + t < rows && n + i < V)

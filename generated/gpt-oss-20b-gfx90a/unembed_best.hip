@@ -54,6 +54,7 @@ static __global__ void __launch_bounds__(Share::THREADS, Share::BLOCKS) f16_f16w
   const int rows = counts[PASS_OUTPUTS], first = (int)blockIdx.x * Share::TOKEN_ROWS;
   const int first_tile = (int)blockIdx.y * Share::WEIGHT_TILES;
   await_inputs();
+  let_next_begin();
   if (first >= rows)
     return;
   Share share;

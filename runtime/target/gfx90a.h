@@ -42,6 +42,9 @@ DEVICE uint32_t offset_of_lane(uint32_t offset) {
 // All threads of such a kernel come here before they read what an earlier step wrote, or write.
 DEVICE void await_inputs() {}
 
+// Once all blocks of a step have come here those of the next may begin: here when they have ended.
+DEVICE void let_next_begin() {}
+
 // What is written before this is issued before what is written after it: the compiler would rather
 // save registers than hide the latency of memory.
 DEVICE void keep_order() {

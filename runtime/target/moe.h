@@ -12,9 +12,10 @@ struct moe_work {
   struct moe_item item[1]; // items of them
 };
 
-// The most items that the pairs of a pass can make, each of at most `height` of them.
-constexpr int moe_items(int pairs, int experts, int height) {
-  return (pairs < experts ? pairs : experts) + pairs / height;
+// The most items that the pairs of a pass can make, each of at most `height` of them; an expert has
+// at most one with each row.
+constexpr int moe_items(int rows, int top, int experts, int height) {
+  return (rows * top < experts ? rows * top : experts) + (rows > height ? rows * top / height : 0);
 }
 
 #endif

@@ -1,7 +1,33 @@
 // What the kernels of precision `mixed` that work on whole rows are made of: one block of threads a
-// row, every thread with some of its elements. Sums have one order, the same for every row.
+// row, every thread with some of its elements, four side by side. Sums have one order, the same for
+// every row.
 #ifndef GETP_TARGET_ROWS_H
 #define GETP_TARGET_ROWS_H
+
+DEVICE float4 add(float4 a, float4 b) {
+  return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w);
+}
+
+// sum + s v
+DEVICE float4 add_scaled(float4 sum, float s, float4 v) {
+  return make_float4(fmaf(s, v.x, sum.x), fmaf(s, v.y, sum.y), fmaf(s, v.z, sum.z),
+                     fmaf(s, v.w, sum.w));
+}
+
+// sum + a b
+DEVICE float4 add_products(float4 sum, float4 a, float4 b) {
+  return make_float4(fmaf(a.x, b.x, sum.x), fmaf(a.y, b.y, sum.y), fmaf(a.z, b.z, sum.z),
+                     fmaf(a.w, b.w, sum.w));
+}
+
+// v s g
+DEVICE float4 scaled(float4 v, float s, float4 g) {
+  return make_float4(v.x * s * g.x, v.y * s * g.y, v.z * s * g.z, v.w * s * g.w);
+}
+
+DEVICE float dot(float4 a, float4 b) {
+  return fmaf(a.w, b.w, fmaf(a.z, b.z, fmaf(a.y, b.y, a.x * b.x)));
+}
 
 template <class Combine> DEVICE float wave_reduce(float value, Combine combine) {
 #pragma unroll
@@ -26,37 +52,40 @@ template <int THREADS> DEVICE float block_total(float value) {
   return value;
 }
 
-// What thread t of a block has of a row of N: elements t, t + THREADS, ...
+// What thread t of a block has of a row of N: elements 4t..4t+3, the four 4 THREADS behind them,
+// ...
 template <int N, int THREADS> struct row_part {
-  static constexpr int COUNT = (N + THREADS - 1) / THREADS;
-  float value[COUNT];
+  static_assert(N % 4 == 0, "whole quads");
+  static constexpr int COUNT = (N / 4 + THREADS - 1) / THREADS;
+  float4 value[COUNT];
 
-  static DEVICE_MEMBER bool has(int j) {
-    return (int)threadIdx.x + j * THREADS < N;
+  static DEVICE_MEMBER size_t first(int j) {
+    return (threadIdx.x + (size_t)j * THREADS) * 4;
   }
-  // value = f(element). A thread without its last element looks at the row's last in its place, so
-  // that no load waits for a branch.
+  // Only the last needs to look.
+  static DEVICE_MEMBER bool has(int j) {
+    return j + 1 < COUNT || first(j) < N;
+  }
+  // value = f(first of four elements). A thread without its last four looks at the row's last in
+  // their place, so that no load waits for a branch.
   template <class F> DEVICE_MEMBER void fill(F f) {
 #pragma unroll
     for (int j = 0; j < COUNT; j++)
-      value[j] = f(has(j) ? (int)threadIdx.x + j * THREADS : N - 1);
-#pragma unroll
-    for (int j = 0; j < COUNT; j++)
-      value[j] = has(j) ? value[j] : 0;
+      value[j] = f(has(j) ? first(j) : N - 4);
   }
-  // f(element, value, the other's value)
+  // f(first of four elements, values, the other's values)
   template <class F> DEVICE_MEMBER void each(const row_part &other, F f) const {
 #pragma unroll
     for (int j = 0; j < COUNT; j++)
       if (has(j))
-        f((int)threadIdx.x + j * THREADS, value[j], other.value[j]);
+        f(first(j), value[j], other.value[j]);
   }
   // 1 / sqrt(mean of squares + eps); all threads must come
   DEVICE_MEMBER float inverse_rms(float eps) const {
     float squares = 0;
 #pragma unroll
     for (int j = 0; j < COUNT; j++)
-      squares += value[j] * value[j];
+      squares += has(j) ? dot(value[j], value[j]) : 0;
     return 1.0f / sqrtf(block_total<THREADS>(squares) / N + eps);
   }
 };
@@ -67,31 +96,38 @@ template <int N, int PADDED, int THREADS> DEVICE void pad_row(uint16_t *row) {
     row[i] = 0;
 }
 
-// Two neighbours of a row of weights, as they lie in memory.
-template <class T> struct pair_of;
+// Four neighbours of a row of weights, as they lie in memory.
+template <class T> struct quad_of;
 
-template <> struct pair_of<uint16_t> {
-  uint32_t both;
+template <> struct quad_of<uint16_t> {
+  uint2 bits;
   DEVICE_MEMBER void load(const uint16_t *from) {
-    both = *(const uint32_t *)from;
+    bits = *(const uint2 *)from;
   }
-  DEVICE_MEMBER float2 get() const {
-    return make_float2(bits_as<float>(both << 16), bits_as<float>(both & 0xffff0000u));
+  DEVICE_MEMBER float4 get() const {
+    return make_float4(bits_as<float>(bits.x << 16), bits_as<float>(bits.x & 0xffff0000u),
+                       bits_as<float>(bits.y << 16), bits_as<float>(bits.y & 0xffff0000u));
   }
 };
 
-template <> struct pair_of<float> {
-  float2 both;
+template <> struct quad_of<float> {
+  float4 values;
   DEVICE_MEMBER void load(const float *from) {
-    both = *(const float2 *)from;
+    values = *(const float4 *)from;
   }
-  DEVICE_MEMBER float2 get() const {
-    return both;
+  DEVICE_MEMBER float4 get() const {
+    return values;
   }
 };
 
-DEVICE uint16_t to_half(float value) {
-  return (uint16_t)to_halves(value, 0);
+DEVICE float4 load_quad(const float *from) {
+  return *(const float4 *)from;
+}
+DEVICE void store_quad(float *to, float4 v) {
+  *(float4 *)to = v;
+}
+DEVICE void store_halves(uint16_t *to, float4 v) {
+  *(uint2 *)to = make_uint2(to_halves(v.x, v.y), to_halves(v.z, v.w));
 }
 
 #endif

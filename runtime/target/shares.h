@@ -6,7 +6,8 @@
 // ---- how a block shares a product out ----
 // Each has the sums of a wave for FRAGS tiles of weights and TOKENS tiles of tokens, and says which
 // of the block's they are; `shared` is the LDS that it needs. EARLY: its multiply calls
-// await_inputs once weights are on their way, the kernel does not.
+// await_inputs and let_next_begin once weights are on their way, the kernel does not.
+// THROUGH_CACHE: all its loads.
 
 // A block of WAVES waves. SPLIT of them share the same weights and split the tokens; RING units are
 // in LDS.
@@ -15,7 +16,7 @@ template <int FRAGS, int TOKENS, int SPLIT, int WAVES, int RING> struct staged {
   static constexpr int WEIGHT_TILES = WAVES / SPLIT * FRAGS;
   static constexpr int TOKEN_ROWS = TOKENS * SPLIT * TILE;
   static constexpr int WIDTH = FRAGS, HEIGHT = TOKENS;
-  static constexpr bool EARLY = false;
+  static constexpr bool EARLY = false, THROUGH_CACHE = false;
   template <class Unit> using shared = stage_of<Unit, FRAGS, TOKENS, SPLIT, WAVES, RING>;
   sums<FRAGS, TOKENS> sum;
 
@@ -41,7 +42,7 @@ template <int FRAGS, int TOKENS, int DEPTH, int NEAR, int WAVES> struct direct {
   static constexpr int THREADS = WAVES * WAVE, BLOCKS = residents(WAVES, 16);
   static constexpr int WEIGHT_TILES = WAVES * FRAGS, TOKEN_ROWS = TOKENS * TILE;
   static constexpr int WIDTH = FRAGS, HEIGHT = TOKENS;
-  static constexpr bool EARLY = false;
+  static constexpr bool EARLY = false, THROUGH_CACHE = true;
   struct nothing {};
   template <class Unit> using shared = nothing;
   sums<FRAGS, TOKENS> sum;
@@ -81,57 +82,92 @@ DEVICE bool multiply_tiles(Share &share, const char *weights, int first_tile, in
   return true;
 }
 
-// take(row of the weights, what row_of says of it, token of the block, what token_of says of it,
-// four sums of that row and the next, scaled) for all of the lane's sums but those of tiles past
-// the last. row_of and token_of, which load what the caller needs, are asked once for each row and
-// token, all before the first take.
-template <class Unit, int TILES, int UNITS_A_TILE, class Share, class RowOf, class TokenOf,
-          class Take>
-DEVICE void each_quad(Share &share, const char *weights, int first_tile, RowOf row_of,
-                      TokenOf token_of, Take take) {
-  const int lane = lane_of_wave(), first = first_tile + share.first_tile(),
-            first_token = share.first_token(), column = first_column(lane);
+// What a kernel needs besides the sums of a lane: the scales of the weights' rows, what row_of says
+// of each row and the three behind it, and what token_of says of each token of the block. An EARLY
+// share loads it before its product, so it must not be what the step before wrote; others behind
+// it.
+template <class Unit, int TILES, int UNITS_A_TILE, class Share, class RowOf, class TokenOf>
+struct quad_context {
+  const char *weights;
+  int first_tile;
+  RowOf row_of;
+  TokenOf token_of;
   decltype(token_of(0)) token[Share::HEIGHT][HELD];
   decltype(row_of(0)) row[Share::WIDTH];
   float4 scale[Share::WIDTH];
-#pragma unroll
-  for (int n = 0; n < Share::HEIGHT; n++)
-#pragma unroll
-    for (int h = 0; h < HELD; h++)
-      token[n][h] = token_of(first_token + n * TILE + token_row(lane, h));
-#pragma unroll
-  for (int f = 0; f < Share::WIDTH; f++) {
-    const int tile = first + f < TILES ? first + f : TILES - 1;
-    scale[f] = tile_scales<Unit>(weights, tile, UNITS_A_TILE);
-    row[f] = row_of(tile * TILE + column);
+
+  DEVICE_MEMBER quad_context(const char *of_weights, int first, RowOf of_row, TokenOf of_token)
+      : weights(of_weights), first_tile(first), row_of(of_row), token_of(of_token) {
+    if (Share::EARLY)
+      load();
   }
+  DEVICE_MEMBER int token_at(int n, int h) const {
+    return Share::first_token() + n * TILE + token_row(lane_of_wave(), h);
+  }
+  DEVICE_MEMBER int tile_at(int f) const {
+    return first_tile + Share::first_tile() + f;
+  }
+  DEVICE_MEMBER void load() {
+#pragma unroll
+    for (int n = 0; n < Share::HEIGHT; n++)
+#pragma unroll
+      for (int h = 0; h < HELD; h++)
+        token[n][h] = token_of(token_at(n, h));
+#pragma unroll
+    for (int f = 0; f < Share::WIDTH; f++) {
+      const int tile = tile_at(f) < TILES ? tile_at(f) : TILES - 1;
+      scale[f] = tile_scales<Unit>(weights, tile, UNITS_A_TILE);
+      row[f] = row_of(tile * TILE + first_column(lane_of_wave()));
+    }
+  }
+};
+
+template <class Unit, int TILES, int UNITS_A_TILE, class Share, class RowOf, class TokenOf>
+DEVICE auto context_of(const Share &, const char *weights, int first_tile, RowOf row_of,
+                       TokenOf token_of) {
+  return quad_context<Unit, TILES, UNITS_A_TILE, Share, RowOf, TokenOf>(weights, first_tile, row_of,
+                                                                        token_of);
+}
+
+// take(row of the weights, what is known of it, token of the block, what is known of it, four sums
+// of that row and the next, scaled) for all of the lane's sums but those of tiles past the last.
+template <class Unit, int TILES, int UNITS_A_TILE, class Share, class RowOf, class TokenOf,
+          class Take>
+DEVICE void each_quad(Share &share,
+                      quad_context<Unit, TILES, UNITS_A_TILE, Share, RowOf, TokenOf> &context,
+                      Take take) {
+  if (!Share::EARLY)
+    context.load();
 #pragma unroll
   for (int f = 0; f < Share::WIDTH; f++) {
-    if (first + f >= TILES)
+    if (context.tile_at(f) >= TILES)
       break;
 #pragma unroll
     for (int n = 0; n < Share::HEIGHT; n++)
 #pragma unroll
       for (int h = 0; h < HELD; h++) {
         quad &q = share.sum.at[f][n][h];
-        take((first + f) * TILE + column, row[f], first_token + n * TILE + token_row(lane, h),
-             token[n][h],
-             make_float4(q[0] * scale[f].x, q[1] * scale[f].y, q[2] * scale[f].z,
-                         q[3] * scale[f].w));
+        const float4 scale = context.scale[f];
+        take(context.tile_at(f) * TILE + first_column(lane_of_wave()), context.row[f],
+             context.token_at(n, h), context.token[n][h],
+             make_float4(q[0] * scale.x, q[1] * scale.y, q[2] * scale.z, q[3] * scale.w));
       }
   }
 }
 
-// For each_quad, where there is nothing to load.
+// Of a row or a token of which there is nothing to load.
 struct no_context {};
 
 DEVICE float4 add(float4 a, float4 b) {
   return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w);
 }
 
-// Starts a kernel of a share on a grid of blocks.
-#define LAUNCH_SHARE(pass, kernel, Share, Unit, grid, ...)                                         \
-  LAUNCH_STEP(pass, kernel, grid, Share::THREADS, DYNAMIC_BYTES(Share, Unit), __VA_ARGS__)
+// A kernel has the shared memory of its highest share, and so for all.
+template <class Share, class Highest, class Unit> constexpr bool fits() {
+  return sizeof(typename Share::template shared<Unit>) <=
+             sizeof(typename Highest::template shared<Unit>) &&
+         Share::THREADS <= Highest::THREADS && Share::WEIGHT_TILES == Highest::WEIGHT_TILES;
+}
 
 // Blocks of a work item and some weights: of those that run at the same time most share the
 // weights, or else the item's tokens. MANY: of passes with more than a few rows.

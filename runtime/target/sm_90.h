@@ -30,13 +30,20 @@ DEVICE uint32_t offset_of_lane(uint32_t offset) {
 // Starts a kernel of a step on a grid of blocks of so many threads, with so many bytes of dynamic
 // LDS, in the order of the pass; its blocks may begin while those of the step before end.
 #define LAUNCH_STEP(pass, kernel, grid, threads, bytes, ...)                                       \
-  LAUNCH_EARLY(kernel, grid, dim3((unsigned)(threads)), bytes, (hipStream_t)(pass)->stream,        \
-               __VA_ARGS__)
+  LAUNCH_EARLY(kernel, MOST_SHARED, grid, dim3((unsigned)(threads)), bytes,                        \
+               (hipStream_t)(pass)->stream, __VA_ARGS__)
 
 // All threads of such a kernel come here before they read what an earlier step wrote, or write.
 // What comes before it, the first weights most of all, costs no time of its own.
 DEVICE void await_inputs() {
   await_kernels_before();
+}
+
+// Once all blocks of a step have come here those of the next may begin: to bring weights most of
+// all. Before the step itself has its inputs only if the next reads nothing else before it has its
+// own.
+DEVICE void let_next_begin() {
+  let_next_kernel_begin();
 }
 
 // What is written before this is issued before what is written after it: here the compiler does so
@@ -101,6 +108,19 @@ DEVICE void multiply(quad (&sum)[HELD], const half4 (&weights)[HELD], const half
     mma_m16n8k16(sum[0][2 * h], sum[0][2 * h + 1], sum[1][2 * h], sum[1][2 * h + 1],
                  tokens[0].value.x, tokens[1].value.x, tokens[0].value.y, tokens[1].value.y,
                  weights[h].value.x, weights[h].value.y);
+}
+
+// sum[row] += weights[row][k] token[k] over 16 k for one token, in the same order: the operands
+// change places, so that one instruction has all 16 rows. What a lane holds of them becomes a quad
+// with quad_of_token.
+DEVICE void multiply_token(float (&sum)[4], const half4 (&weights)[HELD], uint2 token) {
+  mma_m16n8k16(sum[0], sum[1], sum[2], sum[3], weights[0].value.x, weights[1].value.x,
+               weights[0].value.y, weights[1].value.y, token.x, token.y);
+}
+DEVICE quad quad_of_token(const float (&sum)[4]) {
+  const int from = lane_of_wave() % 4 * 8; // lanes 4 i hold rows weight_row(4 i, 0) and (4 i, 1)
+  return {{__shfl(sum[0], from), __shfl(sum[0], from + 4), __shfl(sum[2], from),
+           __shfl(sum[2], from + 4)}};
 }
 
 // The two halves nearest to a and b, a in the low bits.

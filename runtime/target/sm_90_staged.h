@@ -94,6 +94,7 @@ template <class Unit, int FRAGS, int TOKENS, int SPLIT, int WAVES> struct unit_c
   static constexpr int CHUNKS = Unit::BYTES / 16, WEIGHTS = TILES * CHUNKS;
   static constexpr int ROWS = THREADS / OCTETS, TOKEN_COPIES = TOKENS * SPLIT * TILE / ROWS;
   static constexpr int WEIGHT_COPIES = (WEIGHTS + THREADS - 1) / THREADS;
+  static_assert(TOKEN_COPIES * ROWS == TOKENS * SPLIT * TILE, "every token has a thread");
   uint32_t weight_from[WEIGHT_COPIES], token_from[TOKEN_COPIES]; // bytes
   int tokens_here;
 
@@ -221,20 +222,20 @@ template <class Unit, int ROWS, int ROUND, int RING> struct round_copy {
   static constexpr int COLUMNS = ROUND * OCTETS, TOKENS = ROWS * COLUMNS;
   static constexpr int WEIGHT_COPIES = (WEIGHTS + WAVE - 1) / WAVE;
   static constexpr int TOKEN_COPIES = (TOKENS + WAVE - 1) / WAVE;
-  const char *weights;
-  const char *token[TOKEN_COPIES];
+  const char *weights, *token[TOKEN_COPIES];
+  int weight_place[WEIGHT_COPIES]; // bytes in a slot's weights
   int tokens_here;
 
   static DEVICE_MEMBER int piece(int i) {
     return lane_of_wave() + i * WAVE;
   }
-  static DEVICE_MEMBER int weight_place(int i) {
-    return piece(i) / CHUNKS * shared_unit<Unit>::BYTES +
-           shared_unit<Unit>::place(piece(i) % CHUNKS);
-  }
   // From the first unit on.
   DEVICE_MEMBER void plan_weights(const char *first_unit) {
     weights = first_unit + lane_of_wave() * 16;
+#pragma unroll
+    for (int i = 0; i < WEIGHT_COPIES; i++)
+      weight_place[i] = piece(i) / CHUNKS * shared_unit<Unit>::BYTES +
+                        shared_unit<Unit>::place(piece(i) % CHUNKS);
   }
   template <class Row> DEVICE_MEMBER void plan_tokens(const char *tokens, Row row, int present) {
 #pragma unroll
@@ -244,42 +245,93 @@ template <class Unit, int ROWS, int ROUND, int RING> struct round_copy {
     }
     tokens_here = ROWS == 1 || present > ROWS ? ROWS : present; // a single one is always there
   }
-  // Each starts its copies of a round and goes on to the next.
-  DEVICE_MEMBER void start_weights(stream_of<Unit, ROWS, ROUND, RING> &ring, int to) {
+  // Start the copies of the round that is so many ahead.
+  DEVICE_MEMBER void start_weights(stream_of<Unit, ROWS, ROUND, RING> &ring, int to,
+                                   int ahead) const {
 #pragma unroll
     for (int i = 0; i < WEIGHT_COPIES; i++)
-      if (WEIGHTS % WAVE == 0 || piece(i) < WEIGHTS)
-        copy_async_16((char *)ring.slot[to].weights + weight_place(i), weights + i * WAVE * 16);
-    weights += WEIGHTS * 16;
+      if ((i + 1) * WAVE <= WEIGHTS || piece(i) < WEIGHTS)
+        copy_async_16((char *)ring.slot[to].weights + weight_place[i],
+                      weights + ahead * WEIGHTS * 16 + i * WAVE * 16);
   }
-  DEVICE_MEMBER void start_tokens(stream_of<Unit, ROWS, ROUND, RING> &ring, int to) {
+  DEVICE_MEMBER void start_tokens(stream_of<Unit, ROWS, ROUND, RING> &ring, int to,
+                                  int ahead) const {
     auto &slot = ring.slot[to];
 #pragma unroll
-    for (int i = 0; i < TOKEN_COPIES; i++) {
+    for (int i = 0; i < TOKEN_COPIES; i++)
       if (piece(i) / COLUMNS < tokens_here)
-        copy_async_shared_16(&slot.octet[piece(i) % COLUMNS][piece(i) / COLUMNS], token[i]);
+        copy_async_shared_16(&slot.octet[piece(i) % COLUMNS][piece(i) / COLUMNS],
+                             token[i] + ahead * COLUMNS * 16);
+  }
+  DEVICE_MEMBER void advance() {
+    weights += WEIGHTS * 16;
+#pragma unroll
+    for (int i = 0; i < TOKEN_COPIES; i++)
       token[i] += COLUMNS * 16;
-    }
   }
 };
 
-// A unit as fragments.
-struct unit_fragments {
-  fragments weights[2], tokens[2];
+// The tokens of a unit as fragments, and the sums that they make with a tile of weights.
+template <int ROWS> struct few_tokens {
+  fragments half[2];
 
-  template <class Unit, int ROWS, int ROUND, int RING>
+  template <class Slot> DEVICE_MEMBER void load(const Slot &slot, int unit) {
+#pragma unroll
+    for (int s = 0; s < 2; s++)
+      for (int j = 0; j < 2; j++)
+        load_matrices(half[s].part[j], true,
+                      (const char *)slot.octet[unit * OCTETS + s * 4 + j * 2], sizeof slot.octet[0],
+                      [](int i) { return i * 16; });
+  }
+  struct running {
+    quad sum[HELD];
+    DEVICE_MEMBER void multiply(const fragments &weights, const few_tokens &tokens, int s, int j) {
+      ::multiply(sum, weights.part[j], tokens.half[s].part[j]);
+    }
+    DEVICE_MEMBER quad of(int h) const {
+      return sum[h];
+    }
+  };
+};
+
+template <> struct few_tokens<1> {
+  uint32_t octet[OCTETS]; // two columns of each
+
+  template <class Slot> DEVICE_MEMBER void load(const Slot &slot, int unit) {
+    const int matrix = lane_of_wave() / 8;
+#pragma unroll
+    for (int s = 0; s < 2; s++) {
+      uint32_t got[4];
+      load_matrices_x4(got, slot.octet[unit * OCTETS + s * 4 + matrix]);
+      for (int m = 0; m < 4; m++)
+        octet[s * 4 + m] = got[m];
+    }
+  }
+  struct running {
+    float sum[4];
+    DEVICE_MEMBER void multiply(const fragments &weights, const few_tokens &tokens, int s, int j) {
+      multiply_token(sum, weights.part[j],
+                     make_uint2(tokens.octet[s * 4 + j * 2], tokens.octet[s * 4 + j * 2 + 1]));
+    }
+    DEVICE_MEMBER quad of(int) const {
+      return quad_of_token(sum);
+    }
+  };
+};
+
+// A unit as fragments.
+template <int ROWS> struct unit_fragments {
+  fragments weights[2];
+  few_tokens<ROWS> tokens;
+
+  template <class Unit, int ROUND, int RING>
   DEVICE_MEMBER void load(const stream_of<Unit, ROWS, ROUND, RING> &ring, int slot, int unit) {
     const auto &from = ring.slot[slot];
     shared_unit<Unit> each;
     each.open(from.weights[unit]);
     weights[0] = each.template expand<0>();
     weights[1] = each.template expand<1>();
-#pragma unroll
-    for (int s = 0; s < 2; s++)
-      for (int j = 0; j < 2; j++)
-        load_matrices(tokens[s].part[j], true,
-                      (const char *)from.octet[unit * OCTETS + s * 4 + j * 2], sizeof from.octet[0],
-                      [](int i) { return ROWS > 1 ? i * 16 : 0; });
+    tokens.load(from, unit);
   }
 };
 
@@ -293,7 +345,8 @@ DEVICE void product_streamed(sums<1, 1> &sum, Tile tile_at, int first_unit,
   static_assert(UNITS % ROUND == 0 && RING >= 2, "whole rounds, one on its way");
   constexpr int ROUNDS = UNITS / ROUND;
   round_copy<Unit, ROWS, ROUND, RING> copy;
-  unit_fragments now, next;
+  unit_fragments<ROWS> now, next;
+  typename few_tokens<ROWS>::running running = {};
   int slot = 0;
   // A round; `asks`: for one more in its place.
   const auto take = [&](auto asks) {
@@ -306,8 +359,9 @@ DEVICE void product_streamed(sums<1, 1> &sum, Tile tile_at, int first_unit,
         wait_for_copies_but<RING - 2>();
         __syncthreads(); // the next round is there for all lanes, and none reads this one any more
         if (decltype(asks)::value) {
-          copy.start_weights(ring, slot);
-          copy.start_tokens(ring, slot);
+          copy.start_weights(ring, slot, RING);
+          copy.start_tokens(ring, slot, RING);
+          copy.advance();
         }
         commit_copies();
         slot = slot + 1 < RING ? slot + 1 : 0;
@@ -315,20 +369,20 @@ DEVICE void product_streamed(sums<1, 1> &sum, Tile tile_at, int first_unit,
       }
 #pragma unroll
       for (int i = 0; i < 4; i++)
-        multiply(sum.at[0][0], now.weights[i / 2].part[i % 2], now.tokens[i / 2].part[i % 2]);
+        running.multiply(now.weights[i / 2], now.tokens, i / 2, i % 2);
     }
   };
-  sum.clear();
   copy.plan_weights(tile_at(0) + TILE_HEAD + first_unit * Unit::BYTES);
 #pragma unroll
   for (int r = 0; r < RING && r < ROUNDS; r++)
-    copy.start_weights(ring, r);
+    copy.start_weights(ring, r, r);
   await_inputs();
+  let_next_begin();
   copy.plan_tokens(tokens + first_unit * UNIT * 2, row, present);
 #pragma unroll
   for (int r = 0; r < RING; r++) { // the first group is of all weights so far
     if (r < ROUNDS)
-      copy.start_tokens(ring, r);
+      copy.start_tokens(ring, r, r);
     commit_copies();
   }
   wait_for_copies_but<RING - 1>();
@@ -340,6 +394,9 @@ DEVICE void product_streamed(sums<1, 1> &sum, Tile tile_at, int first_unit,
 #pragma unroll 1
   for (int r = 0; r < (RING < ROUNDS ? RING : ROUNDS); r++)
     take(constant<false>());
+#pragma unroll
+  for (int h = 0; h < HELD; h++)
+    sum.at[0][0][h] = running.of(h);
 }
 
 // How a block of one warp shares a product out (shares.h); twelve on a multiprocessor leave a lane
@@ -347,7 +404,7 @@ DEVICE void product_streamed(sums<1, 1> &sum, Tile tile_at, int first_unit,
 template <int ROWS, int ROUND, int RING> struct streamed {
   static constexpr int THREADS = WAVE, BLOCKS = ROWS > 1 ? 8 : 12;
   static constexpr int WEIGHT_TILES = 1, TOKEN_ROWS = ROWS, WIDTH = 1, HEIGHT = 1;
-  static constexpr bool EARLY = true;
+  static constexpr bool EARLY = true, THROUGH_CACHE = false;
   template <class Unit> using shared = stream_of<Unit, ROWS, ROUND, RING>;
   sums<1, 1> sum;
 
@@ -367,10 +424,15 @@ template <int ROWS, int ROUND, int RING> struct streamed {
   }
 };
 
-// What a kernel has in shared memory for its shares, and the bytes that its launch asks for.
+// What a kernel has in shared memory for its shares.
 #define SHARED_STAGE(Share, Unit, name)                                                            \
   HIP_DYNAMIC_SHARED(uint4, dynamic_bytes)                                                         \
   auto &name = *(typename Share::template shared<Unit> *)dynamic_bytes
-#define DYNAMIC_BYTES(Share, Unit) ((int)sizeof(typename Share::template shared<Unit>))
+
+// Starts a kernel of a share on a grid of blocks.
+#define LAUNCH_SHARE(pass, kernel, Share, Unit, grid, ...)                                         \
+  LAUNCH_EARLY(kernel, Share::THROUGH_CACHE ? MOST_CACHE : MOST_SHARED, grid,                      \
+               dim3((unsigned)Share::THREADS), sizeof(typename Share::template shared<Unit>),      \
+               (hipStream_t)(pass)->stream, __VA_ARGS__)
 
 #endif

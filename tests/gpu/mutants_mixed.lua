@@ -121,7 +121,7 @@ return {
   { name = "no barrier between the count and the cut", kernel = "moe_sort",
     text = "  __syncthreads();\n  if (t == 0) {",
     mutant = "  if (t == 0) {" },
-  { name = "one work item an expert", kernel = "moe_sort", text = "(count[e] + HEIGHT - 1) / HEIGHT", mutant = "1" },
+  { name = "one work item an expert", kernel = "moe_sort", text = "(count[e] + height - 1) / height", mutant = "1" },
   { name = "the first pairs of an expert in each of its items", kernel = "moe_sort", text = "{t, start[t] + done,",
     mutant = "{t, start[t]," },
   { name = "gate and up swapped", kernel = "moe_gate_up", text = "swiglu(v.x + b.x, v.y + b.y)",

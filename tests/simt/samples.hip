@@ -209,7 +209,7 @@ static __global__ void copies(int mutant, float *y, float *x) {
 }
 
 hipError_t launch_copies(enum mutant mutant, float *y, float *x, hipStream_t stream) {
-  LAUNCH_EARLY(copies, dim3(1), dim3(BLOCK / 4), 0, stream, mutant, y, x);
+  LAUNCH_EARLY(copies, MOST_SHARED, dim3(1), dim3(BLOCK / 4), 0, stream, mutant, y, x);
   return hipGetLastError();
 }
 #endif

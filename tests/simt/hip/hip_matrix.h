@@ -79,13 +79,17 @@ inline void load_matrices_x4(uint32_t (&to)[4], const void *row,
   }
 }
 
+constexpr int MOST_SHARED = 0, MOST_CACHE = 1; // of no effect here
+
 template <class... P, class... A>
-void launch_early(const char *name, void (*kernel)(P...), dim3 grid, dim3 block, size_t bytes,
+void launch_early(const char *name, void (*kernel)(P...), int, dim3 grid, dim3 block, size_t bytes,
                   hipStream_t stream, A... given) {
   simt::allow_dynamic_lds(reinterpret_cast<const void *>(kernel), bytes);
   simt::launch_kernel(name, true, kernel, grid, block, bytes, stream, given...);
 }
 #define LAUNCH_EARLY(kernel, ...) launch_early(#kernel, (kernel), __VA_ARGS__)
+
+inline void let_next_kernel_begin() {}
 
 inline void await_kernels_before() {
   simt::await_kernels();

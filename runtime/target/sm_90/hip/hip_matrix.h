@@ -24,30 +24,36 @@ static __device__ __forceinline__ void copy_async_shared_16(void *shared, const 
   asm volatile("cp.async.ca.shared.global [%0], [%1], 16;" ::"r"(to), "l"(global) : "memory");
 }
 
+// How a multiprocessor's memory is parted between what its blocks share and the cache. A kernel
+// whose loads wait in the cache wants that; all others take the same, since the memory would have
+// to be empty before it is parted anew.
+constexpr int MOST_SHARED = cudaSharedmemCarveoutMaxShared,
+              MOST_CACHE = cudaSharedmemCarveoutDefault;
+
 // Launches a kernel whose blocks may begin once those of the kernel before it have all come to
-// await_kernels_before, with so many bytes of dynamic shared memory; a number that is too large
-// shows as the launch's error. All kernels have one partition of a multiprocessor's memory: it
-// would have to be empty before another.
+// let_next_kernel_begin or ended, with so many bytes of dynamic shared memory; a number that is too
+// large shows as the launch's error.
 template <class... P, class... A>
-void launch_early(void (*kernel)(P...), dim3 grid, dim3 block, size_t bytes, cudaStream_t stream,
-                  A... given) {
+void launch_early(void (*kernel)(P...), int parting, dim3 grid, dim3 block, size_t bytes,
+                  cudaStream_t stream, A... given) {
   cudaLaunchAttribute early = {};
   early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   early.val.programmaticStreamSerializationAllowed = 1;
   cudaLaunchConfig_t config = {grid, block, bytes, stream, &early, 1};
   const void *function = (const void *)kernel;
   (void)cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
-  (void)cudaFuncSetAttribute(function, cudaFuncAttributePreferredSharedMemoryCarveout,
-                             cudaSharedmemCarveoutMaxShared);
+  (void)cudaFuncSetAttribute(function, cudaFuncAttributePreferredSharedMemoryCarveout, parting);
   (void)cudaLaunchKernelEx(&config, kernel, given...);
 }
 #define LAUNCH_EARLY(kernel, ...) launch_early((kernel), __VA_ARGS__)
 
-// Waits until the kernels before this one are done, and what they wrote is there; then lets the
-// next one begin, which so may read what came before this one.
+static __device__ __forceinline__ void let_next_kernel_begin() {
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+}
+
+// Waits until the kernels before this one are done, and what they wrote is there.
 static __device__ __forceinline__ void await_kernels_before() {
   asm volatile("griddepcontrol.wait;" ::: "memory");
-  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
 }
 
 // Four matrices of eight rows of eight halves: lane l says where row l % 8 of matrix l / 8 is, and
