@@ -43,9 +43,13 @@ DEVICE void tile(const moe_item item, const int32_t *pair, const uint16_t *a, co
 }
 
 static __global__ void __launch_bounds__(one::THREADS, one::BLOCKS) f16_mf4w_moe_down_n192_k128_e8_top2__gfx90a_one(
-    const int32_t *expert, const uint16_t *a, const char *weights, const float *bias, float *y) {
+    const int32_t *counts, const int32_t *expert, const uint16_t *a, const char *weights, const float *bias, float *y) {
   SHARED_STAGE(one, mxfp4_unit, stage);
   using order = item_order<false>;
+  if (counts[PASS_ROWS] == 0) { // nothing is chosen
+    await_inputs();
+    return;
+  }
   if (!one::EARLY) {
     await_inputs();
     let_next_begin();
@@ -100,7 +104,7 @@ void launch_moe_down(const struct pass *pass, size_t in, size_t out, size_t expe
   const char *matrices = (const char *)pass->weight[weight];
   if (pass->rows <= 1) {
     const dim3 grid = item_order<false>::grid(weight_blocks<one>(TILES), moe_items(pass->rows, TOP, EXPERTS, one_height));
-    LAUNCH_SHARE(pass, f16_mf4w_moe_down_n192_k128_e8_top2__gfx90a_one, one, mxfp4_unit, grid, pass_ints(pass, expert),
+    LAUNCH_SHARE(pass, f16_mf4w_moe_down_n192_k128_e8_top2__gfx90a_one, one, mxfp4_unit, grid, pass->counts, pass_ints(pass, expert),
         pass_halves(pass, in), matrices, pass_packed(pass, bias), pass_floats(pass, out));
     return;
   }

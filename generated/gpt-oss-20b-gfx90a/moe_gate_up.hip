@@ -51,9 +51,13 @@ DEVICE void tile(const moe_item item, const int32_t *pair, const uint16_t *h, co
 }
 
 static __global__ void __launch_bounds__(one::THREADS, one::BLOCKS) f16_mf4w_moe_gate_up_swiglu_n5760_k2880_e32_top4__gfx90a_one(
-    const int32_t *expert, const uint16_t *h, const char *weights, const float *bias, uint16_t *a) {
+    const int32_t *counts, const int32_t *expert, const uint16_t *h, const char *weights, const float *bias, uint16_t *a) {
   SHARED_STAGE(one, mxfp4_unit, stage);
   using order = item_order<false>;
+  if (counts[PASS_ROWS] == 0) { // nothing is chosen
+    await_inputs();
+    return;
+  }
   await_inputs();
   let_next_begin();
   const moe_item item = {expert[order::item()], order::item(), 1};
@@ -98,7 +102,7 @@ void launch_moe_gate_up(const struct pass *pass, size_t in, size_t out, size_t e
   const char *matrices = (const char *)pass->weight[weight];
   if (pass->rows <= 1) {
     const dim3 grid = item_order<false>::grid(weight_blocks<one>(TILES), moe_items(pass->rows, TOP, EXPERTS, one_height));
-    LAUNCH_SHARE(pass, f16_mf4w_moe_gate_up_swiglu_n5760_k2880_e32_top4__gfx90a_one, one, mxfp4_unit, grid, pass_ints(pass, expert),
+    LAUNCH_SHARE(pass, f16_mf4w_moe_gate_up_swiglu_n5760_k2880_e32_top4__gfx90a_one, one, mxfp4_unit, grid, pass->counts, pass_ints(pass, expert),
         pass_halves(pass, in), matrices, pass_packed(pass, bias), pass_halves(pass, out));
     return;
   }

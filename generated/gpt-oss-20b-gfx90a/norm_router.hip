@@ -74,7 +74,8 @@ DEVICE float weight_of(const float *logit, int k) {
   return expf(logit[k] - max) / total;
 }
 
-// The TOP experts of ROWS rows from `first` on, in ascending order, and their weights. All threads must come.
+// The TOP experts of ROWS rows from `first` on, in ascending order, and their weights. All threads must come; the
+// logits are read behind its first barrier.
 template <int ROWS>
 DEVICE void choose(const float (*logit)[EXPERTS], int first, int rows, int32_t *expert, float *expert_weight) {
   __shared__ int chosen[ROWS][TOP]; // ids, the best first
@@ -165,7 +166,6 @@ static __global__ void __launch_bounds__(THREADS, 1) f32_bf16w_norm_router_resid
         for (int r = 0; r < ROWS; r++)
           logit[r][e + i * WAVES] = sum[i][r] + router_bias[e + i * WAVES];
   }
-  __syncthreads();
   choose<ROWS>(logit, first, rows, expert, expert_weight);
 }
 

@@ -309,7 +309,6 @@ function TestBuffers.test_work_items()
   lu.assertEquals({ gfx90a.work_numbers(chain.model(chain.GPT_OSS_20B), 1),
     gfx90a.work_numbers(chain.model(chain.GPT_OSS_20B), 1536) }, { 1 + 3 * 4, 1 + 3 * (32 + 48) })
   -- of sm_90 they have 64 pairs
-  local sm_90 = require("gen.target.sm_90").mixed
   lu.assertEquals({ sm_90.work_numbers(chain.model(chain.GPT_OSS_20B), 1),
     sm_90.work_numbers(chain.model(chain.GPT_OSS_20B), 1536) }, { 1 + 3 * 4, 1 + 3 * (32 + 96) })
 end
@@ -528,6 +527,23 @@ function TestShares.test_cuts()
       end
     end
   end)
+end
+
+-- sm_90: for a single row, rings as long as lets all warps of a launch be on the 132 multiprocessors at a time, each of
+-- which has 228 KiB, 1 KiB of a block the system's. { warps, units of a wave, bytes of a unit with that of its token }.
+local SINGLE <const> = { matmul_qkv = { 320, 45, 8 * (256 + 32) + 128 }, matmul_o = { 360, 32, 8 * (256 + 32) + 128 },
+  moe_gate_up = { 4 * 360, 45, 4 * 128 + 80 + 32 + 128 }, moe_down = { 4 * 180, 45, 4 * 128 + 80 + 32 + 128 } }
+
+function TestShares.test_rings_of_a_single_row()
+  local stages = run(chain.GPT_OSS_20B, nil, { target = sm_90 })
+  for role, of in pairs(SINGLE) do
+    local warps, units, bytes = table.unpack(of)
+    local kind, tokens, round, ring = cut(shares_of(stages.kernels.of[role])[1].type)
+    local here = math.ceil(warps / 132)
+    lu.assertEquals({ kind, tokens }, { "streamed", 1 }, role)
+    lu.assertTrue(here * (ring * round * bytes + 1024) <= 228 * 1024, role)
+    lu.assertTrue(ring * round == units or here * ((ring + 1) * round * bytes + 1024) > 228 * 1024, role)
+  end
 end
 
 -- Passes of more rows get another share, or none of their own; but a single row does without a work list.
