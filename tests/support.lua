@@ -50,10 +50,11 @@ function support.ids(name, sequences)
   return support.write(name, table.concat(lines))
 end
 
--- The largest relative L2 error of any row of `vocab` float32: |got - want| / |want|.
+-- The largest relative L2 error of any row of `vocab` float32: |got - want| / |want|; and the squares of got - want and
+-- of want, added over all rows.
 function support.worst_error(got, want, vocab)
   assert(#got == #want, string.format("want %d bytes of logits, got %d", #want, #got))
-  local worst = 0.0
+  local worst, all_difference, all_norm = 0.0, 0.0, 0.0
   for first = 1, #got, 4 * vocab do
     local difference, norm = 0.0, 0.0
     for at = first, first + 4 * (vocab - 1), 4 do
@@ -62,8 +63,9 @@ function support.worst_error(got, want, vocab)
     end
     local this = math.sqrt(difference / norm)
     if not (this <= worst) then worst = this end -- luacheck: ignore 581 (NaN is the worst)
+    all_difference, all_norm = all_difference + difference, all_norm + norm
   end
-  return worst
+  return worst, all_difference, all_norm
 end
 
 -- Makes a checkpoint folder of links to the files of `model`, anew; `changes` has the text of files

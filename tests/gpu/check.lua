@@ -7,7 +7,7 @@ local made_up = require "tests.gpu.prompts"
 local support = require "tests.support"
 local trees = require "tests.gpu.trees"
 
-local BOUND <const> = { fp32 = 1e-4, mixed = 1.5e-2 } -- relative L2 error of a position's logits
+local BOUND <const> = { fp32 = 1e-4, mixed = 1.5e-2 } -- relative L2 error of all logits of a model, and of a position's
 -- Choices of experts that nearly tie and that the oracle may be told to take as the device did: at most this
 -- share of a model's, and two of a model of which few are looked at. Of all models it is half of that (run.lua).
 local MOST_SWAPPED <const> = 0.01
@@ -80,8 +80,10 @@ end
 
 local function check_logits(sequences, vocab)
   local worst, beyond, positions, got = 0.0, {}, 0, logits_of(sequences, vocab, "")
+  local difference, norm = 0.0, 0.0
   for i, sequence in ipairs(sequences) do
-    local this = support.worst_error(got[i], sequence.want, vocab)
+    local this, squares, wanted = support.worst_error(got[i], sequence.want, vocab)
+    difference, norm = difference + squares, norm + wanted
     if this < BOUND[tree.precision] then
       worst = math.max(worst, this)
     else
@@ -89,6 +91,8 @@ local function check_logits(sequences, vocab)
     end
     sequence.got, positions = got[i], positions + #sequence.ids
   end
+  local error_of_all = math.sqrt(difference / norm)
+  report(error_of_all < BOUND[tree.precision], "relative L2 error of all logits: %.2g", error_of_all)
   report(#beyond == 0 or tree.precision == "mixed", "logits of %d of %d sequences within the bound, worst error %.2g",
     #sequences - #beyond, #sequences, worst)
   if tree.precision == "fp32" then return end
