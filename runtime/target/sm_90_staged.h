@@ -431,7 +431,7 @@ template <int ROWS, int ROUND, int RING> struct streamed {
 
 // Starts a kernel of a share on a grid of blocks.
 #define LAUNCH_SHARE(pass, kernel, Share, Unit, grid, ...)                                         \
-  LAUNCH_EARLY(kernel, Share::THROUGH_CACHE ? MOST_CACHE : MOST_SHARED, grid,                      \
+  LAUNCH_EARLY(kernel, Share::THROUGH_CACHE ? DRIVERS_CHOICE : MOST_SHARED, grid,                  \
                dim3((unsigned)Share::THREADS), sizeof(typename Share::template shared<Unit>),      \
                (hipStream_t)(pass)->stream, __VA_ARGS__)
 

@@ -136,6 +136,8 @@ return {
     mutant = "if (item.count <= 64)" },
   { name = "a single row's first expert for all", kernel = "moe_gate_up",
     text = "{expert[order::item()], order::item(), 1}", mutant = "{expert[0], order::item(), 1}" },
+  { name = "a pass of no rows has experts", kernel = "moe_gate_up", text = "if (counts[PASS_ROWS] == 0) {",
+    mutant = "if (counts[PASS_ROWS] < 0) {" },
   { name = "results in the order of the work list", kernel = "moe_down", text = "pair[first + (t < count ? t : 0)]",
     mutant = "first + (t < count ? t : 0)" },
   { name = "the first expert's bias for all", kernel = "moe_down", text = "biases + (size_t)item.expert * N",

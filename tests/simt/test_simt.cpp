@@ -528,10 +528,12 @@ void test_lanes() {
 // ---- memory ----
 
 void test_memory() {
-  expect("new memory is NaN", 0, "", [] {
+  expect("new memory is NaN, and no index", 0, "", [] {
     float *x = device<float>(100), *p = pinned(3);
     for (float each : host(x, 100)) {
-      CHECK(each != each);
+      int32_t index;
+      memcpy(&index, &each, sizeof index);
+      CHECK(each != each && index > 1 << 30);
     }
     CHECK(p[0] != p[0]);
     OK(hipFree(x));

@@ -79,7 +79,7 @@ inline void load_matrices_x4(uint32_t (&to)[4], const void *row,
   }
 }
 
-constexpr int MOST_SHARED = 0, MOST_CACHE = 1; // of no effect here
+constexpr int MOST_SHARED = 0, DRIVERS_CHOICE = 1; // of no effect here
 
 template <class... P, class... A>
 void launch_early(const char *name, void (*kernel)(P...), int, dim3 grid, dim3 block, size_t bytes,

@@ -24,11 +24,11 @@ static __device__ __forceinline__ void copy_async_shared_16(void *shared, const 
   asm volatile("cp.async.ca.shared.global [%0], [%1], 16;" ::"r"(to), "l"(global) : "memory");
 }
 
-// How a multiprocessor's memory is parted between what its blocks share and the cache. A kernel
-// whose loads wait in the cache wants that; all others take the same, since the memory would have
-// to be empty before it is parted anew.
+// How a multiprocessor's memory is parted between what its blocks share and the cache: all kernels
+// take the same, since the memory would have to be empty before it is parted anew, but for those
+// whose loads wait in the cache.
 constexpr int MOST_SHARED = cudaSharedmemCarveoutMaxShared,
-              MOST_CACHE = cudaSharedmemCarveoutDefault;
+              DRIVERS_CHOICE = cudaSharedmemCarveoutDefault;
 
 // Launches a kernel whose blocks may begin once those of the kernel before it have all come to
 // let_next_kernel_begin or ended, with so many bytes of dynamic shared memory; a number that is too
