@@ -31,7 +31,7 @@ static __global__ void __launch_bounds__(Share::THREADS, Share::BLOCKS) f16_f16w
     return;
   each_quad(share, context, [&](int n, no_context, int t, no_context, float4 v) {
     if (first + t < rows && n < N)
-      *(float4 *)(y + ((size_t)(first + t) * SPLITS + split) * N + n) = v;
+      store_quad(y + ((size_t)(first + t) * SPLITS + split) * N + n, v);
   });
 }
 

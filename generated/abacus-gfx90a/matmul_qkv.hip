@@ -27,10 +27,6 @@ DEVICE float4 rotate(const places &to, int position, int d, float4 v) {
   return make_float4(v.x * c[0] - v.y * s[0], v.y * c[0] + v.x * s[0], v.z * c[1] - v.w * s[1], v.w * c[1] + v.z * s[1]);
 }
 
-DEVICE void store(uint16_t *to, float4 v) {
-  *(uint2 *)to = make_uint2(to_halves(v.x, v.y), to_halves(v.z, v.w));
-}
-
 // Where a row is in its sequence, and which that is.
 struct row_place {
   int position, slot;
@@ -41,7 +37,7 @@ DEVICE float4 bias_of(const places &to, int n) {
   const bool q = n < Q_TILES * TILE, k = !q && n < (Q_TILES + KV_TILES) * TILE;
   const float *bias = q ? to.q_bias : k ? to.k_bias : to.v_bias;
   const int at = n - (q ? 0 : k ? Q_TILES : Q_TILES + KV_TILES) * TILE;
-  return *(const float4 *)(bias + (at < (q ? HEADS : KV_HEADS) * D ? at : 0));
+  return load_quad(bias + (at < (q ? HEADS : KV_HEADS) * D ? at : 0));
 }
 
 // RoPE of rows n..n+3 and where they go: q to its buffer, k and v to the cache. Element d of a head of q and k is
@@ -53,7 +49,7 @@ DEVICE void place(const places &to, int r, row_place row, int n, float4 v) {
       return;
     v = rotate(to, p, n % D, v);
     uint16_t *q = to.q + ((size_t)r * HEADS + n / D) * QUERY + n % D;
-    store(q, make_float4(v.x * SCALE, v.y * SCALE, v.z * SCALE, v.w * SCALE));
+    store_halves(q, make_float4(v.x * SCALE, v.y * SCALE, v.z * SCALE, v.w * SCALE));
     return;
   }
   const bool value = n >= (Q_TILES + KV_TILES) * TILE;
@@ -62,7 +58,7 @@ DEVICE void place(const places &to, int r, row_place row, int n, float4 v) {
     return;
   uint16_t *cache = to.cache + KV_REGION(row.slot, n / D, to.positions);
   if (!value) {
-    store(cache + KV_KEY(p, to.positions) + n % D, rotate(to, p, n % D, v));
+    store_halves(cache + KV_KEY(p, to.positions) + n % D, rotate(to, p, n % D, v));
     return;
   }
   uint16_t *column = cache + KV_VALUE(p, n % D, to.positions);

@@ -43,6 +43,6 @@ static __global__ void __launch_bounds__(THREADS, 1) f32_moe_combine_norm_n192_t
 }
 
 void launch_moe_combine(const struct pass *pass, size_t in, size_t expert_weight, size_t x, size_t out, enum weight weight) {
-  LAUNCH_STEP(pass, f32_moe_combine_norm_n192_top2__gfx90a, dim3((unsigned)pass->rows), THREADS, 0, pass->counts, pass_floats(pass, in), pass_floats(pass, expert_weight),
+  LAUNCH_STEP(pass, f32_moe_combine_norm_n192_top2__gfx90a, dim3((unsigned)pass->rows), THREADS, pass->counts, pass_floats(pass, in), pass_floats(pass, expert_weight),
       pass_packed(pass, weight), pass_floats(pass, x), pass_halves(pass, out));
 }

@@ -37,7 +37,7 @@ DEVICE void tile(const moe_item item, const int32_t *pair, const uint16_t *h, co
   const int first_tile = Order::weights() * Share::WEIGHT_TILES, first = item.first, count = item.count;
   const auto row = [&](int t) { return SINGLE ? 0 : (uint32_t)(pair[first + t] / TOP) * (2 * K); };
   Share share;
-  const auto bias_of = [&](int n) { return *(const float4 *)(bias + (n < N ? n : 0)); };
+  const auto bias_of = [&](int n) { return load_quad(bias + (n < N ? n : 0)); };
   const auto nothing = [](int) { return no_context(); };
   auto context = context_of<mxfp4_unit, TILES, UNITS>(share, expert, first_tile, bias_of, nothing);
   if (!multiply_tiles<mxfp4_unit, TILES, UNITS, UNITS>(share, expert, first_tile, 0, *(typename Share::template shared<mxfp4_unit> *)stage, h, row, count))

@@ -52,6 +52,6 @@ static int item_height(int rows) {
 void launch_moe_sort(const struct pass *pass, size_t expert, size_t pair, size_t work) {
   if (pass->rows == 1)
     return; // nobody asks for its pairs: they are its experts, in order
-  LAUNCH_STEP(pass, i32_moe_sort_e8_top2__gfx90a, dim3(1), BLOCK, 0, pass->counts, item_height(pass->rows), pass_ints(pass, expert), pass_ints(pass, pair),
+  LAUNCH_STEP(pass, i32_moe_sort_e8_top2__gfx90a, dim3(1), BLOCK, pass->counts, item_height(pass->rows), pass_ints(pass, expert), pass_ints(pass, pair),
       (struct moe_work *)(pass->arena + work));
 }

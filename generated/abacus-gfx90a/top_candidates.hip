@@ -117,6 +117,6 @@ static __global__ void __launch_bounds__(BLOCK) f32_top_candidates_n1024_top64__
 }
 
 void launch_top_candidates(const struct pass *pass, size_t in, size_t out) {
-  LAUNCH_STEP(pass, f32_top_candidates_n1024_top64__gfx90a, dim3(LOGITS_ROWS), BLOCK, 0, pass->counts, pass->first_output, pass->sharpness, pass_floats(pass, in),
+  LAUNCH_STEP(pass, f32_top_candidates_n1024_top64__gfx90a, dim3(LOGITS_ROWS), BLOCK, pass->counts, pass->first_output, pass->sharpness, pass_floats(pass, in),
       (candidates *)pass_floats(pass, out));
 }

@@ -190,6 +190,6 @@ static __global__ void __launch_bounds__(THREADS, residents(WAVES, TILES_HELD)) 
 }
 
 void launch_attn_full(const struct pass *pass, size_t in, size_t out, size_t kv, enum weight sinks) {
-  LAUNCH_STEP(pass, f16_attn_full_h64_g8_d64__gfx90a, dim3(KV_HEADS, (unsigned)pass->rows), THREADS, 0, pass->counts, pass->group, pass->position, pass->slot,
+  LAUNCH_STEP(pass, f16_attn_full_h64_g8_d64__gfx90a, dim3(KV_HEADS, (unsigned)pass->rows), THREADS, pass->counts, pass->group, pass->position, pass->slot,
       pass_halves(pass, in), (const uint16_t *)pass->kv + kv, pass_packed(pass, sinks), pass_halves(pass, out));
 }

@@ -36,6 +36,6 @@ static __global__ void __launch_bounds__(THREADS, 1) f16_bf16w_embed_norm_k2880_
 }
 
 void launch_embed(const struct pass *pass, size_t x, size_t out, enum weight table, enum weight weight) {
-  LAUNCH_STEP(pass, f16_bf16w_embed_norm_k2880__gfx90a, dim3((unsigned)pass->rows), THREADS, 0, pass->counts, pass->token, pass->picked_before, (const uint16_t *)pass->weight[table],
+  LAUNCH_STEP(pass, f16_bf16w_embed_norm_k2880__gfx90a, dim3((unsigned)pass->rows), THREADS, pass->counts, pass->token, pass->picked_before, (const uint16_t *)pass->weight[table],
       pass_packed(pass, weight), pass_floats(pass, x), pass_halves(pass, out));
 }

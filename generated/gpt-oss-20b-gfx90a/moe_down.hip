@@ -29,7 +29,7 @@ DEVICE void tile(const moe_item item, const int32_t *pair, const uint16_t *a, co
   const int first_tile = Order::weights() * Share::WEIGHT_TILES, first = item.first, count = item.count;
   const auto row = [&](int t) { return (uint32_t)(first + t) * (2 * K); };
   Share share;
-  const auto bias_of = [&](int n) { return *(const float4 *)(bias + (n < N ? n : 0)); };
+  const auto bias_of = [&](int n) { return load_quad(bias + (n < N ? n : 0)); };
   const auto pair_of = [&](int t) { return SINGLE ? first : pair[first + (t < count ? t : 0)]; };
   auto context = context_of<mxfp4_unit, TILES, UNITS>(share, expert, first_tile, bias_of, pair_of);
   if (!multiply_tiles<mxfp4_unit, TILES, UNITS, UNITS>(share, expert, first_tile, 0, *(typename Share::template shared<mxfp4_unit> *)stage, a, row, count))
@@ -37,8 +37,7 @@ DEVICE void tile(const moe_item item, const int32_t *pair, const uint16_t *a, co
   each_quad(share, context, [&](int n, float4 b, int t, int at, float4 v) {
     if (t >= count || n >= N)
       return;
-    *(float4 *)(y + (size_t)at * N + n) = make_float4(
-        v.x * UNSCALE + b.x, v.y * UNSCALE + b.y, v.z * UNSCALE + b.z, v.w * UNSCALE + b.w);
+    store_quad(y + (size_t)at * N + n, add_scaled(b, UNSCALE, v));
   });
 }
 

@@ -172,13 +172,13 @@ static __global__ void __launch_bounds__(THREADS, 1) f32_bf16w_norm_router_resid
 void launch_norm_router(const struct pass *pass, size_t in, size_t x, size_t out, size_t expert, size_t expert_weight, enum weight weight, enum weight router, enum weight router_bias, enum weight bias) {
   const uint16_t *table = (const uint16_t *)pass->weight[router];
   if (pass->rows <= 208) {
-    LAUNCH_STEP(pass, f32_bf16w_norm_router_residual_topk_k2880_e32_top4__gfx90a<1>, dim3((unsigned)(pass->rows + 0) / 1), THREADS, 0, pass->counts, pass_floats(pass, in),
+    LAUNCH_STEP(pass, f32_bf16w_norm_router_residual_topk_k2880_e32_top4__gfx90a<1>, dim3((unsigned)(pass->rows + 0) / 1), THREADS, pass->counts, pass_floats(pass, in),
         pass_packed(pass, bias), pass_packed(pass, weight), table, pass_packed(pass, router_bias),
         pass_floats(pass, x), pass_halves(pass, out), pass_ints(pass, expert), pass_floats(pass, expert_weight));
     return;
   }
   if (pass->rows <= 1073741824) {
-    LAUNCH_STEP(pass, f32_bf16w_norm_router_residual_topk_k2880_e32_top4__gfx90a<2>, dim3((unsigned)(pass->rows + 1) / 2), THREADS, 0, pass->counts, pass_floats(pass, in),
+    LAUNCH_STEP(pass, f32_bf16w_norm_router_residual_topk_k2880_e32_top4__gfx90a<2>, dim3((unsigned)(pass->rows + 1) / 2), THREADS, pass->counts, pass_floats(pass, in),
         pass_packed(pass, bias), pass_packed(pass, weight), table, pass_packed(pass, router_bias),
         pass_floats(pass, x), pass_halves(pass, out), pass_ints(pass, expert), pass_floats(pass, expert_weight));
     return;

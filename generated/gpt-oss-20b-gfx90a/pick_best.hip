@@ -35,5 +35,5 @@ static __global__ void __launch_bounds__(BLOCK) f32_pick_best_n3142__gfx90a(cons
 }
 
 void launch_pick_best(const struct pass *pass, size_t in) {
-  LAUNCH_STEP(pass, f32_pick_best_n3142__gfx90a, dim3((unsigned)pass->outputs), BLOCK, 0, pass->counts, (const float2 *)pass_floats(pass, in), pass->picked);
+  LAUNCH_STEP(pass, f32_pick_best_n3142__gfx90a, dim3((unsigned)pass->outputs), BLOCK, pass->counts, (const float2 *)pass_floats(pass, in), pass->picked);
 }

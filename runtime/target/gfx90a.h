@@ -33,10 +33,9 @@ DEVICE uint32_t offset_of_lane(uint32_t offset) {
   return offset;
 }
 
-// Starts a kernel of a step on a grid of blocks of so many threads, with so many bytes of dynamic
-// LDS, in the order of the pass.
-#define LAUNCH_STEP(pass, kernel, grid, threads, bytes, ...)                                       \
-  hipLaunchKernelGGL(kernel, grid, dim3((unsigned)(threads)), bytes, (hipStream_t)(pass)->stream,  \
+// Starts a kernel of a step on a grid of blocks of so many threads, in the order of the pass.
+#define LAUNCH_STEP(pass, kernel, grid, threads, ...)                                              \
+  hipLaunchKernelGGL(kernel, grid, dim3((unsigned)(threads)), 0, (hipStream_t)(pass)->stream,      \
                      __VA_ARGS__)
 
 // All threads of such a kernel come here before they read what an earlier step wrote, or write.

@@ -86,11 +86,11 @@ DEVICE void product_staged(sums<FRAGS, TOKENS> &sum, Tile tile_at, int first_uni
   }
 }
 
-// What a kernel has in LDS for its shares, and the bytes that its launch asks for.
+// What a kernel has in LDS for its shares.
 #define SHARED_STAGE(Share, Unit, name) __shared__ typename Share::template shared<Unit> name
 
 // Starts a kernel of a share on a grid of blocks.
 #define LAUNCH_SHARE(pass, kernel, Share, Unit, grid, ...)                                         \
-  LAUNCH_STEP(pass, kernel, grid, Share::THREADS, 0, __VA_ARGS__)
+  LAUNCH_STEP(pass, kernel, grid, Share::THREADS, __VA_ARGS__)
 
 #endif

@@ -3,6 +3,8 @@
 #ifndef GETP_TARGET_SHARES_H
 #define GETP_TARGET_SHARES_H
 
+#include "vectors.h"
+
 // ---- how a block shares a product out ----
 // Each has the sums of a wave for FRAGS tiles of weights and TOKENS tiles of tokens, and says which
 // of the block's they are; `shared` is the LDS that it needs. EARLY: its multiply calls
@@ -157,10 +159,6 @@ DEVICE void each_quad(Share &share,
 
 // Of a row or a token of which there is nothing to load.
 struct no_context {};
-
-DEVICE float4 add(float4 a, float4 b) {
-  return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w);
-}
 
 // A kernel has the shared memory of its highest share, and so for all.
 template <class Share, class Highest, class Unit> constexpr bool fits() {

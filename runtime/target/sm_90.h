@@ -27,10 +27,10 @@ DEVICE uint32_t offset_of_lane(uint32_t offset) {
   return offset;
 }
 
-// Starts a kernel of a step on a grid of blocks of so many threads, with so many bytes of dynamic
-// LDS, in the order of the pass; its blocks may begin while those of the step before end.
-#define LAUNCH_STEP(pass, kernel, grid, threads, bytes, ...)                                       \
-  LAUNCH_EARLY(kernel, MOST_SHARED, grid, dim3((unsigned)(threads)), bytes,                        \
+// Starts a kernel of a step on a grid of blocks of so many threads, in the order of the pass; its
+// blocks may begin while those of the step before end.
+#define LAUNCH_STEP(pass, kernel, grid, threads, ...)                                              \
+  LAUNCH_EARLY(kernel, MOST_SHARED, grid, dim3((unsigned)(threads)), 0,                            \
                (hipStream_t)(pass)->stream, __VA_ARGS__)
 
 // All threads of such a kernel come here before they read what an earlier step wrote, or write.

@@ -12,7 +12,8 @@ local trees = require "tests.gpu.trees"
 -- The mistakes: { name; kernel; header = where the text is, or else in the kernel; `text`, which stands there once,
 -- and `mutant`, which takes its place; model, rand_mxfp4 unless told; longest = tokens of a sequence, LONGEST }.
 local MUTANTS <const> = { fp32 = require "tests.gpu.mutants_fp32", mixed = require "tests.gpu.mutants_mixed" }
-local HEADERS <const> = { "gfx90a.h", "gfx90a_staged.h", "hip.h", "matrix.h", "moe.h", "rows.h", "shares.h" } -- copied
+local HEADERS <const> = { "gfx90a.h", "gfx90a_staged.h", "hip.h", "matrix.h", "moe.h", "rows.h", "shares.h",
+  "vectors.h" } -- copied
 local BOUND <const> = { fp32 = 1e-4, mixed = 1.5e-2 } -- relative L2 error of a position's logits
 local MODEL <const> = "rand_mxfp4"
 local LONGEST <const> = 50   -- tokens of a sequence; the window has 7
