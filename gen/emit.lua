@@ -16,6 +16,9 @@ local COMMON = {
   { "memory.inc", "//" }, { "costs.inc", "//" }, { "kernels.h", "//" }, { "build.ninja", "#" }, { "summary.txt", "//" },
 }
 
+-- The files of runtime/engine that are compiled for each tree.
+local ENGINE_FILES = { "description", "engine", "memory", "passes", "schedule" }
+
 local LETTERS_A_LINE = 12
 
 local function provenance(mark, path, tree)
@@ -66,7 +69,7 @@ local function common_parameters(tree)
     kernels = tree.kernels.list, figures = compiled(tree), plan = tree.plan, steps = tree.steps, costs = tree.costs,
     layer_letters = layer_letters(tree.model),
     memory = plan.memory(tree.plan, tree.weights, tree.target), rope = tree.model.rope.parameters,
-    list = list, thousands = ctext.thousands, f32 = ctext.f32, double = ctext.double,
+    list = list, engine_files = ENGINE_FILES, thousands = ctext.thousands, f32 = ctext.f32, double = ctext.double,
   }
 end
 

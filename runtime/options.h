@@ -2,7 +2,7 @@
 #ifndef GETP_OPTIONS_H
 #define GETP_OPTIONS_H
 
-#include "error.h"
+#include "base/error.h"
 
 #include <stdint.h>
 

@@ -1,8 +1,10 @@
 #include "session.h"
 
-#include "json.h"
-#include "parity.h"
-#include "progress.h"
+#include "base/json.h"
+#include "base/path.h"
+#include "base/progress.h"
+#include "base/utf8.h"
+#include "reference/parity.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -154,9 +156,9 @@ bool session_warm_up(struct session *session, struct error *err) {
   engine_watch(session->engine, on_load, &progress);
   if (session->profile)
     engine_time(session->engine, profile_add, session->profile);
-  const bool ok = session->checkpoint
-                      ? engine_warm_up(session->engine, session->checkpoint, err)
-                      : engine_warm_up_packed(session->engine, &session->packed, err);
+  const struct weight_source source = {
+      .table = engine_weights(), .checkpoint = session->checkpoint, .packed = &session->packed};
+  const bool ok = engine_warm_up(session->engine, &source, err);
   engine_watch(session->engine, NULL, NULL);
   progress_end(&progress);
   return ok;

@@ -3,9 +3,9 @@
 #ifndef GETP_SESSION_H
 #define GETP_SESSION_H
 
-#include "batch.h"
 #include "options.h"
-#include "profile.h"
+#include "serve/batch.h"
+#include "serve/profile.h"
 #include "tokenizer/tokenizer.h"
 
 struct session {

@@ -3,7 +3,9 @@
 #ifndef GETP_KERNELS_H
 #define GETP_KERNELS_H
 
-#include "pass.h"
+#include "engine/pass.h"
+#include "formats/candidates.h"
+#include "kv.h"
 
 enum weight {
 #define WEIGHT(symbol, ...) symbol,
@@ -18,7 +20,7 @@ enum { STEPS_SHARED = 0 };
 // Launchers take exactly pass->rows rows; the head is part of the steps.
 enum { STEPS_CAPTURED = 0, HEAD_SPLIT = 0, HALF_ACTIVATIONS = 0 };
 static const int ROW_BUCKETS[] = {128};
-enum { ROW_BUCKET_COUNT = 1, GROUP_ROWS = 1, LOGITS_ROWS = 128, CANDIDATES = 1 };
+enum { ROW_BUCKET_COUNT = 1, GROUP_ROWS = 1, LOGITS_ROWS = 128 };
 
 #ifdef __cplusplus
 extern "C" {

@@ -3,7 +3,9 @@
 #ifndef GETP_KERNELS_H
 #define GETP_KERNELS_H
 
-#include "pass.h"
+#include "engine/pass.h"
+#include "formats/candidates.h"
+#include "kv.h"
 
 enum weight {
 #define WEIGHT(symbol, ...) symbol,
@@ -24,7 +26,6 @@ enum { ROW_BUCKET_COUNT = sizeof ROW_BUCKETS / sizeof *ROW_BUCKETS };
 enum {
   GROUP_ROWS = 2, // of one sequence that attention takes together
   LOGITS_ROWS = 128, // outputs whose whole logits a pass holds
-  CANDIDATES = 64, // of an output that is sampled
 };
 
 #ifdef __cplusplus

@@ -1,14 +1,14 @@
 // Reads the safetensors files of a HF checkpoint folder in place: one read-only map a file, every
 // entry of every header checked before any tensor is handed out.
-#ifndef GETP_SAFETENSORS_H
-#define GETP_SAFETENSORS_H
+#ifndef GETP_CHECKPOINT_SAFETENSORS_H
+#define GETP_CHECKPOINT_SAFETENSORS_H
 
-#include "../error.h"
+#include "base/error.h"
+#include "checkpoint/dtype.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
-enum dtype { DTYPE_U8, DTYPE_F16, DTYPE_BF16, DTYPE_F32 };
 enum { TENSOR_MAX_RANK = 4 };
 
 struct tensor {
@@ -35,13 +35,6 @@ const struct tensor *safetensors_find(const struct safetensors *checkpoint, cons
 // what was wanted and what the file has.
 const struct tensor *safetensors_want(const struct safetensors *checkpoint, const char *name,
                                       int rank, const int64_t *shape, struct error *err);
-
-// "BF16", ...; and the bytes of one element.
-const char *dtype_name(enum dtype dtype);
-size_t dtype_bytes(enum dtype dtype);
-
-// Widens n elements of data to float, exactly; U8 counts as whole numbers.
-void dtype_widen(float *out, const uint8_t *data, enum dtype dtype, size_t n);
 
 // Tells the kernel that a tensor's mapped pages will not be read again soon.
 void safetensors_release(const struct tensor *tensor);

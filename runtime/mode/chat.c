@@ -1,6 +1,6 @@
-#include "../harmony.h"
-#include "../interrupt.h"
-#include "mode.h"
+#include "base/interrupt.h"
+#include "mode/mode.h"
+#include "tokenizer/harmony.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -24,15 +24,15 @@ struct chat {
 static bool on_token(void *context, const struct request *request, struct error *err) {
   struct chat *chat = context;
   const int32_t id = request->output[request->n_output - 1];
-  const enum reply_part part = reply_read(&chat->reply, &chat->harmony, id);
+  const enum reply_kind kind = reply_read(&chat->reply, &chat->harmony, id);
   size_t n;
   const char *bytes = tokenizer_bytes(chat->session->tokenizer, id, &n);
-  if (part == REPLY_CONTROL || !bytes)
+  if (kind == REPLY_CONTROL || !bytes)
     return true;
-  FILE *stream = part == REPLY_FINAL ? stdout : stderr;
+  FILE *stream = kind == REPLY_FINAL ? stdout : stderr;
   fwrite(bytes, 1, n, stream);
   fflush(stream);
-  return part != REPLY_FINAL || id_list_add(&chat->answer, id)
+  return kind != REPLY_FINAL || id_list_add(&chat->answer, id)
              ? true
              : fail(err, "out of memory for an answer");
 }

@@ -1,5 +1,5 @@
-#include "../file.h"
-#include "mode.h"
+#include "base/lines.h"
+#include "mode/mode.h"
 
 #include <stdio.h>
 

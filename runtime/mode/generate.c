@@ -1,17 +1,10 @@
-#include "../interrupt.h"
-#include "../progress.h"
-#include "mode.h"
+#include "base/clock.h"
+#include "base/interrupt.h"
+#include "mode/mode.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static bool is_stop(const struct session *session, int32_t id) {
-  for (int i = 0; i < session->stop.n; i++)
-    if (session->stop.id[i] == id)
-      return true;
-  return false;
-}
 
 static bool on_token(void *context, const struct request *request, struct error *err) {
   const struct session *session = context;
@@ -19,7 +12,7 @@ static bool on_token(void *context, const struct request *request, struct error 
   size_t n;
   const char *bytes = tokenizer_bytes(session->tokenizer, id, &n);
   (void)err;
-  if (bytes && !is_stop(session, id)) {
+  if (bytes && !is_stop_id(&session->stop, id)) {
     fwrite(bytes, 1, n, stdout);
     fflush(stdout);
   }

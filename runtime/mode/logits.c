@@ -1,37 +1,24 @@
-#include "../file.h"
-#include "../interrupt.h"
-#include "../reference.h"
-#include "mode.h"
+#include "base/interrupt.h"
+#include "base/lines.h"
+#include "base/replace.h"
+#include "mode/mode.h"
+#include "reference/reference.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 struct job {
   struct session *session;
   struct id_lines lines;
   struct request *requests; // (lines.n)
-  const char *path;
-  char *fresh; // FILE.new, renamed at the end
-  int file;
+  struct replacement file;
   size_t first; // reference: where the running sequence begins
 };
 
 // Writes one row of logits; sequences finish in any order, so each row has its place.
 static bool write_row(const struct job *job, size_t row, const float *logits, struct error *err) {
   const size_t bytes = (size_t)job->session->limits.vocab * sizeof *logits;
-  for (size_t done = 0; done < bytes;) {
-    const ssize_t n =
-        pwrite(job->file, (const char *)logits + done, bytes - done, (off_t)(row * bytes + done));
-    if (n <= 0)
-      return fail(err, "%s: %s", job->fresh, n ? strerror(errno) : "no space left");
-    done += (size_t)n;
-  }
-  return true;
+  return replace_write(&job->file, logits, bytes, row * bytes, err);
 }
 
 static bool on_logits(void *context, const struct request *request, int position,
@@ -93,42 +80,17 @@ static bool check_lengths(const struct job *job, struct error *err) {
   return true;
 }
 
-static bool open_file(struct job *job, struct error *err) {
-  struct stat status;
-  if (stat(job->path, &status) == 0 && !S_ISREG(status.st_mode))
-    return fail(err, "%s: want a regular file: logits are written in no order", job->path);
-  if (asprintf(&job->fresh, "%s.new", job->path) < 0) {
-    job->fresh = NULL;
-    return fail(err, "out of memory");
-  }
-  job->file = open(job->fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  return job->file >= 0 ? true : fail(err, "%s: %s", job->fresh, strerror(errno));
-}
-
-static bool close_file(struct job *job, bool ok, struct error *err) {
-  if (job->file >= 0) {
-    if (close(job->file) != 0 && ok)
-      ok = fail(err, "%s: %s", job->fresh, strerror(errno));
-    if (ok && rename(job->fresh, job->path) != 0)
-      ok = fail(err, "%s: %s", job->path, strerror(errno));
-    if (!ok)
-      unlink(job->fresh);
-  }
-  free(job->fresh);
-  return ok;
-}
-
 int mode_logits(struct session *session, struct error *err) {
   const struct options *options = session->options;
-  struct job job = {.session = session, .path = options->output, .file = -1};
+  struct job job = {.session = session, .file.file = -1};
   if (!id_lines_read(&job.lines, options->input, session->limits.vocab, err))
     return -1;
   job.requests = calloc(job.lines.n + 1, sizeof *job.requests);
   interrupt_catch();
   bool ok = job.requests || fail(err, "out of memory for %zu sequences", job.lines.n);
-  ok = ok && check_lengths(&job, err) && open_file(&job, err);
+  ok = ok && check_lengths(&job, err) && replace_begin(&job.file, options->output, err);
   ok = ok && (options->reference ? run_reference(&job, err) : run_engine(&job, err));
-  ok = close_file(&job, ok, err);
+  ok = replace_end(&job.file, ok, err);
   free(job.requests);
   id_lines_free(&job.lines);
   if (ok || !interrupt_signal())

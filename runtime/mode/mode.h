@@ -1,9 +1,9 @@
 // The seven things that getp does. Each returns the exit status of the process, or -1 with a
 // message.
-#ifndef GETP_MODE_H
-#define GETP_MODE_H
+#ifndef GETP_MODE_MODE_H
+#define GETP_MODE_MODE_H
 
-#include "../session.h"
+#include "session.h"
 
 // A file of prompts to a file of ids; throughput on stdout.
 int mode_getp(struct session *session, struct error *err);

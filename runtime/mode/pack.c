@@ -1,7 +1,7 @@
-#include "../file.h"
-#include "../interrupt.h"
-#include "../progress.h"
-#include "mode.h"
+#include "base/file.h"
+#include "base/interrupt.h"
+#include "base/progress.h"
+#include "mode/mode.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-#include "../device.h"
-#include "mode.h"
+#include "device/device.h"
+#include "mode/mode.h"
 
 #include <stdio.h>
 
@@ -22,7 +22,7 @@ static void print_line(const char *what, size_t bytes, const char *remark) {
 static size_t sum(const struct memory_plan *plan, bool host) {
   size_t bytes = 0;
   for (int i = 0; i < plan->n; i++)
-    bytes += (plan->parts[i].place == MEMORY_HOST) == host ? plan->parts[i].bytes : 0;
+    bytes += (plan->items[i].kind == MEMORY_HOST) == host ? plan->items[i].bytes : 0;
   return bytes;
 }
 
@@ -42,7 +42,7 @@ int mode_plan(void) {
   const struct memory_plan plan = engine_plan();
   const size_t on_device = sum(&plan, false);
   for (int i = 0; i < plan.n; i++)
-    print_line(plan.parts[i].what, plan.parts[i].bytes, "");
+    print_line(plan.items[i].what, plan.items[i].bytes, "");
   print_line("sum on the device", on_device, "");
   print_line("sum on the host", sum(&plan, true), "");
   if (plan.device_bytes == 0)

@@ -2,7 +2,7 @@
 // pairs that can merge wait in a binary heap. Entries are not removed from the heap when a
 // neighbour's merge outdates them: they are recognised when they come up, because the rank that a
 // symbol carries is always that of its present pair.
-#include "bpe.h"
+#include "tokenizer/bpe.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 // Byte-pair encoding of one piece of text: single bytes, merged pair by pair in the order of rank.
-#ifndef GETP_BPE_H
-#define GETP_BPE_H
+#ifndef GETP_TOKENIZER_BPE_H
+#define GETP_TOKENIZER_BPE_H
 
-#include "tokenizer.h"
+#include "base/id_list.h"
 
 struct bpe_slot {
   int32_t left, right; // ids; left is -1 in a free slot

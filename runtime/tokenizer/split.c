@@ -2,7 +2,7 @@
 // split patterns are made of, with two exceptions. Oniguruma's ^ and $ stand for every line. And
 // PCRE2 counts U+180E as \s, which is no White_Space since Unicode 6.3, so \s and \S are written as
 // that property before they are compiled.
-#include "split.h"
+#include "tokenizer/split.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>

@@ -1,8 +1,8 @@
 // Cuts a text into pieces with a tokenizer's split pattern.
-#ifndef GETP_SPLIT_H
-#define GETP_SPLIT_H
+#ifndef GETP_TOKENIZER_SPLIT_H
+#define GETP_TOKENIZER_SPLIT_H
 
-#include "../error.h"
+#include "base/error.h"
 
 #include <stddef.h>
 

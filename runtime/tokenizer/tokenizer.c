@@ -1,9 +1,10 @@
 // The tokenizer as its users see it: it owns the vocabulary, the merges and the split pattern, and
 // runs them over a text. An open tokenizer does not change: what encoding needs to write belongs to
 // the call, so several threads may use one tokenizer at once. It refuses text that is not UTF-8.
-#include "tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
-#include "tokenizer_json.h"
+#include "base/utf8.h"
+#include "tokenizer/tokenizer_json.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -96,17 +97,4 @@ const char *tokenizer_bytes(const struct tokenizer *tokenizer, int32_t id, size_
 
 int32_t tokenizer_size(const struct tokenizer *tokenizer) {
   return tokenizer->vocabulary.size;
-}
-
-bool id_list_add(struct id_list *list, int32_t id) {
-  if (list->n == list->capacity) {
-    size_t capacity = list->capacity ? 2 * list->capacity : 64;
-    int32_t *grown = realloc(list->id, capacity * sizeof *grown);
-    if (!grown)
-      return false;
-    list->id = grown;
-    list->capacity = capacity;
-  }
-  list->id[list->n++] = id;
-  return true;
 }

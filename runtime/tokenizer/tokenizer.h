@@ -1,19 +1,14 @@
 // Text to token ids and back, from a HF tokenizer.json: byte-level BPE behind a split pattern.
-#ifndef GETP_TOKENIZER_H
-#define GETP_TOKENIZER_H
+#ifndef GETP_TOKENIZER_TOKENIZER_H
+#define GETP_TOKENIZER_TOKENIZER_H
 
-#include "../error.h"
+#include "base/error.h"
+#include "base/id_list.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
 struct tokenizer;
-
-// A growing list of ids; zeroed is empty. Free with free(list.id).
-struct id_list {
-  int32_t *id;
-  size_t n, capacity;
-};
 
 // Reads a HF tokenizer.json. Refuses a file that is cut off, a model that is not byte-level BPE, a
 // pre-tokenizer, normalizer or BPE option that it does not implement, and a vocabulary that lacks
@@ -40,11 +35,5 @@ const char *tokenizer_bytes(const struct tokenizer *tokenizer, int32_t id, size_
 
 // One more than the largest id.
 int32_t tokenizer_size(const struct tokenizer *tokenizer);
-
-// Appends one id; false when memory runs out.
-bool id_list_add(struct id_list *list, int32_t id);
-
-// The offset of the first byte that is not part of well-formed UTF-8 (RFC 3629), or bytes.
-size_t utf8_check(const char *text, size_t bytes);
 
 #endif

@@ -1,9 +1,9 @@
 // A HF tokenizer.json to the parts of a tokenizer. What the file may say is listed key by key in
 // the tables below; a key or a value that is not there, and might change the result, is refused by
 // name.
-#include "tokenizer_json.h"
+#include "tokenizer/tokenizer_json.h"
 
-#include "../json.h"
+#include "base/json.h"
 
 #include <errno.h>
 #include <malloc.h>

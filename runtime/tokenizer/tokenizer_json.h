@@ -1,11 +1,10 @@
 // Reading a HF tokenizer.json, and the parts of a tokenizer that it fills.
-#ifndef GETP_TOKENIZER_JSON_H
-#define GETP_TOKENIZER_JSON_H
+#ifndef GETP_TOKENIZER_TOKENIZER_JSON_H
+#define GETP_TOKENIZER_TOKENIZER_JSON_H
 
-#include "bpe.h"
-#include "split.h"
-#include "tokenizer.h"
-#include "vocabulary.h"
+#include "tokenizer/bpe.h"
+#include "tokenizer/split.h"
+#include "tokenizer/vocabulary.h"
 
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
 // Token bytes in one block, an array of (start, bytes) by id, and a hash table from bytes to id. It
 // knows nothing of files or of the byte alphabet; whoever fills it checks ids and clashes first.
-#include "vocabulary.h"
+#include "tokenizer/vocabulary.h"
 
 #include <stdlib.h>
 #include <string.h>

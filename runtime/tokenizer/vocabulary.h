@@ -1,6 +1,6 @@
 // The tokens of a tokenizer: id to bytes and bytes to id. Owned by a struct tokenizer.
-#ifndef GETP_VOCABULARY_H
-#define GETP_VOCABULARY_H
+#ifndef GETP_TOKENIZER_VOCABULARY_H
+#define GETP_TOKENIZER_VOCABULARY_H
 
 #include <stdbool.h>
 #include <stddef.h>

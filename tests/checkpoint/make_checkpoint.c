@@ -7,11 +7,12 @@
 //
 // Owns the files that it makes, and removes them when it fails. Refuses a folder that holds
 // anything: nothing is overwritten.
-#include "config.h"
-#include "file.h"
-#include "json.h"
-
+#include "base/json.h"
+#include "base/lines.h"
+#include "base/path.h"
+#include "checkpoint/config.h"
 #include "checkpoint/safetensors.h"
+#include "checkpoint/stop_ids.h"
 
 #include <dirent.h>
 #include <endian.h>

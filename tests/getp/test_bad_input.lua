@@ -490,8 +490,8 @@ function TestOutput.test_places()
   refused(GETP_TO .. "/dev/full", "/dev/full: No space left on device")
   refused(LOGITS_TO .. ONE .. "/f32", ONE .. "/f32.new: Not a directory")
   refused(LOGITS_TO .. "/proc/f32", "/proc/f32.new: No such file or directory")
-  refused(LOGITS_TO .. "tests", "tests: want a regular file: logits are written in no order")
-  refused(LOGITS_TO .. "/dev/full", "/dev/full: want a regular file: logits are written in no order")
+  refused(LOGITS_TO .. "tests", "tests: want a regular file, found something else")
+  refused(LOGITS_TO .. "/dev/full", "/dev/full: want a regular file, found something else")
 end
 
 -- A file that may not grow, as on a full disk: what was there before stays.

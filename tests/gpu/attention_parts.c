@@ -3,7 +3,7 @@
 // all that pads. Compiled and linked with a tree, in place of getp's main, whose first layer has
 // full attention; prints TAP.
 #include "arena.h"
-#include "device.h"
+#include "device/device.h"
 #include "kernels.h"
 #include "kv.h"
 #include "model.h"

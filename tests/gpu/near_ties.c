@@ -14,9 +14,9 @@
 //
 // Prints each choice that it swapped and one line for all: "WORST error, SWAPPED of CHOICES
 // choices". Status 1 and a line on stderr if a position stays beyond BOUND.
-#include "config.h"
-#include "file.h"
-#include "reference.h"
+#include "base/lines.h"
+#include "checkpoint/config.h"
+#include "reference/reference.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -7,8 +7,8 @@
 // and candidates must be what the sequence got alone, to the bit, and the greedy pick the first of
 // the largest logits; nothing there has a tolerance. The candidates that a sequence gets alone must
 // be the best of its logits.
-#include "engine.h"
-#include "file.h"
+#include "../runtime/support.h"
+#include "base/lines.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -119,10 +119,10 @@ static bool goes_before(const float *logits, int id, float logit, int32_t last) 
 
 // Candidates against the logits of their position, and what all together are worth.
 static bool are_best(const struct candidates *best, const float *logits, int vocab) {
-  const int n = least(vocab, SAMPLER_CANDIDATES);
+  const int n = least(vocab, CANDIDATES);
   double total = 0;
   int before = 0;
-  for (int i = 0; i < SAMPLER_CANDIDATES; i++) {
+  for (int i = 0; i < CANDIDATES; i++) {
     const bool there = i < n;
     if (there ? best->id[i] < 0 || best->id[i] >= vocab || best->logit[i] != logits[best->id[i]] ||
                     !follows(best, i)
@@ -362,9 +362,8 @@ int main(int argc, char **argv) {
   }
   const bool ok = id_lines_read(&lines, argv[2], test.limits.vocab, &err) &&
                   safetensors_open(&checkpoint, argv[1], &err) &&
-                  take_memory(&test, &lines, &err) &&
-                  engine_warm_up(test.engine, checkpoint, &err) && run_all_alone(&test, &err) &&
-                  run_sizes(&test, atoi(argv[3]), &err);
+                  take_memory(&test, &lines, &err) && warm_up(test.engine, checkpoint, &err) &&
+                  run_all_alone(&test, &err) && run_sizes(&test, atoi(argv[3]), &err);
   give_memory_back(&test);
   safetensors_close(checkpoint);
   id_lines_free(&lines);

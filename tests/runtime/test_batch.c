@@ -1,7 +1,7 @@
 // Continuous batching over a fake engine whose next token is a hash of everything that the slot was
 // fed: a row that comes twice, late, or to the wrong slot changes what follows. As a device may, it
 // does a pass no earlier than it is collected, and feeds itself with what it picked.
-#include "batch.h"
+#include "serve/batch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -89,7 +89,7 @@ static void give(struct engine *engine, int output, int32_t id) {
   memset(engine->logits[output], 0, sizeof engine->logits[output]);
   engine->logits[output][id] = 1;
   candidates->total = 1;
-  for (int i = 0; i < SAMPLER_CANDIDATES; i++) {
+  for (int i = 0; i < CANDIDATES; i++) {
     candidates->logit[i] = i == 0 ? 1 : -INFINITY;
     candidates->id[i] = i == 0 ? id : -1;
   }

@@ -1,5 +1,6 @@
 // The config reader: the real models' files, what HF fills in, and one key changed at a time.
-#include "../../runtime/config.h"
+#include "checkpoint/config.h"
+#include "checkpoint/stop_ids.h"
 
 #include <jansson.h>
 #include <math.h>

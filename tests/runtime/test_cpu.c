@@ -1,5 +1,5 @@
 // The cpu target's primitives against double precision and against the definitions of the formats.
-#include "target/cpu.h"
+#include "target/cpu/mixed.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

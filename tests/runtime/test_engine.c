@@ -1,6 +1,6 @@
 // An engine's life, on the tree of abacus: warm_up and finish in any order, and nothing left
 // behind.
-#include "engine.h"
+#include "support.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -61,8 +61,8 @@ static void warm_up_and_finish_alternate(void **state) {
   const size_t vocab = (size_t)engine_limits().vocab;
   float *first = calloc(vocab, sizeof *first), *again = calloc(vocab, sizeof *again);
   for (int i = 0; i < 3; i++) {
-    assert_true(engine_warm_up(fixture->engine, fixture->checkpoint, &err));
-    assert_true(engine_warm_up(fixture->engine, fixture->checkpoint, &err));
+    assert_true(warm_up(fixture->engine, fixture->checkpoint, &err));
+    assert_true(warm_up(fixture->engine, fixture->checkpoint, &err));
     run_pass(fixture->engine, i == 0 ? first : again);
     if (i > 0)
       assert_memory_equal(first, again, vocab * sizeof *first);
@@ -91,10 +91,10 @@ static void a_checkpoint_of_another_shape_leaves_it_cold(void **state) {
   struct safetensors *other;
   struct error err;
   assert_true(safetensors_open(&other, "tests/models/rand_mxfp4", &err));
-  assert_false(engine_warm_up(fixture->engine, other, &err));
+  assert_false(warm_up(fixture->engine, other, &err));
   assert_non_null(strstr(err.text, "model.embed_tokens.weight"));
   assert_false(engine_submit(fixture->engine, &rows, ENGINE_LOGITS, &err));
-  assert_true(engine_warm_up(fixture->engine, fixture->checkpoint, &err));
+  assert_true(warm_up(fixture->engine, fixture->checkpoint, &err));
   safetensors_close(other);
 }
 
@@ -105,7 +105,7 @@ static void passes_under_way_are_bounded(void **state) {
   const struct engine_rows rows = first_rows();
   struct engine_results results;
   struct error err;
-  assert_true(engine_warm_up(fixture->engine, fixture->checkpoint, &err));
+  assert_true(warm_up(fixture->engine, fixture->checkpoint, &err));
   assert_true(engine_submit(fixture->engine, &rows, want, &err));
   assert_false(engine_submit(fixture->engine, &rows, ENGINE_LOGITS, &err));
   assert_string_equal(err.text, "a pass while 1 are under way");
@@ -126,7 +126,7 @@ static void what_an_engine_lacks_is_refused(void **state) {
   struct fixture *fixture = *state;
   const struct engine_rows rows = first_rows();
   struct error err;
-  assert_true(engine_warm_up(fixture->engine, fixture->checkpoint, &err));
+  assert_true(warm_up(fixture->engine, fixture->checkpoint, &err));
   if (!engine_limits().picks) {
     assert_false(engine_submit(fixture->engine, &rows, ENGINE_GREEDY, &err));
     assert_false(engine_submit(fixture->engine, &rows, ENGINE_CANDIDATES, &err));
@@ -153,7 +153,7 @@ static void picks_are_those_of_the_logits(void **state) {
   struct error err;
   float *logits = calloc((size_t)limits.vocab, sizeof *logits);
   int32_t best = 0, fed[2];
-  assert_true(engine_warm_up(engine, fixture->checkpoint, &err));
+  assert_true(warm_up(engine, fixture->checkpoint, &err));
   run_pass(engine, logits);
   for (int32_t i = 1; i < limits.vocab; i++)
     best = logits[i] > logits[best] ? i : best;
@@ -178,7 +178,7 @@ static void picks_are_those_of_the_logits(void **state) {
     total += exp((double)(logits[i] - logits[best]));
   assert_int_equal(candidates->id[0], best);
   assert_true(fabs(candidates->total - total) < 1e-4 * total);
-  for (int i = 0; i < SAMPLER_CANDIDATES; i++) {
+  for (int i = 0; i < CANDIDATES; i++) {
     assert_true(candidates->logit[i] == logits[candidates->id[i]]);
     assert_true(i == 0 || candidates->logit[i] < candidates->logit[i - 1] ||
                 (candidates->logit[i] == candidates->logit[i - 1] &&
@@ -186,8 +186,8 @@ static void picks_are_those_of_the_logits(void **state) {
   }
   int better = 0;
   for (int i = 0; i < limits.vocab; i++)
-    better += logits[i] > candidates->logit[SAMPLER_CANDIDATES - 1];
-  assert_true(better < SAMPLER_CANDIDATES);
+    better += logits[i] > candidates->logit[CANDIDATES - 1];
+  assert_true(better < CANDIDATES);
   free(logits);
 }
 
@@ -228,11 +228,11 @@ static void timed_passes(void **state) {
   float *plain = calloc(vocab, sizeof *plain), *timed = calloc(vocab, sizeof *timed);
   struct times times = {0};
   struct error err;
-  assert_true(engine_warm_up(fixture->engine, fixture->checkpoint, &err));
+  assert_true(warm_up(fixture->engine, fixture->checkpoint, &err));
   run_pass(fixture->engine, plain);
   engine_finish(fixture->engine);
   engine_time(fixture->engine, on_times, &times);
-  assert_true(engine_warm_up(fixture->engine, fixture->checkpoint, &err));
+  assert_true(warm_up(fixture->engine, fixture->checkpoint, &err));
   assert_true(times.host == 3 && times.bytes == 0);
   for (int i = 1; i <= 4; i++) {
     run_pass(fixture->engine, timed);

@@ -1,5 +1,5 @@
 // The harmony format against ids written out by hand from abacus' tokenizer.
-#include "harmony.h"
+#include "tokenizer/harmony.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -75,7 +75,7 @@ static void special_tokens_in_a_text_are_text(void **state) {
 
 // Feeds a text to a reply and asserts that each of its tokens is read as `part`.
 static void feed(struct fixture *fixture, struct reply *reply, const char *text,
-                 enum reply_part part) {
+                 enum reply_kind part) {
   struct error err;
   fixture->ids.n = 0;
   assert_true(tokenizer_encode(fixture->tokenizer, text, strlen(text), &fixture->ids, &err));

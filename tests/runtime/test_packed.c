@@ -1,6 +1,6 @@
 // A packed file of abacus, on any of its trees: what is in it, who may open it, and that a writing
 // that fails leaves nothing.
-#include "engine.h"
+#include "engine/engine.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

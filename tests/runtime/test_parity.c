@@ -1,6 +1,6 @@
 // The parity check over a fake engine that answers with the logits of HF transformers, and with
 // errors planted in them; its measures against values worked out by hand.
-#include "parity.h"
+#include "reference/parity.h"
 
 #include <jansson.h>
 #include <math.h>

@@ -1,7 +1,7 @@
 // The reference pass against logits and hidden states that HF transformers computed (one folder a
 // model below MODELS), and its formulas against values worked out by hand.
-#include "../../runtime/reference.h"
-#include "../../runtime/reference_math.h"
+#include "reference/math.h"
+#include "reference/reference.h"
 
 #include <float.h>
 #include <jansson.h>

@@ -1,6 +1,6 @@
 // The checkpoint reader against small files made here, most of them damaged, and a real sharded
 // one.
-#include "../../runtime/checkpoint/safetensors.h"
+#include "checkpoint/safetensors.h"
 
 #include <inttypes.h>
 #include <math.h>

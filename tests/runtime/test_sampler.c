@@ -1,5 +1,5 @@
 // The sampler against probabilities worked out by hand and against its own keyed stream.
-#include "sampler.h"
+#include "serve/sampler.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -95,7 +95,7 @@ static void one_token_vocabulary(void **state) {
 // The best of n logits in descending order, as the device leaves them.
 static struct candidates best_of(const float *logits, int n, float sharpness) {
   struct candidates best = {0};
-  for (int c = 0; c < SAMPLER_CANDIDATES; c++) {
+  for (int c = 0; c < CANDIDATES; c++) {
     best.logit[c] = -INFINITY;
     best.id[c] = -1;
     for (int i = 0; i < n; i++) {
@@ -168,7 +168,7 @@ static void candidates_are_cut_by_all_tokens(void **state) {
   count_candidates(logits, TOKENS, 1, 0.95f, counts);
   for (int i = 0; i < TOKENS; i++)
     drawn += counts[i] > 0;
-  assert_int_equal(drawn, SAMPLER_CANDIDATES);
+  assert_int_equal(drawn, CANDIDATES);
 }
 
 // What top-p keeps is most often among the candidates: then a draw is the same as from all logits.
@@ -214,15 +214,15 @@ static void candidates_at_the_ends(void **state) {
 // room for a machine that has other work.
 static void candidates_cost_little(void **state) {
   enum { ROWS = 900, TRIES = 20 };
-  float logits[SAMPLER_CANDIDATES];
+  float logits[CANDIDATES];
   struct sampler sampler;
   struct error err;
   double best = 1;
   (void)state;
-  assert_true(sampler_open(&sampler, 1, 1, 7, SAMPLER_CANDIDATES, &err));
-  for (int i = 0; i < SAMPLER_CANDIDATES; i++)
+  assert_true(sampler_open(&sampler, 1, 1, 7, CANDIDATES, &err));
+  for (int i = 0; i < CANDIDATES; i++)
     logits[i] = 10 - 0.1f * (float)i;
-  const struct candidates row = best_of(logits, SAMPLER_CANDIDATES, 1);
+  const struct candidates row = best_of(logits, CANDIDATES, 1);
   struct candidates *rows = calloc(ROWS, sizeof *rows);
   for (int i = 0; i < ROWS; i++)
     rows[i] = row;
@@ -230,7 +230,7 @@ static void candidates_cost_little(void **state) {
     const clock_t began = clock();
     for (int i = 0; i < ROWS; i++)
       assert_in_range(sampler_pick_candidates(&sampler, &rows[i], (uint64_t)i, 5), 0,
-                      SAMPLER_CANDIDATES - 1);
+                      CANDIDATES - 1);
     const double seconds = (double)(clock() - began) / CLOCKS_PER_SEC;
     best = seconds < best ? seconds : best;
   }

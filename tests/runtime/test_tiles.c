@@ -1,7 +1,7 @@
 // Tiles unpacked number by number, as tiles.h describes them and as a device reads them, against
 // the numbers that they were packed from.
-#include "tiles.h"
-#include "weights.h"
+#include "checkpoint/tiles.h"
+#include "checkpoint/weights.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,6 @@
 // The tokenizer against ids that other programs computed, against a second, quadratic BPE, and
 // against files and texts that it has to refuse. Run from the repository root.
+#include "base/utf8.h"
 #include "tokenizer/tokenizer.h"
 
 #include <jansson.h>

@@ -6,7 +6,7 @@
 
 #include <cuda_fp16.h> // has functions of the names that are macros below
 
-#include "hip_runtime_api.h"
+#include "target/sm_90/hip/hip_runtime_api.h"
 
 // clang-format does not know <<<
 // clang-format off

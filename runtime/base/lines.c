@@ -1,0 +1,71 @@
+#include "base/lines.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool text_line(struct text *rest, struct text *line) {
+  if (rest->n == 0)
+    return false;
+  const char *end = memchr(rest->bytes, '\n', rest->n);
+  *line = (struct text){rest->bytes, end ? (size_t)(end - rest->bytes) : rest->n};
+  const size_t used = line->n + (end ? 1 : 0);
+  *rest = (struct text){rest->bytes + used, rest->n - used};
+  return true;
+}
+
+size_t text_lines(struct text text) {
+  struct text line;
+  size_t n = 0;
+  while (text_line(&text, &line))
+    n++;
+  return n;
+}
+
+// Parses one line to `out`, which has room for an id in every two bytes; returns how many there
+// are, or -1.
+static int64_t parse_ids(struct text line, int32_t vocab, int32_t *out) {
+  int64_t n = 0;
+  for (size_t i = 0; i < line.n;) {
+    int64_t id = 0;
+    size_t digits = 0;
+    for (; i < line.n && line.bytes[i] >= '0' && line.bytes[i] <= '9'; i++, digits++)
+      if ((id = id * 10 + (line.bytes[i] - '0')) >= vocab)
+        return -1;
+    if (digits)
+      out[n++] = (int32_t)id;
+    if (i < line.n && line.bytes[i] != ' ' && line.bytes[i] != '\t' && line.bytes[i] != '\r')
+      return -1;
+    i++;
+  }
+  return n;
+}
+
+bool id_lines_read(struct id_lines *lines, const char *path, int32_t vocab, struct error *err) {
+  struct text text, line;
+  *lines = (struct id_lines){0};
+  if (!text_read(&text, path, err))
+    return false;
+  const size_t n = text_lines(text);
+  lines->ids = malloc((text.n / 2 + 1) * sizeof *lines->ids);
+  lines->start = calloc(n + 1, sizeof *lines->start);
+  bool ok = (lines->ids && lines->start) || fail(err, "%s: out of memory", path);
+  for (struct text rest = text; ok && text_line(&rest, &line);) {
+    const size_t at = lines->start[lines->n];
+    const int64_t count = parse_ids(line, vocab, lines->ids + at);
+    if (count < 0)
+      ok = fail(err, "%s:%zu: want token ids from 0 to %d separated by spaces", path, lines->n + 1,
+                vocab - 1);
+    else
+      lines->start[++lines->n] = at + (size_t)count;
+  }
+  free(text.bytes);
+  if (!ok)
+    id_lines_free(lines);
+  return ok;
+}
+
+void id_lines_free(struct id_lines *lines) {
+  free(lines->ids);
+  free(lines->start);
+  *lines = (struct id_lines){0};
+}

@@ -1,0 +1,59 @@
+// UTF-8 as RFC 3629 defines it: no overlong forms, no surrogates, nothing above U+10FFFF.
+#include "base/utf8.h"
+
+#include <stdbool.h>
+
+static bool between(unsigned char c, unsigned char low, unsigned char high) {
+  return low <= c && c <= high;
+}
+
+// The second byte's range is narrower after the leads that could begin an overlong form, a
+// surrogate or a value above U+10FFFF (RFC 3629, section 4).
+static bool second_byte_fits(unsigned char lead, unsigned char second) {
+  switch (lead) {
+  case 0xe0:
+    return between(second, 0xa0, 0xbf);
+  case 0xed:
+    return between(second, 0x80, 0x9f);
+  case 0xf0:
+    return between(second, 0x90, 0xbf);
+  case 0xf4:
+    return between(second, 0x80, 0x8f);
+  default:
+    return between(second, 0x80, 0xbf);
+  }
+}
+
+// How many bytes a character with this lead byte has; 0 if it leads none.
+static size_t character_bytes(unsigned char lead) {
+  if (lead < 0x80)
+    return 1;
+  if (between(lead, 0xc2, 0xdf))
+    return 2;
+  if (between(lead, 0xe0, 0xef))
+    return 3;
+  return between(lead, 0xf0, 0xf4) ? 4 : 0;
+}
+
+static bool character_fits(const unsigned char *s, size_t n, size_t left) {
+  if (n == 0 || n > left)
+    return false;
+  if (n > 1 && !second_byte_fits(s[0], s[1]))
+    return false;
+  for (size_t i = 2; i < n; i++)
+    if (!between(s[i], 0x80, 0xbf))
+      return false;
+  return true;
+}
+
+size_t utf8_check(const char *text, size_t bytes) {
+  const unsigned char *s = (const unsigned char *)text;
+  size_t at = 0;
+  while (at < bytes) {
+    size_t n = character_bytes(s[at]);
+    if (!character_fits(s + at, n, bytes - at))
+      break;
+    at += n;
+  }
+  return at;
+}

@@ -1,0 +1,72 @@
+#include "checkpoint/dtype.h"
+
+#include <endian.h>
+#include <string.h>
+
+static const struct {
+  const char *name;
+  size_t bytes;
+} DTYPES[] = {
+    [DTYPE_U8] = {"U8", 1},
+    [DTYPE_F16] = {"F16", 2},
+    [DTYPE_BF16] = {"BF16", 2},
+    [DTYPE_F32] = {"F32", 4},
+};
+
+const char *dtype_name(enum dtype dtype) {
+  return DTYPES[dtype].name;
+}
+
+size_t dtype_bytes(enum dtype dtype) {
+  return DTYPES[dtype].bytes;
+}
+
+bool dtype_parse(enum dtype *dtype, const char *name) {
+  for (size_t i = 0; i < sizeof DTYPES / sizeof *DTYPES; i++)
+    if (strcmp(name, DTYPES[i].name) == 0) {
+      *dtype = (enum dtype)i;
+      return true;
+    }
+  return false;
+}
+
+static float float_of_bits(uint32_t bits) {
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+static uint16_t load_u16(const uint8_t *data) {
+  uint16_t bits;
+  memcpy(&bits, data, sizeof bits);
+  return le16toh(bits);
+}
+
+// IEEE 754 binary16: 1 sign, 5 exponent (bias 15), 10 fraction bits.
+static float widen_f16(uint16_t half) {
+  uint32_t sign = (uint32_t)(half >> 15) << 31, exponent = half >> 10 & 31, fraction = half & 1023;
+  if (exponent == 0) // zero or subnormal: fraction * 2^-24
+    return sign ? -0x1p-24f * (float)fraction : 0x1p-24f * (float)fraction;
+  uint32_t wide = exponent == 31 ? 255 : exponent + (127 - 15);
+  return float_of_bits(sign | wide << 23 | fraction << 13);
+}
+
+void dtype_widen(float *out, const uint8_t *data, enum dtype dtype, size_t n) {
+  switch (dtype) {
+  case DTYPE_U8:
+    for (size_t i = 0; i < n; i++)
+      out[i] = data[i];
+    break;
+  case DTYPE_F16:
+    for (size_t i = 0; i < n; i++)
+      out[i] = widen_f16(load_u16(data + 2 * i));
+    break;
+  case DTYPE_BF16:
+    for (size_t i = 0; i < n; i++)
+      out[i] = float_of_bits((uint32_t)load_u16(data + 2 * i) << 16);
+    break;
+  case DTYPE_F32:
+    memcpy(out, data, n * sizeof *out);
+    break;
+  }
+}

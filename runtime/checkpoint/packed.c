@@ -1,0 +1,320 @@
+// The format of packed files, both ways. A file's places follow from its head, which is checked as
+// a whole, and from the tree: nothing in it is trusted to point into it.
+#include "checkpoint/packed.h"
+
+#include "base/parallel.h"
+#include "base/replace.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char MAGIC[16] = "getp packed\n";
+
+enum {
+  VERSION = 1, // of this format and of the order of tiles
+  IMAGE_ALIGN = 4096,
+  TREE_BYTES = 256,
+  PIECE_BYTES = 16 << 20, // that are packed before they are written
+  SLICE_BYTES = 1 << 19,  // that a thread reads at a time
+};
+
+struct head {
+  char magic[sizeof MAGIC];
+  uint32_t version;
+  int32_t n_stop, stop[MAX_STOP_IDS];
+  char tree[TREE_BYTES];
+  uint64_t identity; // of the model and the weights table
+  uint64_t tokenizer_bytes;
+  uint64_t checksum; // of all before it
+};
+
+_Static_assert(sizeof(struct head) == 16 + 4 * (2 + MAX_STOP_IDS) + TREE_BYTES + 3 * 8,
+               "no padding");
+
+// 64-bit FNV-1a, going on from `digest`.
+static uint64_t digest(uint64_t digest, const void *bytes, size_t n) {
+  const uint8_t *byte = bytes;
+  for (size_t i = 0; i < n; i++)
+    digest = (digest ^ byte[i]) * 0x100000001b3;
+  return digest;
+}
+
+static const uint64_t EMPTY_DIGEST = 0xcbf29ce484222325;
+
+static uint64_t digest_config(uint64_t sum, const struct model_config *config) {
+  const struct rope_config *rope = &config->rope;
+  const int32_t whole[] = {
+      config->vocab_size,     config->hidden_size,
+      config->n_layers,       config->intermediate_size,
+      config->n_heads,        config->n_kv_heads,
+      config->head_dim,       config->n_experts,
+      config->top_k,          config->sliding_window,
+      config->attention_bias, config->tie_word_embeddings,
+      config->mxfp4,          rope->yarn,
+      rope->truncate,
+  };
+  const double real[] = {
+      config->rms_norm_eps, config->swiglu_limit,   config->swiglu_alpha,
+      rope->theta,          rope->factor,           rope->beta_fast,
+      rope->beta_slow,      rope->attention_factor, rope->original_max_positions,
+  };
+  sum = digest(sum, whole, sizeof whole);
+  sum = digest(sum, real, sizeof real);
+  return digest(sum, config->layer_types, (size_t)config->n_layers);
+}
+
+static uint64_t identity_of(const struct weight_table *table, const struct model_config *config) {
+  uint64_t sum = digest_config(EMPTY_DIGEST, config);
+  for (int i = 0; i < table->n; i++) {
+    const struct weight_row *row = &table->rows[i];
+    const int64_t numbers[] = {row->source, row->stored, row->layout, row->offset, row->head_dim};
+    sum = digest(sum, row->name, strlen(row->name) + 1);
+    sum = digest(sum, numbers, sizeof numbers);
+    sum = digest(sum, row->shape, sizeof row->shape);
+  }
+  return sum;
+}
+
+static uint64_t checksum_of(const struct head *head) {
+  return digest(EMPTY_DIGEST, head, offsetof(struct head, checksum));
+}
+
+static size_t image_bytes(const struct weight_table *table) {
+  size_t end = table->packed_bytes;
+  for (int i = 0; i < table->n; i++)
+    weight_place(&table->rows[i], &end);
+  return end;
+}
+
+static size_t image_begin(size_t tokenizer_bytes) {
+  return (sizeof(struct head) + tokenizer_bytes + IMAGE_ALIGN - 1) / IMAGE_ALIGN * IMAGE_ALIGN;
+}
+
+// ---- reading ----
+
+bool packed_is(const char *path) {
+  char magic[sizeof MAGIC];
+  const int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (file < 0)
+    return false;
+  const bool is =
+      read(file, magic, sizeof magic) == sizeof magic && memcmp(magic, MAGIC, sizeof magic) == 0;
+  close(file);
+  return is;
+}
+
+static bool map_file(struct packed *packed, const char *path, struct error *err) {
+  struct stat status;
+  const int file = open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0 || fstat(file, &status) != 0) {
+    const int problem = errno;
+    if (file >= 0)
+      close(file);
+    return fail(err, "%s: %s", path, strerror(problem));
+  }
+  packed->bytes = (size_t)status.st_size;
+  void *map = mmap(NULL, packed->bytes, PROT_READ, MAP_PRIVATE, file, 0);
+  if (map == MAP_FAILED) {
+    const int problem = errno;
+    close(file);
+    return fail(err, "%s: cannot map it: %s", path, strerror(problem));
+  }
+  packed->map = map;
+  packed->file = file;
+  packed->path = path;
+  return true;
+}
+
+static bool is_damaged(const struct packed *packed, const struct head *head) {
+  return packed->bytes < sizeof *head || head->checksum != checksum_of(head) || head->n_stop < 1 ||
+         head->n_stop > MAX_STOP_IDS || head->tokenizer_bytes > INT32_MAX ||
+         !memchr(head->tree, 0, sizeof head->tree);
+}
+
+static bool check_head(const struct packed *packed, const struct head *head, const char *path,
+                       const struct weight_table *table, const struct model_config *config,
+                       struct error *err) {
+  if (head->version != VERSION)
+    return fail(err, "%s: packed in version %u, this getp reads %d: pack the checkpoint anew", path,
+                head->version, VERSION);
+  if (is_damaged(packed, head))
+    return fail(err, "%s: its head is damaged: pack the checkpoint anew", path);
+  if (strcmp(head->tree, table->tree) != 0)
+    return fail(err, "%s: packed for %s, this getp is %s: want a file that it packed itself", path,
+                head->tree, table->tree);
+  if (head->identity != identity_of(table, config))
+    return fail(err,
+                "%s: packed for another %s, of other weights or another config.json: pack the "
+                "checkpoint anew",
+                path, table->tree);
+  const size_t want = image_begin(head->tokenizer_bytes) + image_bytes(table);
+  return packed->bytes == want
+             ? true
+             : fail(err, "%s: want %zu bytes, found %zu: pack the checkpoint anew", path, want,
+                    packed->bytes);
+}
+
+bool packed_open(struct packed *packed, const char *path, const struct weight_table *table,
+                 const struct model_config *config, struct error *err) {
+  struct head head = {0};
+  *packed = (struct packed){0};
+  if (!map_file(packed, path, err))
+    return false;
+  memcpy(&head, packed->map, packed->bytes < sizeof head ? packed->bytes : sizeof head);
+  if (!check_head(packed, &head, path, table, config, err)) {
+    packed_close(packed);
+    return false;
+  }
+  const char *tokenizer = (const char *)packed->map + sizeof head;
+  packed->tokenizer = (struct text){(char *)(uintptr_t)tokenizer, head.tokenizer_bytes};
+  packed->image = packed->map + image_begin(head.tokenizer_bytes);
+  packed->stop.n = head.n_stop;
+  memcpy(packed->stop.id, head.stop, sizeof head.stop);
+  return true;
+}
+
+void packed_close(struct packed *packed) {
+  if (packed->map) {
+    munmap((void *)(uintptr_t)packed->map, packed->bytes);
+    close(packed->file);
+  }
+  *packed = (struct packed){0};
+}
+
+// 0, or what went wrong.
+static int read_at(int file, uint8_t *to, size_t n, size_t at) {
+  for (size_t done = 0; done < n;) {
+    const ssize_t got = pread(file, to + done, n - done, (off_t)(at + done));
+    if (got == 0)
+      return EIO; // it was cut off after it was opened
+    if (got > 0)
+      done += (size_t)got;
+    else if (errno != EINTR)
+      return errno;
+  }
+  return 0;
+}
+
+bool packed_read(const struct packed *packed, size_t first, size_t n, void *to, struct error *err) {
+  const size_t begin = (size_t)(packed->image - packed->map) + first;
+  uint8_t *out = to;
+  int problem = 0;
+  PARALLEL_FOR(n)
+  for (size_t at = 0; at < n; at += SLICE_BYTES) {
+    const size_t bytes = n - at < SLICE_BYTES ? n - at : SLICE_BYTES;
+    const int this = read_at(packed->file, out + at, bytes, begin + at);
+    if (this != 0) {
+      PARALLEL_WRITE
+      problem = this;
+    }
+  }
+  return problem == 0 ? true : fail(err, "%s: %s", packed->path, strerror(problem));
+}
+
+// ---- writing ----
+
+struct writer {
+  const struct packed_content *content;
+  const char *path;
+  struct replacement file;
+  uint8_t *piece; // (piece_bytes)
+  size_t piece_bytes;
+  size_t image, written, total; // where the image begins; bytes of the tensors
+  packed_watcher watch;
+  void *context;
+};
+
+static bool write_tensor(struct writer *writer, const struct weight_row *row, size_t place,
+                         struct error *err) {
+  struct weight_view weight;
+  if (!weight_find(&weight, row, writer->content->checkpoint, err))
+    return false;
+  const size_t bytes = weight_bytes(row), granule = weight_granule(row);
+  const size_t most = writer->piece_bytes / granule * granule;
+  weight_populate(&weight);
+  for (size_t first = 0; first < bytes; first += most) {
+    const size_t n = bytes - first < most ? bytes - first : most;
+    weight_read(&weight, first, n, writer->piece);
+    if (!replace_write(&writer->file, writer->piece, n, writer->image + place + first, err))
+      return false;
+    writer->written += n;
+    if (!writer->watch(writer->context, writer->written, writer->total, err))
+      return false;
+  }
+  weight_release(&weight);
+  return true;
+}
+
+static bool write_image(struct writer *writer, struct error *err) {
+  const struct weight_table *table = &writer->content->table;
+  size_t end = table->packed_bytes;
+  for (int i = 0; i < table->n; i++)
+    if (!write_tensor(writer, &table->rows[i], weight_place(&table->rows[i], &end), err))
+      return false;
+  return true;
+}
+
+static bool write_head(const struct writer *writer, struct error *err) {
+  const struct packed_content *content = writer->content;
+  struct head head = {
+      .version = VERSION,
+      .n_stop = content->stop->n,
+      .identity = identity_of(&content->table, content->config),
+      .tokenizer_bytes = content->tokenizer.n,
+  };
+  if (strlen(content->table.tree) >= sizeof head.tree)
+    return fail(err, "%s: %s: want the name of a tree of less than %d bytes", writer->path,
+                content->table.tree, TREE_BYTES);
+  memcpy(head.magic, MAGIC, sizeof MAGIC);
+  memcpy(head.stop, content->stop->id, (size_t)content->stop->n * sizeof *head.stop);
+  strcpy(head.tree, content->table.tree);
+  head.checksum = checksum_of(&head);
+  return replace_write(&writer->file, &head, sizeof head, 0, err) &&
+         replace_write(&writer->file, content->tokenizer.bytes, content->tokenizer.n, sizeof head,
+                       err);
+}
+
+// All of the file's room at once, so that a full disk is found before the work. Not every file
+// system can tell.
+static bool take_room(const struct writer *writer, struct error *err) {
+  const size_t bytes = writer->image + image_bytes(&writer->content->table);
+  if (ftruncate(writer->file.file, (off_t)bytes) != 0)
+    return fail(err, "%s: want %zu bytes: %s", writer->file.fresh, bytes, strerror(errno));
+  if (fallocate(writer->file.file, 0, 0, (off_t)bytes) != 0 && errno == ENOSPC)
+    return fail(err, "%s: want %zu bytes: %s", writer->file.fresh, bytes, strerror(errno));
+  return true;
+}
+
+static bool take_piece(struct writer *writer, struct error *err) {
+  const struct weight_table *table = &writer->content->table;
+  writer->piece_bytes = PIECE_BYTES;
+  for (int i = 0; i < table->n; i++) {
+    const size_t granule = weight_granule(&table->rows[i]);
+    writer->total += weight_bytes(&table->rows[i]);
+    writer->piece_bytes = granule > writer->piece_bytes ? granule : writer->piece_bytes;
+  }
+  writer->piece = malloc(writer->piece_bytes);
+  return writer->piece ? true : fail(err, "%s: out of memory for a piece of it", writer->path);
+}
+
+bool packed_write(const char *path, const struct packed_content *content, packed_watcher watch,
+                  void *context, struct error *err) {
+  struct writer writer = {
+      .content = content,
+      .path = path,
+      .image = image_begin(content->tokenizer.n),
+      .watch = watch,
+      .context = context,
+  };
+  writer.file.file = -1;
+  const bool ok = take_piece(&writer, err) && replace_begin(&writer.file, path, err) &&
+                  take_room(&writer, err) && write_head(&writer, err) && write_image(&writer, err);
+  free(writer.piece);
+  return replace_end(&writer.file, ok, err);
+}

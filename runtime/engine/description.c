@@ -1,0 +1,89 @@
+// Compiled once per tree, against its headers and lists: the numbers that it was generated with.
+#include "engine/description.h"
+
+#include "arena.h"
+#include "kernels.h"
+#include "model.h"
+
+#include <string.h>
+
+enum { MAPPED = WEIGHT_MAPPED };
+
+static const struct weight_row WEIGHTS[WEIGHT_COUNT] = {
+#define WEIGHT(symbol, name, source, stored, layout, offset, ...)                                  \
+  {name, SOURCE_##source, STORED_##stored, LAYOUT_##layout, offset, MODEL_HEAD_DIM, {__VA_ARGS__}},
+#include "weights.inc"
+#undef WEIGHT
+};
+
+static const struct memory_item ITEMS[] = {
+#define MEMORY(what, kind, bytes) {what, MEMORY_##kind, bytes},
+#include "memory.inc"
+#undef MEMORY
+};
+
+enum { ITEM_COUNT = sizeof ITEMS / sizeof *ITEMS };
+
+struct memory_plan engine_plan(void) {
+  return (struct memory_plan){ITEMS, ITEM_COUNT, DEVICE_BYTES};
+}
+
+static size_t packed_bytes(void) {
+  size_t bytes = 0;
+  for (int i = 0; i < ITEM_COUNT; i++)
+    bytes += ITEMS[i].kind == MEMORY_PACKED ? ITEMS[i].bytes : 0;
+  return bytes;
+}
+
+struct weight_table engine_weights(void) {
+  return (struct weight_table){MODEL_NAME, WEIGHTS, WEIGHT_COUNT, packed_bytes()};
+}
+
+struct engine_limits engine_limits(void) {
+  const bool ring = MODEL_WINDOW > 0 && KV_SLIDING_POSITIONS < LIMIT_CONTEXT;
+  return (struct engine_limits){
+      .vocab = MODEL_VOCAB,
+      .slots = LIMIT_SLOTS,
+      .context = LIMIT_CONTEXT,
+      .rows = LIMIT_ROWS,
+      .chunk = LIMIT_CHUNK,
+      .rewind = ring ? KV_SLIDING_POSITIONS - MODEL_WINDOW : LIMIT_CONTEXT,
+      .logits = LOGITS_ROWS,
+      .picks = HEAD_SPLIT,
+      .halves = HALF_ACTIVATIONS,
+  };
+}
+
+struct engine_peak engine_peak(void) {
+  return (struct engine_peak){DEVICE_BYTES_A_SECOND, DEVICE_FLOPS};
+}
+
+void engine_model(struct model_config *config) {
+  *config = (struct model_config){
+      .vocab_size = MODEL_VOCAB,
+      .hidden_size = MODEL_HIDDEN,
+      .intermediate_size = MODEL_INTERMEDIATE,
+      .n_layers = MODEL_LAYERS,
+      .n_heads = MODEL_HEADS,
+      .n_kv_heads = MODEL_KV_HEADS,
+      .head_dim = MODEL_HEAD_DIM,
+      .n_experts = MODEL_EXPERTS,
+      .top_k = MODEL_TOP_K,
+      .sliding_window = MODEL_WINDOW,
+      .rms_norm_eps = MODEL_RMS_EPS,
+      .swiglu_limit = MODEL_SWIGLU_LIMIT,
+      .swiglu_alpha = MODEL_SWIGLU_ALPHA,
+      .attention_bias = MODEL_ATTENTION_BIAS,
+      .tie_word_embeddings = MODEL_TIED,
+      .mxfp4 = MODEL_MXFP4,
+      .rope = {.yarn = MODEL_YARN,
+               .truncate = MODEL_ROPE_TRUNCATE,
+               .theta = MODEL_ROPE_THETA,
+               .factor = MODEL_ROPE_FACTOR,
+               .beta_fast = MODEL_ROPE_BETA_FAST,
+               .beta_slow = MODEL_ROPE_BETA_SLOW,
+               .original_max_positions = MODEL_ROPE_ORIGINAL_POSITIONS,
+               .attention_factor = (double)MODEL_ROPE_SCALE},
+  };
+  memcpy(config->layer_types, MODEL_LAYER_TYPES, sizeof MODEL_LAYER_TYPES);
+}

@@ -1,0 +1,91 @@
+// Compiled once per tree, against its arena.h and kv.h.
+#include "engine/memory.h"
+
+#include "arena.h"
+#include "engine/description.h"
+#include "kv.h"
+
+#include <math.h>
+
+_Static_assert(sizeof(struct row_record) == ROWS_BYTES, "the plan counts a row record");
+_Static_assert(!HEAD_SPLIT || LIMIT_ROWS * sizeof(struct candidates) == RESULTS_BYTES,
+               "the plan counts the candidates of a pass");
+
+_Static_assert(STAGING_BYTES == 0 || STAGING_BYTES == DEVICE_STAGES * (size_t)DEVICE_STAGE_BYTES,
+               "the plan counts the staging buffers of runtime/device.h");
+
+enum { HALF = MODEL_HEAD_DIM / 2 };
+
+// cos, or else sin, of the angles of n positions from `first` on, scaled. The angle is a float
+// product, as in transformers.
+static void fill_rope(float *out, int first, int n, bool cosine) {
+  for (int p = first; p < first + n; p++)
+    for (int i = 0; i < HALF; i++) {
+      const double angle = (double)((float)p * MODEL_ROPE_INV_FREQ[i]);
+      *out++ = (float)(cosine ? cos(angle) : sin(angle)) * MODEL_ROPE_SCALE;
+    }
+}
+
+static bool upload_half(struct engine *engine, bool cosine, struct error *err) {
+  enum { MOST = DEVICE_STAGE_BYTES / (HALF * (int)sizeof(float)) };
+  float *to = (float *)engine->rope.at + (cosine ? 0 : ROPE_FLOATS);
+  for (int first = 0; first < LIMIT_CONTEXT; first += MOST) {
+    const int n = LIMIT_CONTEXT - first < MOST ? LIMIT_CONTEXT - first : MOST;
+    const size_t bytes = (size_t)n * HALF * sizeof *to;
+    float *stage = device_stage(engine->device, to + first * HALF, bytes, err);
+    if (!stage)
+      return false;
+    fill_rope(stage, first, n, cosine);
+    if (!device_send(engine->device, to + first * HALF, bytes, err))
+      return false;
+  }
+  return true;
+}
+
+bool memory_upload_rope(struct engine *engine, struct error *err) {
+  return upload_half(engine, true, err) && upload_half(engine, false, err);
+}
+
+// Not every tree has every kind of memory.
+static bool take(struct engine *engine, struct memory *memory, size_t bytes, const char *what,
+                 struct error *err) {
+  return bytes == 0 || device_take(engine->device, memory, bytes, what, err);
+}
+
+bool memory_alloc_host(struct engine *engine, struct memory *memory, size_t bytes, const char *what,
+                       struct error *err) {
+  return bytes == 0 || device_take_host(engine->device, memory, bytes, what, err);
+}
+
+bool memory_alloc(struct engine *engine, struct error *err) {
+  const size_t pieces = STEPS_SHARED ? (size_t)omp_get_max_threads() : 1;
+  bool ok = take(engine, &engine->packed, engine_weights().packed_bytes, "weights", err) &&
+            take(engine, &engine->kv, KV_BYTES, "the KV cache", err) &&
+            device_clear(engine->device, &engine->kv, err) && // what pads a key stays 0
+            take(engine, &engine->arena, ARENA_BYTES, "activations", err) &&
+            take(engine, &engine->workspace, WORKSPACE_BYTES * pieces, "workspace", err) &&
+            take(engine, &engine->rope, ROPE_BYTES, "the RoPE table", err) &&
+            take(engine, &engine->rows, ROWS_BYTES, "rows", err) &&
+            device_clear(engine->device, &engine->rows, err) && // no rows, until a pass has some
+            take(engine, &engine->picked, PICKED_BYTES, "greedy ids", err);
+  for (int i = 0; ok && i < ENGINE_PASSES; i++)
+    ok = memory_alloc_host(engine, &engine->host_rows[i], ROWS_BYTES, "rows", err) &&
+         memory_alloc_host(engine, &engine->host_results[i], RESULTS_BYTES, "results", err);
+  return ok;
+}
+
+void memory_free(struct engine *engine) {
+  struct device *device = engine->device;
+  device_give_back(device, &engine->packed);
+  device_give_back(device, &engine->kv);
+  device_give_back(device, &engine->arena);
+  device_give_back(device, &engine->workspace);
+  device_give_back(device, &engine->rope);
+  device_give_back(device, &engine->rows);
+  device_give_back(device, &engine->picked);
+  device_give_back_host(device, &engine->host_logits);
+  for (int i = 0; i < ENGINE_PASSES; i++) {
+    device_give_back_host(device, &engine->host_rows[i]);
+    device_give_back_host(device, &engine->host_results[i]);
+  }
+}

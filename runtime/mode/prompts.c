@@ -1,0 +1,185 @@
+#include "base/clock.h"
+#include "base/interrupt.h"
+#include "base/lines.h"
+#include "base/progress.h"
+#include "mode/mode.h"
+#include "serve/output.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct job {
+  struct session *session;
+  struct text file;
+  struct text *prompts; // (n), pieces of file
+  int n;
+  struct request *requests; // (n)
+  struct id_list ids;       // of all prompts, one after the other
+  int32_t *outputs;         // of all requests
+  struct output output;
+  struct progress progress;
+  int done, skipped;
+  int64_t tokens, most; // generated, and at most in the end
+};
+
+// The number of prompts in the first line; -1 if it is none.
+static int parse_count(const struct text *line) {
+  char *end;
+  char digits[16] = {0};
+  if (line->n == 0 || line->n >= sizeof digits || line->bytes[0] < '0' || line->bytes[0] > '9')
+    return -1;
+  memcpy(digits, line->bytes, line->n);
+  const long n = strtol(digits, &end, 10);
+  return (*end && strcmp(end, "\r") != 0) || n > INT32_MAX ? -1 : (int)n;
+}
+
+static bool read_prompts(struct job *job, const char *path, struct error *err) {
+  if (!text_read(&job->file, path, err))
+    return false;
+  struct text rest = job->file, line;
+  if (!text_line(&rest, &line) || (job->n = parse_count(&line)) < 0)
+    return fail(err, "%s:1: want the number of prompts", path);
+  const size_t found = text_lines(rest);
+  if (found < (size_t)job->n)
+    return fail(err, "%s: want %d prompts, found %zu", path, job->n, found);
+  job->prompts = calloc((size_t)job->n + 1, sizeof *job->prompts);
+  if (!job->prompts)
+    return fail(err, "%s: out of memory for %d prompts", path, job->n);
+  for (int i = 0; i < job->n; i++) {
+    char where[256];
+    snprintf(where, sizeof where, "%.200s:%d", path, i + 2);
+    text_line(&rest, &job->prompts[i]);
+    if (!check_text(where, job->prompts[i].bytes, job->prompts[i].n, err))
+      return false;
+  }
+  return true;
+}
+
+// A prompt that leaves no room for an answer gets an empty line and a remark.
+static void plan_request(struct job *job, int i, size_t first, size_t end) {
+  const int steps = job->session->steps;
+  const size_t n = end - first;
+  const bool fits = n < (size_t)steps;
+  job->requests[i] =
+      (struct request){.n_prompt = fits ? (int)n : steps, .limit = steps, .stream = (uint64_t)i};
+  if (fits) {
+    job->most += steps - (int64_t)n;
+    return;
+  }
+  fprintf(stderr, "getp: %s:%d: the prompt has %zu tokens, of %d in all: its line is empty\n",
+          job->session->options->input, i + 2, n, steps);
+  job->skipped++;
+}
+
+static bool encode_prompts(struct job *job, struct error *err) {
+  size_t *start = calloc((size_t)job->n + 1, sizeof *start);
+  job->requests = calloc((size_t)job->n + 1, sizeof *job->requests);
+  bool ok = (start && job->requests) || fail(err, "out of memory for %d prompts", job->n);
+  for (int i = 0; ok && i < job->n; i++) {
+    ok = tokenizer_encode(job->session->tokenizer, job->prompts[i].bytes, job->prompts[i].n,
+                          &job->ids, err);
+    if (ok) {
+      start[i + 1] = job->ids.n;
+      plan_request(job, i, start[i], start[i + 1]);
+    }
+  }
+  job->outputs = ok ? calloc((size_t)job->most + 1, sizeof *job->outputs) : NULL;
+  if (ok && !job->outputs)
+    ok = fail(err, "out of memory for %lld output tokens", (long long)job->most);
+  int32_t *output = job->outputs;
+  for (int i = 0; ok && i < job->n; i++) {
+    job->requests[i].prompt = job->ids.id + start[i];
+    job->requests[i].output = output;
+    output += job->requests[i].limit - job->requests[i].n_prompt;
+  }
+  free(start);
+  return ok;
+}
+
+static bool on_token(void *context, const struct request *request, struct error *err) {
+  struct job *job = context;
+  (void)request;
+  (void)err;
+  job->tokens++;
+  return true;
+}
+
+static bool on_finished(void *context, const struct request *request, struct error *err) {
+  struct job *job = context;
+  job->done++;
+  job->most -= request->limit - request->n_prompt - request->n_output;
+  return output_add(&job->output, (int)(request - job->requests) + 1, request, err);
+}
+
+static bool go_on(void *context) {
+  struct job *job = context;
+  progress_update(&job->progress, job->done, job->n, job->tokens, job->most);
+  return interrupt_signal() == 0;
+}
+
+// The timed part: tokenizing, prefill, decoding and sampling.
+static bool infer(struct job *job, struct error *err) {
+  const struct batch_options options = session_batch(job->session);
+  const struct batch_events events = {
+      .context = job, .token = on_token, .finished = on_finished, .go_on = go_on};
+  progress_begin(&job->progress);
+  const double began = seconds_now();
+  if (!encode_prompts(job, err))
+    return false;
+  const bool ok = batch_run(job->session->engine, job->requests, job->n, &options, &events, err);
+  const double elapsed = seconds_now() - began;
+  progress_end(&job->progress);
+  if (ok)
+    printf("elapsed time(s): %f, achieved throughput TPS (tok/s): %f\n", elapsed,
+           (double)job->tokens / elapsed);
+  return ok;
+}
+
+static bool check_parity(const struct job *job, struct error *err) {
+  struct id_list ids = {0};
+  const bool ok =
+      job->n == 0 || (session_encode(job->session, job->session->options->input,
+                                     job->prompts[0].bytes, job->prompts[0].n, &ids, err) &&
+                      session_parity(job->session, ids.id, ids.n, err));
+  free(ids.id);
+  return ok;
+}
+
+static int run_job(struct job *job, struct error *err) {
+  const struct options *options = job->session->options;
+  if (!read_prompts(job, options->input, err) || !output_open(&job->output, options->output, err))
+    return -1;
+  printf("Num requests: %d\n", job->n);
+  interrupt_catch();
+  double began = seconds_now();
+  if (!session_warm_up(job->session, err))
+    return -1;
+  printf("warm up elapsed time(s): %f\n", seconds_now() - began);
+  if ((job->session->parity && !check_parity(job, err)) || !infer(job, err))
+    return -1;
+  if (interrupt_signal() && job->done < job->n) {
+    fprintf(stderr, "getp: stopped by signal %d after %d of %d prompts%s%s\n", interrupt_signal(),
+            job->done, job->n, job->output.part ? ": finished lines are in " : "",
+            job->output.part ? job->output.part : "");
+    return 128 + interrupt_signal();
+  }
+  if (!output_commit(&job->output, job->requests, job->n, err))
+    return -1;
+  began = seconds_now();
+  engine_finish(job->session->engine);
+  printf("finish elapsed time(s): %f\n", seconds_now() - began);
+  return job->skipped ? 1 : 0;
+}
+
+int mode_getp(struct session *session, struct error *err) {
+  struct job job = {.session = session};
+  const int status = run_job(&job, err);
+  output_close(&job.output);
+  free(job.file.bytes);
+  free(job.prompts);
+  free(job.requests);
+  free(job.ids.id);
+  free(job.outputs);
+  return status;
+}

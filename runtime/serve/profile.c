@@ -1,0 +1,170 @@
+#include "serve/profile.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_ROLES = 64 };
+
+// All spans of a name.
+struct total {
+  const char *what;
+  bool host;
+  long calls;
+  double seconds, bytes, flops;
+  double least; // seconds at the device's peak
+};
+
+struct profile {
+  struct total totals[MOST_ROLES];
+  int n;
+  long passes;
+  double began, ended; // of the device
+  const char *path;
+  FILE *trace; // or NULL
+  struct engine_peak peak;
+};
+
+// Threads of the trace.
+enum { HOST = 0, DEVICE = 1 };
+
+static void name_thread(FILE *trace, int thread, const char *name) {
+  fprintf(trace,
+          "{\"ph\": \"M\", \"name\": \"thread_name\", \"pid\": 1, \"tid\": %d, "
+          "\"args\": {\"name\": \"%s\"}}",
+          thread, name);
+}
+
+bool profile_open(struct profile **out, const char *trace, struct error *err) {
+  struct profile *profile = calloc(1, sizeof *profile);
+  *out = NULL;
+  if (!profile)
+    return fail(err, "out of memory");
+  profile->peak = engine_peak();
+  profile->path = trace;
+  profile->began = INFINITY;
+  if (trace && !(profile->trace = fopen(trace, "w"))) {
+    free(profile);
+    return fail(err, "%s: %s", trace, strerror(errno));
+  }
+  if (trace) { // an array, which needs no end: of a run that is killed the beginning can be read
+    fputs("[\n", profile->trace);
+    name_thread(profile->trace, HOST, "host");
+    fputs(",\n", profile->trace);
+    name_thread(profile->trace, DEVICE, "device");
+  }
+  *out = profile;
+  return true;
+}
+
+static struct total *total_of(struct profile *profile, const char *what, bool host) {
+  int i = 0;
+  while (i < profile->n && strcmp(profile->totals[i].what, what) != 0)
+    i++;
+  if (i == MOST_ROLES)
+    return NULL;
+  if (i == profile->n)
+    profile->totals[profile->n++] = (struct total){.what = what, .host = host};
+  return &profile->totals[i];
+}
+
+// The time in which a device at its peak would do it; 0 if that is not known.
+static double least_seconds(const struct engine_peak *peak, double bytes, double flops) {
+  return peak->bytes > 0 ? fmax(bytes / peak->bytes, flops / peak->flops) : 0;
+}
+
+static void write_span(FILE *trace, bool host, const struct engine_span *span) {
+  fprintf(trace,
+          ",\n{\"ph\": \"X\", \"name\": \"%s\", \"pid\": 1, \"tid\": %d, \"ts\": %.3f, "
+          "\"dur\": %.3f",
+          span->what, host ? HOST : DEVICE, span->began * 1e6, (span->ended - span->began) * 1e6);
+  if (!host)
+    fprintf(trace, ", \"args\": {\"layer\": %d, \"bytes\": %.0f, \"flops\": %.0f}", span->layer,
+            span->bytes, span->flops);
+  fputc('}', trace);
+}
+
+static bool written(const struct profile *profile, bool ok, struct error *err) {
+  return ok ? true : fail(err, "%s: %s", profile->path, strerror(errno));
+}
+
+bool profile_add(void *context, bool host, const struct engine_span *spans, int n,
+                 struct error *err) {
+  struct profile *profile = context;
+  for (int i = 0; i < n; i++) {
+    struct total *total = total_of(profile, spans[i].what, host);
+    if (!total)
+      return fail(err, "--profile: more than %d roles", MOST_ROLES);
+    total->calls++;
+    total->seconds += spans[i].ended - spans[i].began;
+    total->bytes += spans[i].bytes;
+    total->flops += spans[i].flops;
+    total->least += least_seconds(&profile->peak, spans[i].bytes, spans[i].flops);
+    if (profile->trace)
+      write_span(profile->trace, host, &spans[i]);
+  }
+  if (!host && n > 0) {
+    profile->passes++;
+    profile->began = fmin(profile->began, spans[0].began);
+    profile->ended = spans[n - 1].ended;
+  }
+  return !profile->trace || written(profile, !ferror(profile->trace), err);
+}
+
+static void print_total(const struct total *total, double busy, bool with_limit) {
+  fprintf(stderr, "%-16s %8ld %9.3f %6.1f %% %8.1f %8.2f", total->what, total->calls,
+          total->seconds, 100 * total->seconds / busy, total->bytes / total->seconds * 1e-9,
+          total->flops / total->seconds * 1e-12);
+  if (with_limit)
+    fprintf(stderr, " %12.1f %%", 100 * total->least / total->seconds);
+  fputc('\n', stderr);
+}
+
+static int by_time(const void *a, const void *b) {
+  const struct total *x = a, *y = b;
+  return (x->seconds < y->seconds) - (x->seconds > y->seconds);
+}
+
+void profile_print(const struct profile *profile) {
+  struct total totals[MOST_ROLES], all = {.what = "all"};
+  const bool with_limit = profile->peak.bytes > 0;
+  memcpy(totals, profile->totals, sizeof totals);
+  qsort(totals, (size_t)profile->n, sizeof *totals, by_time);
+  for (int i = 0; i < profile->n; i++) {
+    const struct total *total = &totals[i];
+    if (total->host) {
+      fprintf(stderr, "the host: %s: %.3f s", total->what, total->seconds);
+      if (total->bytes > 0)
+        fprintf(stderr, ", %.1f GB/s", total->bytes / total->seconds * 1e-9);
+      fputc('\n', stderr);
+      continue;
+    }
+    all.calls += total->calls;
+    all.seconds += total->seconds;
+    all.bytes += total->bytes;
+    all.flops += total->flops;
+    all.least += total->least;
+  }
+  fprintf(stderr, "the device: %ld passes, busy for %.3f of %.3f s\n", profile->passes, all.seconds,
+          profile->passes > 0 ? profile->ended - profile->began : 0);
+  fprintf(stderr, "%-16s %8s %9s %8s %8s %8s%s\n", "role", "calls", "seconds", "share", "GB/s",
+          "TFLOP/s", with_limit ? " of the limit" : "");
+  for (int i = 0; i < profile->n; i++)
+    if (!totals[i].host)
+      print_total(&totals[i], all.seconds, with_limit);
+  if (all.calls > 0)
+    print_total(&all, all.seconds, with_limit);
+}
+
+bool profile_close(struct profile *profile, struct error *err) {
+  bool ok = true;
+  if (profile && profile->trace) {
+    ok = fputs("\n]\n", profile->trace) >= 0;
+    ok = fclose(profile->trace) == 0 && ok;
+    ok = written(profile, ok, err);
+  }
+  free(profile);
+  return ok;
+}

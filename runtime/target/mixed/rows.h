@@ -1,0 +1,102 @@
+// What the kernels of precision `mixed` that work on whole rows are made of: one block of threads a
+// row, every thread with some of its elements, four side by side. Sums have one order, the same for
+// every row.
+#ifndef GETP_TARGET_MIXED_ROWS_H
+#define GETP_TARGET_MIXED_ROWS_H
+
+#include "target/mixed/machine.h"
+
+#include "target/mixed/vectors.h"
+
+template <class Combine> DEVICE float wave_reduce(float value, Combine combine) {
+#pragma unroll
+  for (int step = WAVE / 2; step > 0; step /= 2)
+    value = combine(value, __shfl_xor(value, step));
+  return value;
+}
+
+// The sum over a block of THREADS, the same for every thread. All threads must come.
+template <int THREADS> DEVICE float block_total(float value) {
+  constexpr int WAVES = THREADS / WAVE;
+  __shared__ float of_wave[WAVES];
+  const auto add = [](float a, float b) { return a + b; };
+  value = wave_reduce(value, add);
+  __syncthreads();
+  if (threadIdx.x % WAVE == 0)
+    of_wave[threadIdx.x / WAVE] = value;
+  __syncthreads();
+  value = 0;
+  for (int w = 0; w < WAVES; w++)
+    value += of_wave[w];
+  return value;
+}
+
+// What thread t of a block has of a row of N: elements 4t..4t+3, the four 4 THREADS behind them,
+// ...
+template <int N, int THREADS> struct row_part {
+  static_assert(N % 4 == 0, "whole quads");
+  static constexpr int COUNT = (N / 4 + THREADS - 1) / THREADS;
+  float4 value[COUNT];
+
+  static DEVICE_MEMBER size_t first(int j) {
+    return (threadIdx.x + (size_t)j * THREADS) * 4;
+  }
+  // Only the last needs to look.
+  static DEVICE_MEMBER bool has(int j) {
+    return j + 1 < COUNT || first(j) < N;
+  }
+  // value = f(first of four elements). A thread without its last four looks at the row's last in
+  // their place, so that no load waits for a branch.
+  template <class F> DEVICE_MEMBER void fill(F f) {
+#pragma unroll
+    for (int j = 0; j < COUNT; j++)
+      value[j] = f(has(j) ? first(j) : N - 4);
+  }
+  // f(first of four elements, values, the other's values)
+  template <class F> DEVICE_MEMBER void each(const row_part &other, F f) const {
+#pragma unroll
+    for (int j = 0; j < COUNT; j++)
+      if (has(j))
+        f(first(j), value[j], other.value[j]);
+  }
+  // 1 / sqrt(mean of squares + eps); all threads must come
+  DEVICE_MEMBER float inverse_rms(float eps) const {
+    float squares = 0;
+#pragma unroll
+    for (int j = 0; j < COUNT; j++)
+      squares += has(j) ? dot(value[j], value[j]) : 0;
+    return 1.0f / sqrtf(block_total<THREADS>(squares) / N + eps);
+  }
+};
+
+// Writes elements N..PADDED-1 of a row of halves as zeros.
+template <int N, int PADDED, int THREADS> DEVICE void pad_row(uint16_t *row) {
+  for (int i = N + (int)threadIdx.x; i < PADDED; i += THREADS)
+    row[i] = 0;
+}
+
+// Four neighbours of a row of weights, as they lie in memory.
+template <class T> struct quad_of;
+
+template <> struct quad_of<uint16_t> {
+  uint2 bits;
+  DEVICE_MEMBER void load(const uint16_t *from) {
+    bits = *(const uint2 *)from;
+  }
+  DEVICE_MEMBER float4 get() const {
+    return make_float4(bits_as<float>(bits.x << 16), bits_as<float>(bits.x & 0xffff0000u),
+                       bits_as<float>(bits.y << 16), bits_as<float>(bits.y & 0xffff0000u));
+  }
+};
+
+template <> struct quad_of<float> {
+  float4 values;
+  DEVICE_MEMBER void load(const float *from) {
+    values = *(const float4 *)from;
+  }
+  DEVICE_MEMBER float4 get() const {
+    return values;
+  }
+};
+
+#endif
