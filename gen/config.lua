@@ -94,22 +94,22 @@ local function warn(reader, key, message)
   warnings[#warnings + 1] = place(reader, key) .. ": " .. message
 end
 
-local function take(reader, key)
+local function read_key(reader, key)
   reader.known[key] = true
   return reader.object[key]
 end
 
 -- The value of a key for which null and absence mean the same.
-local function take_optional(reader, key)
-  local value = take(reader, key)
+local function read_optional(reader, key)
+  local value = read_key(reader, key)
   if value == json.null then return nil end
   return value
 end
 
 -- A key that older or newer files spell otherwise -> its value and the spelling found. Two spellings
 -- must agree.
-local function take_either(reader, key, alias)
-  local value, other = take(reader, key), take(reader, alias)
+local function read_either(reader, key, alias)
+  local value, other = read_key(reader, key), read_key(reader, alias)
   if value == nil then return other, other ~= nil and alias or key end
   if other ~= nil and other ~= value then
     refuse(reader, alias, string.format("%s as in %s", show(value), key), other)
@@ -125,8 +125,8 @@ local function as_size(reader, key, value)
 end
 
 local function size(reader, key, alias)
-  if not alias then return as_size(reader, key, take(reader, key)) end
-  local value, found = take_either(reader, key, alias)
+  if not alias then return as_size(reader, key, read_key(reader, key)) end
+  local value, found = read_either(reader, key, alias)
   return as_size(reader, found, value)
 end
 
@@ -137,18 +137,18 @@ end
 
 -- A float; `default` is nil where the key must be present.
 local function positive(reader, key, default)
-  local value = take(reader, key)
+  local value = read_key(reader, key)
   if value == nil and default then return default end
   return as_positive(reader, key, value)
 end
 
 local function optional_positive(reader, key)
-  local value = take_optional(reader, key)
+  local value = read_optional(reader, key)
   return value ~= nil and as_positive(reader, key, value) or nil
 end
 
 local function boolean(reader, key, default)
-  local value = take(reader, key)
+  local value = read_key(reader, key)
   if value == nil then return default end
   if type(value) ~= "boolean" then refuse(reader, key, "true or false", value) end
   return value
@@ -218,7 +218,7 @@ end
 
 -- Absent: 128 as in HF; null or 0: no window.
 local function read_window(reader)
-  local value = take_optional(reader, "sliding_window")
+  local value = read_optional(reader, "sliding_window")
   if reader.object.sliding_window == nil then return 128 end
   if value == nil or value == 0 then return nil end
   return as_size(reader, "sliding_window", value)
@@ -233,7 +233,7 @@ local function alternating(n_layers)
 end
 
 local function read_layer_types(reader, n_layers)
-  local value = take_optional(reader, "layer_types")
+  local value = read_optional(reader, "layer_types")
   if value == nil then return alternating(n_layers) end
   if not is_json(value, "array") then return refuse(reader, "layer_types", "an array", value) end
   if n_layers and #value ~= n_layers then
@@ -266,14 +266,14 @@ local function read_theta(reader, nested)
 end
 
 local function refuse_partial_rotary(reader)
-  local value = take_optional(reader, "partial_rotary_factor")
+  local value = read_optional(reader, "partial_rotary_factor")
   if value ~= nil and value ~= 1 then
     refuse(reader, "partial_rotary_factor", "1 or nothing: gpt-oss rotates whole heads", value)
   end
 end
 
 local function read_rope_type(nested)
-  local value, key = take_either(nested, "rope_type", "type")
+  local value, key = read_either(nested, "rope_type", "type")
   if value == "yarn" or value == "default" then return value end
   refuse(nested, key, '"yarn" or "default"', value)
 end
@@ -297,7 +297,7 @@ local function read_yarn(nested, rope, max_positions)
   rope.factor = positive(nested, "factor")
   rope.beta_fast = optional_positive(nested, "beta_fast") or 32.0
   rope.beta_slow = optional_positive(nested, "beta_slow") or 1.0
-  local original = take_optional(nested, "original_max_position_embeddings")
+  local original = read_optional(nested, "original_max_position_embeddings")
   rope.original_max_position_embeddings = original == nil and max_positions
     or as_size(nested, "original_max_position_embeddings", original)
   rope.truncate = boolean(nested, "truncate", true)
@@ -322,7 +322,7 @@ local function read_nested_rope(reader, nested, max_positions)
     read_yarn(nested, rope, max_positions)
   else
     for _, key in ipairs(YARN_KEYS) do
-      if take(nested, key) ~= nil and rope.rope_type then
+      if read_key(nested, key) ~= nil and rope.rope_type then
         warn(nested, key, 'has no effect with rope_type "default"')
       end
     end
@@ -334,11 +334,11 @@ end
 -- rope_scaling (transformers 4) or rope_parameters (5). An explicit null is refused: version 4 takes
 -- it for plain RoPE, version 5 for YaRN.
 local function read_rope(reader, max_positions)
-  local v4, v5 = take(reader, "rope_scaling"), take(reader, "rope_parameters")
+  local v4, v5 = read_key(reader, "rope_scaling"), read_key(reader, "rope_parameters")
   if v4 ~= nil and v5 ~= nil then
     refuse(reader, "rope_parameters", "nothing beside rope_scaling", v5)
   end
-  take(reader, "rope_theta")
+  read_key(reader, "rope_theta")
   refuse_partial_rotary(reader)
   local key, value = "rope_scaling", v4
   if v4 == nil then key, value = "rope_parameters", v5 end
@@ -351,7 +351,7 @@ local function read_rope(reader, max_positions)
 end
 
 local function check_context(reader, out)
-  local initial = take_optional(reader, "initial_context_length")
+  local initial = read_optional(reader, "initial_context_length")
   local rope = out.rope
   local original = rope and rope.original_max_position_embeddings
   if not original then return end
@@ -369,7 +369,7 @@ end
 -- Storage.
 
 local function check_unpacked(reader)
-  local list = take_optional(reader, "modules_to_not_convert")
+  local list = read_optional(reader, "modules_to_not_convert")
   if list == nil then return end
   if not is_json(list, "array") then
     return refuse(reader, "modules_to_not_convert", "an array", list)
@@ -391,13 +391,13 @@ local function check_unpacked(reader)
 end
 
 local function read_quant_method(reader)
-  local value = take_optional(reader, "quantization_config")
+  local value = read_optional(reader, "quantization_config")
   if value == nil then return nil end
   if not is_json(value, "object") then
     return refuse(reader, "quantization_config", "an object", value)
   end
   local nested = new_reader(value, "quantization_config.", reader.report)
-  local method = take(nested, "quant_method")
+  local method = read_key(nested, "quant_method")
   if method ~= "mxfp4" then refuse(nested, "quant_method", '"mxfp4"', method) end
   check_unpacked(nested)
   refuse_unknown(nested, {})
@@ -405,7 +405,7 @@ local function read_quant_method(reader)
 end
 
 local function read_dtype(reader)
-  local value, key = take_either(reader, "dtype", "torch_dtype")
+  local value, key = read_either(reader, "dtype", "torch_dtype")
   if value == nil or value == json.null then return "bfloat16" end
   if value ~= "bfloat16" and value ~= "float16" and value ~= "float32" then
     refuse(reader, key, '"bfloat16", "float16" or "float32"', value)
@@ -416,18 +416,18 @@ end
 -- Dialects.
 
 local function check_family(reader)
-  local list = take_optional(reader, "architectures")
+  local list = read_optional(reader, "architectures")
   if list ~= nil and not (is_json(list, "array") and #list == 1 and list[1] == "GptOssForCausalLM") then
     local got = is_json(list, "array") and list[1] or list
     refuse(reader, "architectures", '["GptOssForCausalLM"]', got)
   end
-  local act = take(reader, "hidden_act")
+  local act = read_key(reader, "hidden_act")
   if act ~= nil and act ~= "silu" then refuse(reader, "hidden_act", '"silu"', act) end
 end
 
 local function read_hf(reader)
   local out = {}
-  take(reader, "model_type")
+  read_key(reader, "model_type")
   check_family(reader)
   read_shape(reader, out)
   out.num_local_experts = size(reader, "num_local_experts", "num_experts")

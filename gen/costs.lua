@@ -1,7 +1,7 @@
 -- ops x kernels x plan -> what a step of each role at least moves and computes: costs.inc, for `getp --profile`.
 --
 -- costs = list, in the order of the kernels, of {
---   role, unit = "ROWS" | "OUTPUTS" (of these there are as many as bytes and flops are counted for) | "EXPERTS" (rows,
+--   role, per = "ROWS" | "OUTPUTS" (of these there are as many as bytes and flops are counted for) | "EXPERTS" (rows,
 --     and a step uses only the weights of the experts that they hit) | "FULL" | "SLIDING" (attention: flops are those
 --     of a row and a key that it sees),
 --   weight_bytes (that a step uses), bytes (of activations and of the KV cache, a row or output), flops, key_bytes (of
@@ -20,7 +20,7 @@ local function named(list)
   return of
 end
 
-local function unit(op, model, buffers)
+local function counted_per(op, model, buffers)
   if ATTENTION[op.op] then return model.layers[op.layer + 1].attention:upper() end
   if EXPERTS[op.role] then return "EXPERTS" end
   for _, argument in ipairs(op.arguments) do
@@ -56,7 +56,7 @@ end
 local function describe(op, kernel, model, weights, buffers, key_bytes)
   local whole, row = table_bytes(op, model, weights)
   return {
-    role = op.role, unit = unit(op, model, buffers), weight_bytes = kernel.weight_bytes - whole,
+    role = op.role, per = counted_per(op, model, buffers), weight_bytes = kernel.weight_bytes - whole,
     bytes = activation_bytes(op, buffers, key_bytes) + row, flops = kernel.flops,
     key_bytes = ATTENTION[op.op] and key_bytes or 0,
   }

@@ -7,6 +7,7 @@
 local ctext = require "gen.ctext"
 local plan = require "gen.plan"
 local template = require "gen.template"
+local tiles = require "gen.tiles"
 
 local emit = {}
 
@@ -69,7 +70,7 @@ local function common_parameters(tree)
     kernels = tree.kernels.list, figures = compiled(tree), plan = tree.plan, steps = tree.steps, costs = tree.costs,
     layer_letters = layer_letters(tree.model),
     memory = plan.memory(tree.plan, tree.weights, tree.target), rope = tree.model.rope.parameters,
-    list = list, engine_files = ENGINE_FILES, thousands = ctext.thousands, f32 = ctext.f32, double = ctext.double,
+    list = list, engine_files = ENGINE_FILES, tiles = tiles, thousands = ctext.thousands, f32 = ctext.f32, double = ctext.double,
   }
 end
 

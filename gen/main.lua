@@ -18,7 +18,7 @@ local weights = require "gen.weights"
 local TARGETS = { "gfx90a", "sm_90", "cpu" }
 local STAGES = { "config", "model", "weights", "ops", "kernels", "limits", "plan", "steps", "costs", "files" }
 -- Names of build.ninja's own, and of the file beside the trees.
-local TAKEN = { bench = true, check = true, demo = true, figures = true, regen = true, test = true,
+local RESERVED = { bench = true, check = true, demo = true, figures = true, regen = true, test = true,
   ["trees.ninja"] = true }
 local HELP = [[
 usage: lua5.4 gen/main.lua --config DIR_OR_JSON --target TARGET [options]
@@ -121,7 +121,7 @@ end
 
 local function check_name(name)
   if not name:find("^[%w_][%w._-]*$") then fail("--name %s: want letters, digits, '-', '_' and '.'", name) end
-  if TAKEN[name] then fail("--name %s: want another, the build has this one", name) end
+  if RESERVED[name] then fail("--name %s: want another, the build has this one", name) end
 end
 
 local function load_target(name)

@@ -24,7 +24,7 @@ local function buffers(model, target, limits)
     { name = "h", count = padded(model.d_model, 64), dtype = "F16" },
     { name = "q", count = model.n_heads * padded(model.d_head, 32), dtype = "F16" },
     { name = "attn", count = padded(model.n_heads * model.d_head, 64), dtype = "F16" },
-    { name = "shares", count = target.splits(model) * model.d_model },
+    { name = "splits", count = target.splits(model) * model.d_model },
     { name = "expert", count = top, dtype = "I32" },
     { name = "expert_weight", count = top },
     { name = "pair", count = top, dtype = "I32" },
@@ -59,12 +59,12 @@ local function attention_ops(add, model, layer, parts, w)
     add("attention", "attn_" .. layer.attention, reads("in", "q"), writes("out", "attn"), kv,
       weight("sinks", w("SINKS")))
   end
-  add("matmul_o", "matmul_o", reads("in", "attn"), writes("out", "shares"), weight("weight", w("O")))
+  add("matmul_o", "matmul_o", reads("in", "attn"), writes("out", "splits"), weight("weight", w("O")))
 end
 
 -- next_norm: the weight of the norm behind the layer.
 local function mlp_ops(add, model, w, next_norm)
-  local norm = { reads("in", "shares"), updates("x", "x"), writes("out", "h"), writes("expert", "expert"),
+  local norm = { reads("in", "splits"), updates("x", "x"), writes("out", "h"), writes("expert", "expert"),
     writes("expert_weight", "expert_weight"), weight("weight", w("MLP_NORM")), weight("router", w("ROUTER")),
     weight("router_bias", w("ROUTER_BIAS")) }
   if model.attention_bias then norm[#norm + 1] = weight("bias", w("O_BIAS")) end

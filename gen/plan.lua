@@ -229,7 +229,7 @@ function plan.memory(result, weights, target)
   end
   add("KV cache", "device", result.kv.bytes, "KV_BYTES")
   add("arena", "device", result.arena_bytes, "ARENA_BYTES")
-  local workspace = target.shares_steps and "workspace of a thread" or "workspace"
+  local workspace = target.threads_run_steps and "workspace of a thread" or "workspace"
   add(workspace, "device", result.workspace_bytes, "WORKSPACE_BYTES")
   add("RoPE cos and sin", "device", result.rope_bytes, "ROPE_BYTES")
   add("rows", "device", result.rows_bytes, "ROWS_BYTES")

@@ -10,19 +10,17 @@
 --   symbol = "W_07_Q", name = "model.layers.7.self_attn.q_proj.weight" (as the checkpoint has it),
 --   source = "PLAIN" | "MXFP4" (NAME_blocks and NAME_scales) | "TRANSPOSED" (experts, k, n),
 --   shape = { 4096, 2880 } as stored, before any padding; stored = "BF16" | "F32" | "F16" | "MXFP4" | "U8" (MXFP4
---     codes and scales as the checkpoint has them), layout = "ROWS" | "PAIRS" | "TILES" | "PAIRED_TILES" |
+--     codes and scales as the checkpoint has them), layout = "CONTIGUOUS" | "PAIRS" | "TILES" | "PAIRED_TILES" |
 --     "WOVEN_TILES" (runtime/tiles.h), bytes,
 --   offset = byte offset in the packed weights, or nil: read in place from the checkpoint's map,
 -- }
+
+local tiles = require "gen.tiles"
 
 local weights = {}
 
 local ALIGN = 64 -- of a packed tensor: a cache line
 local BYTES = { U8 = 1, F16 = 2, BF16 = 2, F32 = 4 }
-
--- Of tiles: rows of a tile, columns of a unit, bytes of a tile before its units and of a unit (runtime/tiles.h).
-local TILE, UNIT, TILE_HEAD = 16, 64, 64
-local UNIT_BYTES = { F16 = TILE * UNIT * 2, MXFP4 = TILE * UNIT // 2 + TILE * UNIT // 32 }
 
 local function elements(shape)
   local n = 1
@@ -33,23 +31,20 @@ end
 -- `count` with what pads it to a whole number of `to`.
 function weights.padded(count, to) return (count + to - 1) // to * to end
 
-function weights.units(k) return (k + UNIT - 1) // UNIT end
-function weights.tiles(n) return (n + TILE - 1) // TILE end
-
 -- Kinds: "vector", "heads" (a vector along the heads of q or k), "table" (read row by row), "matrix", "head_matrix"
 -- (its rows are those of heads of q or k), "experts", "codes" (MXFP4 in the checkpoint's form). The target says how
 -- it stores a matrix; a vector becomes F32, which holds every source type exactly and costs next to nothing.
 local function storage(kind, model, target)
-  if kind == "codes" then return "U8", "ROWS" end
-  if kind == "vector" then return "F32", "ROWS" end
-  if kind == "heads" then return "F32", target.pairs_rows and "PAIRS" or "ROWS" end
+  if kind == "codes" then return "U8", "CONTIGUOUS" end
+  if kind == "vector" then return "F32", "CONTIGUOUS" end
+  if kind == "heads" then return "F32", target.pairs_features and "PAIRS" or "CONTIGUOUS" end
   return target.stored(kind, model)
 end
 
 local function stored_bytes(shape, stored, layout)
   if not layout:find("TILES") then return elements(shape) * BYTES[stored] end
   local n, k, matrices = shape[#shape - 1], shape[#shape], #shape == 3 and shape[1] or 1
-  return matrices * weights.tiles(n) * (TILE_HEAD + weights.units(k) * UNIT_BYTES[stored])
+  return tiles.bytes(matrices, n, k, stored)
 end
 
 local function is_mapped(kind, stored, model, target)
@@ -59,7 +54,7 @@ end
 
 -- The weights of one MoE matrix: as the checkpoint has them, packed or in HF's unpacked layout
 -- [experts, k, n]; or, where the target expands them, as [experts, n, k].
-local function expert_rows(add, model, target, symbol, name, n, k)
+local function expert_tensors(add, model, target, symbol, name, n, k)
   if target.expands_experts then
     local source = model.experts == "mxfp4" and "MXFP4" or "TRANSPOSED"
     add("experts", symbol, name, { model.n_experts, n, k }, source)
@@ -72,7 +67,7 @@ local function expert_rows(add, model, target, symbol, name, n, k)
   add("vector", symbol .. "_BIAS", name .. "_bias", { model.n_experts, n })
 end
 
-local function attention_rows(add, model)
+local function attention_tensors(add, model)
   local q, kv, h = model.n_heads * model.d_head, model.n_kv_heads * model.d_head, model.d_model
   add("vector", "ATTN_NORM", "input_layernorm.weight", { h })
   local parts = { { "Q", "q_proj", q, h }, { "K", "k_proj", kv, h }, { "V", "v_proj", kv, h }, { "O", "o_proj", h, q } }
@@ -87,15 +82,15 @@ local function attention_rows(add, model)
   add("vector", "SINKS", "self_attn.sinks", { model.n_heads })
 end
 
-local function mlp_rows(add, model, target)
+local function mlp_tensors(add, model, target)
   add("vector", "MLP_NORM", "post_attention_layernorm.weight", { model.d_model })
   add("table", "ROUTER", "mlp.router.weight", { model.n_experts, model.d_model })
   add("vector", "ROUTER_BIAS", "mlp.router.bias", { model.n_experts })
-  expert_rows(add, model, target, "GATE_UP", "mlp.experts.gate_up_proj", 2 * model.d_ff, model.d_model)
-  expert_rows(add, model, target, "DOWN", "mlp.experts.down_proj", model.d_model, model.d_ff)
+  expert_tensors(add, model, target, "GATE_UP", "mlp.experts.gate_up_proj", 2 * model.d_ff, model.d_model)
+  expert_tensors(add, model, target, "DOWN", "mlp.experts.down_proj", model.d_model, model.d_ff)
 end
 
-local function head_rows(add, model)
+local function head_tensors(add, model)
   local embedding = "model.embed_tokens.weight"
   add("table", "W_EMBED", embedding, { model.vocab, model.d_model })
   add("vector", "W_NORM", "model.norm.weight", { model.d_model })
@@ -136,14 +131,14 @@ end
 function weights.list(model, target)
   local list = { tensors = {}, of = {}, mapped_bytes = 0, packed_bytes = 0, parts = {} }
   local add = appender(list, model, target)
-  head_rows(add, model)
+  head_tensors(add, model)
   for _, layer in ipairs(model.layers) do
     local function add_layer(kind, symbol, name, shape, source)
       add(kind, string.format("W_%02d_%s", layer.index, symbol),
         string.format("model.layers.%d.%s", layer.index, name), shape, source)
     end
-    attention_rows(add_layer, model)
-    mlp_rows(add_layer, model, target)
+    attention_tensors(add_layer, model)
+    mlp_tensors(add_layer, model, target)
   end
   return list
 end

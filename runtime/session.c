@@ -85,7 +85,7 @@ static bool open_folder(struct session *session, struct error *err) {
   engine_model(&generated);
   return model_config_read(&session->config, folder, err) &&
          model_config_same(&generated, &session->config, err) &&
-         stop_ids_read(&session->stop, folder, session->config.vocab_size, err) &&
+         stop_ids_read(&session->stop, folder, session->config.vocab, err) &&
          safetensors_open(&session->checkpoint, folder, err);
 }
 

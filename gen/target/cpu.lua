@@ -4,10 +4,10 @@
 -- A target module has a record for each precision. A target = {
 --   name, precision, extension (of a kernel file), summary (one line for summary.txt),
 --   templates (folder), device (device_<it>.c is linked), builds_anywhere (without a GPU's compiler),
---   shares_steps (all threads of the host go through the schedule), sorts_rows (by expert),
+--   threads_run_steps (all threads of the host go through the schedule), sorts_rows (by expert),
 --   stored = function(kind of gen/weights.lua, model) -> stored dtype, layout,
 --   maps_checkpoint (tensors stored as they are need no copy), expands_experts (as rows of outputs, not in the
---   checkpoint's form), pairs_rows (the rows of a RoPE pair side by side),
+--   checkpoint's form), pairs_features (the rows of a RoPE pair side by side),
 --   defaults = { slots, context, rows, chunk }, memory = bytes of the device or nil: not checked,
 --   flops, bytes_a_second (what it can do at the most, or nil: not known),
 --   kernel = { [op] = function(op, model, weights) -> choice },
@@ -38,7 +38,7 @@ function kernel.embed(op, model, weights)
   return {
     template = "embed", because = "one row of the table a token", weight = WEIGHT_TYPE[stored],
     name = "embed", dims = { { "k", model.d_model } }, workspace = 0, flops = 0,
-    parameters = { hidden = model.d_model, weight_type = WEIGHT_TYPE[stored], weight_bytes = WEIGHT_BYTES[stored] },
+    parameters = { d_model = model.d_model, weight_type = WEIGHT_TYPE[stored], weight_bytes = WEIGHT_BYTES[stored] },
   }
 end
 
@@ -48,7 +48,7 @@ function kernel.rmsnorm(op, model)
     template = "rmsnorm", because = gather and "only rows whose logits are wanted" or "one row a thread",
     name = "rmsnorm", fused = gather and "gather" or nil, dims = { { "k", model.d_model } },
     workspace = 0, flops = 4 * model.d_model,
-    parameters = { hidden = model.d_model, eps = ctext.f32(model.eps), gather = gather },
+    parameters = { d_model = model.d_model, eps = ctext.f32(model.eps), gather = gather },
   }
 end
 
@@ -99,7 +99,7 @@ function kernel.rope_append(_, model)
     template = "rope_append", because = "one row a thread", name = "rope_append",
     dims = { { "h", model.n_heads }, { "g", model.n_kv_heads }, { "d", model.d_head } },
     workspace = 0, flops = 3 * (model.n_heads + model.n_kv_heads) * model.d_head,
-    parameters = { heads = model.n_heads, kv_heads = model.n_kv_heads, head_dim = model.d_head },
+    parameters = { n_heads = model.n_heads, n_kv_heads = model.n_kv_heads, d_head = model.d_head },
   }
 end
 
@@ -111,7 +111,7 @@ function kernel.attention(op, model)
     template = "attention", because = sliding and "keys of the window only" or "every key up to the row's own",
     name = op.role, dims = dims, workspace = 0, flops = 4 * model.n_heads * model.d_head,
     parameters = {
-      heads = model.n_heads, kv_heads = model.n_kv_heads, head_dim = model.d_head,
+      n_heads = model.n_heads, n_kv_heads = model.n_kv_heads, d_head = model.d_head,
       window = sliding and model.window, positions = sliding and "KV_SLIDING_POSITIONS" or "KV_FULL_POSITIONS",
       scale = ctext.f32(model.d_head ^ -0.5),
     },
@@ -124,7 +124,7 @@ function kernel.router_topk(_, model)
   return {
     template = "router_topk", because = "one row a thread", name = "router_topk", dims = expert_dims(model),
     workspace = 0, flops = model.n_experts * model.top_k,
-    parameters = { experts = model.n_experts, top = model.top_k },
+    parameters = { n_experts = model.n_experts, top_k = model.top_k },
   }
 end
 
@@ -132,7 +132,7 @@ function kernel.moe_sort(_, model)
   return {
     template = "moe_sort", because = "one thread: a few integers a row", name = "moe_sort",
     dims = expert_dims(model), workspace = 0, flops = 0,
-    parameters = { experts = model.n_experts, top = model.top_k },
+    parameters = { n_experts = model.n_experts, top_k = model.top_k },
   }
 end
 
@@ -141,13 +141,13 @@ local function moe_matmul(op, model, weights, n, k, gated)
   local packed = model.experts == "mxfp4"
   local stored = weights.of[argument(op, packed and "codes" or "values").value].stored
   return {
-    template = "moe_matmul", because = packed and "rows of an expert share each expanded tile"
+    template = "moe_matmul", because = packed and "rows of an expert tiling each expanded tile"
       or "weights lie input by output: sums run down the columns",
     weight = WEIGHT_TYPE[stored], name = op.role, fused = gated and "swiglu" or nil,
     dims = { { "n", n }, { "k", k }, { "e", model.n_experts }, { "top", model.top_k } },
     workspace = (packed and ROW_TILE or COLUMN_TILE) * k * 4, flops = 2 * n * k * model.top_k,
     parameters = {
-      experts = model.n_experts, top = model.top_k, n = n, k = k, gated = gated, packed = packed,
+      n_experts = model.n_experts, top_k = model.top_k, n = n, k = k, gated = gated, packed = packed,
       product = packed and "rows" or "columns", weight_type = WEIGHT_TYPE[stored],
       weight_bytes = WEIGHT_BYTES[stored] or false,
       limit = gated and ctext.f32(model.limit), alpha = gated and ctext.f32(model.alpha),
@@ -167,7 +167,7 @@ function kernel.moe_combine(_, model)
   return {
     template = "moe_combine", because = "one row a thread", name = "moe_combine",
     dims = { { "n", model.d_model }, { "top", model.top_k } }, workspace = 0, flops = 2 * model.d_model * model.top_k,
-    parameters = { hidden = model.d_model, top = model.top_k },
+    parameters = { d_model = model.d_model, top_k = model.top_k },
   }
 end
 
@@ -176,8 +176,8 @@ local MATRIX_DTYPES = { BF16 = "BF16", F16 = "F32", F32 = "F32" }
 return { mixed = {
   name = "cpu", precision = "mixed", extension = ".c",
   summary = "weights as in the checkpoint, arithmetic and KV cache FP32",
-  templates = "templates/cpu", device = "cpu", builds_anywhere = true, shares_steps = true, sorts_rows = true,
-  stored = function(_, model) return MATRIX_DTYPES[model.dtype], "ROWS" end, maps_checkpoint = true,
+  templates = "templates/cpu", device = "cpu", builds_anywhere = true, threads_run_steps = true, sorts_rows = true,
+  stored = function(_, model) return MATRIX_DTYPES[model.dtype], "CONTIGUOUS" end, maps_checkpoint = true,
   staging_bytes = 0,
   defaults = { slots = 16, context = 4096, rows = 128, chunk = 128 },
   kernel = kernel,

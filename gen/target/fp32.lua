@@ -13,8 +13,8 @@ local WEIGHT_NAME = { BF16 = "bf16", F32 = "f32" }
 local EXPERT_DTYPES = { MXFP4 = "BF16", BF16 = "BF16", F16 = "F32", F32 = "F32" }
 
 local function stored(kind, model)
-  if kind ~= "experts" then return "F32", "ROWS" end
-  return EXPERT_DTYPES[model.experts == "mxfp4" and "MXFP4" or model.dtype], "ROWS"
+  if kind ~= "experts" then return "F32", "CONTIGUOUS" end
+  return EXPERT_DTYPES[model.experts == "mxfp4" and "MXFP4" or model.dtype], "CONTIGUOUS"
 end
 
 local function stored_of(op, weights, name)
@@ -36,7 +36,7 @@ function kernel.embed(op, model, weights, target)
   return choice(target, {
     template = "embed", because = "one thread an element", weight = WEIGHT_NAME[dtype], name = "embed",
     dims = { { "k", model.d_model } }, flops = 0,
-    parameters = { hidden = model.d_model, weight_type = WEIGHT_TYPE[dtype] },
+    parameters = { d_model = model.d_model, weight_type = WEIGHT_TYPE[dtype] },
   })
 end
 
@@ -46,7 +46,7 @@ function kernel.rmsnorm(op, model, _, target)
     template = "rmsnorm", because = gather and "only rows whose logits are wanted" or "one block a row",
     name = "rmsnorm", fused = gather and "gather" or nil, dims = { { "k", model.d_model } },
     flops = 4 * model.d_model,
-    parameters = { hidden = model.d_model, eps = ctext.f32(model.eps), gather = gather },
+    parameters = { d_model = model.d_model, eps = ctext.f32(model.eps), gather = gather },
   })
 end
 
@@ -96,7 +96,7 @@ function kernel.rope_append(_, model, _, target)
   return choice(target, {
     template = "rope_append", because = "one thread a pair of a head", name = "rope_append",
     dims = head_dims(model), flops = 3 * (model.n_heads + model.n_kv_heads) * model.d_head,
-    parameters = { heads = model.n_heads, kv_heads = model.n_kv_heads, head_dim = model.d_head },
+    parameters = { n_heads = model.n_heads, n_kv_heads = model.n_kv_heads, d_head = model.d_head },
   })
 end
 
@@ -108,7 +108,7 @@ function kernel.attention(op, model, _, target)
     template = "attention", because = sliding and "keys of the window only" or "every key up to the row's own",
     name = op.role, dims = dims, flops = 4 * model.n_heads * model.d_head,
     parameters = {
-      heads = model.n_heads, kv_heads = model.n_kv_heads, head_dim = model.d_head,
+      n_heads = model.n_heads, n_kv_heads = model.n_kv_heads, d_head = model.d_head,
       window = sliding and model.window, positions = sliding and "KV_SLIDING_POSITIONS" or "KV_FULL_POSITIONS",
       scale = ctext.f32(model.d_head ^ -0.5),
     },
@@ -119,13 +119,13 @@ function kernel.router_topk(_, model, _, target)
   return choice(target, {
     template = "router_topk", because = "one thread a row", name = "router_topk",
     dims = { { "e", model.n_experts }, { "top", model.top_k } }, flops = model.n_experts * model.n_experts,
-    parameters = { experts = model.n_experts, top = model.top_k },
+    parameters = { n_experts = model.n_experts, top_k = model.top_k },
   })
 end
 
 local function moe_matmul(op, model, weights, target, n, k, parameters)
   local dtype = stored_of(op, weights, "values")
-  parameters.top, parameters.n, parameters.k = model.top_k, n, k
+  parameters.top_k, parameters.n, parameters.k = model.top_k, n, k
   parameters.weight_type = WEIGHT_TYPE[dtype]
   return choice(target, {
     template = op.role, because = "one thread an output, k in order", weight = WEIGHT_NAME[dtype], name = op.role,
@@ -148,7 +148,7 @@ function kernel.moe_combine(_, model, _, target)
   return choice(target, {
     template = "moe_combine", because = "one thread an element", name = "moe_combine",
     dims = { { "n", model.d_model }, { "top", model.top_k } }, flops = 2 * model.d_model * model.top_k,
-    parameters = { hidden = model.d_model, top = model.top_k },
+    parameters = { d_model = model.d_model, top_k = model.top_k },
   })
 end
 
@@ -158,7 +158,7 @@ return function(facts)
     extension = ".hip", templates = "templates/fp32", device = facts.name, precision = "fp32",
     summary = "MoE matrices BF16, other weights, activations and KV cache FP32",
     stored = stored, expands_experts = true,
-    staging_bytes = 2 * (16 << 20), -- DEVICE_STAGES of DEVICE_STAGE_BYTES (runtime/device.h)
+    staging_bytes = 2 * (16 << 20), -- DEVICE_STAGING_BUFFERS of DEVICE_STAGING_BYTES (runtime/device.h)
     defaults = { slots = 32, context = 4096, rows = 128, chunk = 128 }, kernel = {},
   }
   for key, value in pairs(facts) do target[key] = value end

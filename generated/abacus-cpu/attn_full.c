@@ -3,10 +3,10 @@
 #include "kernels.h"
 #include "target/cpu/mixed.h"
 
-enum { HEADS = 8, KV_HEADS = 2, GROUP = HEADS / KV_HEADS, D = 64 };
-enum { QKV = (HEADS + 2 * KV_HEADS) * D, POSITIONS = KV_FULL_POSITIONS };
+enum { N_HEADS = 8, N_KV_HEADS = 2, GROUP = N_HEADS / N_KV_HEADS, D_HEAD = 64 };
+enum { QKV = (N_HEADS + 2 * N_KV_HEADS) * D_HEAD, POSITIONS = KV_FULL_POSITIONS };
 enum { CHUNK = 64 }; // keys whose scores are held at a time
-static const float SCALE = 0.125f; // 1 / sqrt(D)
+static const float SCALE = 0.125f; // 1 / sqrt(D_HEAD)
 
 // The softmax of one head so far, over the keys seen and the sink: out = sum p v, all still to be
 // divided by total; p = exp(score - max).
@@ -20,7 +20,7 @@ struct head {
 static void add_keys(struct head *head, const float *keys, const float *values, int t, int count) {
   float p[CHUNK] = {0}, max = head->max;
   for (int i = 0; i < count; i++) {
-    p[i] = dot(D, head->q, keys + (size_t)((t + i) % POSITIONS) * D) * SCALE;
+    p[i] = dot(D_HEAD, head->q, keys + (size_t)((t + i) % POSITIONS) * D_HEAD) * SCALE;
     max = p[i] > max ? p[i] : max;
   }
 #pragma omp simd
@@ -28,10 +28,10 @@ static void add_keys(struct head *head, const float *keys, const float *values, 
     p[i] = exp_f32(p[i] - max);
   const float shrink = exp_f32(head->max - max);
 #pragma omp simd
-  for (int d = 0; d < D; d++)
+  for (int d = 0; d < D_HEAD; d++)
     head->out[d] *= shrink;
   for (int i = 0; i < count; i++)
-    add_scaled(D, head->out, p[i], values + (size_t)((t + i) % POSITIONS) * D);
+    add_scaled(D_HEAD, head->out, p[i], values + (size_t)((t + i) % POSITIONS) * D_HEAD);
   float lane[LANES] = {0};
   for (int i = 0; i < CHUNK; i += LANES)
 #pragma omp simd
@@ -41,24 +41,24 @@ static void add_keys(struct head *head, const float *keys, const float *values, 
   head->max = max;
 }
 
-// out = sum over t of p_t v_t, p = softmax over {q.k_t / sqrt(D)} and the sink, which has no value.
+// out = sum over t of p_t v_t, p = softmax over {q.k_t / sqrt(D_HEAD)} and the sink, which has no value.
 // Chunks of keys start where the visible keys do, so the sum is the same however the row came in.
 // Visible: every position up to the row's own.
 static void f32_attn_full_h8_g2_d64__cpu(const struct pass *pass, const float *qkv, float *out, const float *keys,
     const float *values, const float *sinks) {
 #pragma omp for collapse(2) schedule(dynamic)
   for (int r = 0; r < pass->rows; r++)
-    for (int h = 0; h < HEADS; h++) {
+    for (int h = 0; h < N_HEADS; h++) {
       const int last = pass->position[r];
       const int first = 0;
-      const size_t cache = KV_ROW(pass->slot[r], h / GROUP, 0, POSITIONS);
-      float sum[D] = {0};
-      struct head head = {qkv + (size_t)r * QKV + h * D, sum, sinks[h], 1.0f};
+      const size_t cache = KV_VECTOR(pass->slot[r], h / GROUP, 0, POSITIONS);
+      float sum[D_HEAD] = {0};
+      struct head head = {qkv + (size_t)r * QKV + h * D_HEAD, sum, sinks[h], 1.0f};
       for (int t = first; t <= last; t += CHUNK)
         add_keys(&head, keys + cache, values + cache, t, last - t < CHUNK ? last - t + 1 : CHUNK);
-      float *to = out + ((size_t)r * HEADS + (size_t)h) * D;
+      float *to = out + ((size_t)r * N_HEADS + (size_t)h) * D_HEAD;
 #pragma omp simd
-      for (int d = 0; d < D; d++)
+      for (int d = 0; d < D_HEAD; d++)
         to[d] = sum[d] / head.total;
     }
 }

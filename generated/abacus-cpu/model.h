@@ -7,13 +7,13 @@
 
 enum {
   MODEL_VOCAB = 1024,
-  MODEL_HIDDEN = 192,
-  MODEL_INTERMEDIATE = 128,
-  MODEL_LAYERS = 4,
-  MODEL_HEADS = 8,
-  MODEL_KV_HEADS = 2,
-  MODEL_HEAD_DIM = 64,
-  MODEL_EXPERTS = 8,
+  MODEL_D_MODEL = 192,
+  MODEL_D_FF = 128,
+  MODEL_N_LAYERS = 4,
+  MODEL_N_HEADS = 8,
+  MODEL_N_KV_HEADS = 2,
+  MODEL_D_HEAD = 64,
+  MODEL_N_EXPERTS = 8,
   MODEL_TOP_K = 2,
   MODEL_WINDOW = 32,
   MODEL_ATTENTION_BIAS = 1,
@@ -28,7 +28,7 @@ static const char MODEL_LAYER_TYPES[] =
   "sfsf"
 ;
 
-static const double MODEL_RMS_EPS = 1e-05;
+static const double MODEL_EPS = 1e-05;
 static const double MODEL_SWIGLU_LIMIT = 7.0;
 static const double MODEL_SWIGLU_ALPHA = 1.702;
 static const double MODEL_ROPE_THETA = 10000.0;
@@ -41,7 +41,7 @@ static const double MODEL_ROPE_ORIGINAL_POSITIONS = 128.0;
 static const float MODEL_ROPE_SCALE = 1.13862944f;
 
 // radians a position, for each pair (i, i + head_dim / 2)
-static const float MODEL_ROPE_INV_FREQ[MODEL_HEAD_DIM / 2] = {
+static const float MODEL_ROPE_INV_FREQ[MODEL_D_HEAD / 2] = {
   1.0f,
   0.696188353f,
   0.481793904f,

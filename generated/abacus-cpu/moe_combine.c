@@ -3,19 +3,19 @@
 #include "kernels.h"
 #include "target/cpu/mixed.h"
 
-enum { HIDDEN = 192, TOP = 2 };
+enum { D_MODEL = 192, TOP_K = 2 };
 
-// x[r] += sum over k of weight[r][k] y[r * TOP + k], in ascending order of the experts' ids
+// x[r] += sum over k of weight[r][k] y[r * TOP_K + k], in ascending order of the experts' ids
 static void f32_moe_combine_n192_top2__cpu(const struct pass *pass, const float *y, const float *weight, float *x) {
 #pragma omp for schedule(static)
   for (int r = 0; r < pass->rows; r++) {
-    float sum[HIDDEN] = {0}, *to = x + (size_t)r * HIDDEN;
-    for (int k = 0; k < TOP; k++) {
-      const size_t p = (size_t)r * TOP + (size_t)k;
-      add_scaled(HIDDEN, sum, weight[p], y + p * HIDDEN);
+    float sum[D_MODEL] = {0}, *to = x + (size_t)r * D_MODEL;
+    for (int k = 0; k < TOP_K; k++) {
+      const size_t p = (size_t)r * TOP_K + (size_t)k;
+      add_scaled(D_MODEL, sum, weight[p], y + p * D_MODEL);
     }
 #pragma omp simd
-    for (int i = 0; i < HIDDEN; i++)
+    for (int i = 0; i < D_MODEL; i++)
       to[i] += sum[i];
   }
 }

@@ -3,7 +3,7 @@
 #include "kernels.h"
 #include "target/cpu/mixed.h"
 
-enum { EXPERTS = 8, TOP = 2, N = 192, K = 128, TILE = ROW_TILE };
+enum { N_EXPERTS = 8, TOP_K = 2, N = 192, K = 128, TILE = ROW_TILE };
 
 struct weights {
   const uint8_t *codes, *scales;
@@ -29,7 +29,7 @@ static void f32_mf4w_moe_down_n192_k128_e8_top2__cpu(const struct pass *pass, co
     const int32_t *pair, const struct weights *w, const float *bias) {
   float *tile = pass_workspace(pass);
   float sum[TILE];
-  for (int e = 0; e < EXPERTS; e++) {
+  for (int e = 0; e < N_EXPERTS; e++) {
     if (start[e] == start[e + 1])
       continue;
 #pragma omp for schedule(static) nowait

@@ -3,7 +3,7 @@
 #include "kernels.h"
 #include "target/cpu/mixed.h"
 
-enum { EXPERTS = 8, TOP = 2, N = 256, K = 192, TILE = ROW_TILE };
+enum { N_EXPERTS = 8, TOP_K = 2, N = 256, K = 192, TILE = ROW_TILE };
 static const float LIMIT = 7.0f, ALPHA = 1.702f;
 
 struct weights {
@@ -37,7 +37,7 @@ static void f32_mf4w_moe_gate_up_swiglu_n256_k192_e8_top2__cpu(const struct pass
     const int32_t *pair, const struct weights *w, const float *bias) {
   float *tile = pass_workspace(pass);
   float sum[TILE];
-  for (int e = 0; e < EXPERTS; e++) {
+  for (int e = 0; e < N_EXPERTS; e++) {
     if (start[e] == start[e + 1])
       continue;
 #pragma omp for schedule(static) nowait
@@ -46,7 +46,7 @@ static void f32_mf4w_moe_gate_up_swiglu_n256_k192_e8_top2__cpu(const struct pass
       expand_tile(tile, w, e, first, width);
       for (int i = start[e]; i < start[e + 1]; i++) {
         const size_t p = (size_t)pair[i];
-        product_rows(K, width, in + p / TOP * K, tile, sum);
+        product_rows(K, width, in + p / TOP_K * K, tile, sum);
         finish(width, sum, bias + (size_t)e * N + first, out + p * (N / 2) + first / 2);
       }
     }

@@ -2,22 +2,22 @@
 // clang-format off
 #include "kernels.h"
 
-enum { EXPERTS = 8, TOP = 2 };
+enum { N_EXPERTS = 8, TOP_K = 2 };
 
-// Pair r * TOP + k says that row r goes through its k-th expert. Sorts the pairs by expert, rows in
+// Pair r * TOP_K + k says that row r goes through its k-th expert. Sorts the pairs by expert, rows in
 // order: those of expert e are pair[start[e]] .. pair[start[e + 1] - 1].
 static void f32_moe_sort_e8_top2__cpu(const struct pass *pass, const int32_t *expert, int32_t *start, int32_t *pair) {
 #pragma omp single
   {
-    int32_t next[EXPERTS] = {0};
-    for (int p = 0; p < pass->rows * TOP; p++)
+    int32_t next[N_EXPERTS] = {0};
+    for (int p = 0; p < pass->rows * TOP_K; p++)
       next[expert[p]]++;
     start[0] = 0;
-    for (int e = 0; e < EXPERTS; e++) {
+    for (int e = 0; e < N_EXPERTS; e++) {
       start[e + 1] = start[e] + next[e];
       next[e] = start[e];
     }
-    for (int p = 0; p < pass->rows * TOP; p++)
+    for (int p = 0; p < pass->rows * TOP_K; p++)
       pair[next[expert[p]]++] = p;
   }
 }

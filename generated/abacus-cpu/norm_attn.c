@@ -3,18 +3,18 @@
 #include "kernels.h"
 #include "target/cpu/mixed.h"
 
-enum { HIDDEN = 192 };
+enum { D_MODEL = 192 };
 static const float EPS = 1e-05f;
 
 // y = w * x / sqrt(mean(x^2) + EPS), row by row
 static void f32_rmsnorm_k192__cpu(const struct pass *pass, const float *x, float *y, const float *w) {
 #pragma omp for schedule(static)
   for (int r = 0; r < pass->rows; r++) {
-    const float *from = x + (size_t)r * HIDDEN;
-    float *to = y + (size_t)r * HIDDEN;
-    const float scale = 1.0f / sqrtf(dot(HIDDEN, from, from) / HIDDEN + EPS);
+    const float *from = x + (size_t)r * D_MODEL;
+    float *to = y + (size_t)r * D_MODEL;
+    const float scale = 1.0f / sqrtf(dot(D_MODEL, from, from) / D_MODEL + EPS);
 #pragma omp simd
-    for (int i = 0; i < HIDDEN; i++)
+    for (int i = 0; i < D_MODEL; i++)
       to[i] = w[i] * (from[i] * scale);
   }
 }

@@ -3,10 +3,10 @@
 #include "kernels.h"
 #include "target/cpu/mixed.h"
 
-enum { HEADS = 8, KV_HEADS = 2, D = 64, HALF = D / 2 };
-enum { QKV = (HEADS + 2 * KV_HEADS) * D };
+enum { N_HEADS = 8, N_KV_HEADS = 2, D_HEAD = 64, HALF = D_HEAD / 2 };
+enum { QKV = (N_HEADS + 2 * N_KV_HEADS) * D_HEAD };
 
-// (a, b) = (a cos - b sin, b cos + a sin) for each pair (i, i + D/2) of one head
+// (a, b) = (a cos - b sin, b cos + a sin) for each pair (i, i + D_HEAD/2) of one head
 ALWAYS_INLINE void rotate(float *restrict to, const float *restrict from, const float *restrict cos,
     const float *restrict sin) {
 #pragma omp simd
@@ -22,18 +22,18 @@ static void f32_rope_append_h8_g2_d64__cpu(const struct pass *pass, float *qkv, 
 #pragma omp for schedule(static)
   for (int r = 0; r < pass->rows; r++) {
     float *q = qkv + (size_t)r * QKV;
-    const float *k = q + HEADS * D, *v = k + KV_HEADS * D;
+    const float *k = q + N_HEADS * D_HEAD, *v = k + N_KV_HEADS * D_HEAD;
     const float *cos = pass->rope_cos + (size_t)pass->position[r] * HALF;
     const float *sin = pass->rope_sin + (size_t)pass->position[r] * HALF;
-    for (int h = 0; h < HEADS; h++) {
-      float head[D];
-      memcpy(head, q + h * D, sizeof head);
-      rotate(q + h * D, head, cos, sin);
+    for (int h = 0; h < N_HEADS; h++) {
+      float head[D_HEAD];
+      memcpy(head, q + h * D_HEAD, sizeof head);
+      rotate(q + h * D_HEAD, head, cos, sin);
     }
-    for (int g = 0; g < KV_HEADS; g++) {
-      const size_t at = KV_ROW(pass->slot[r], g, pass->position[r], positions);
-      rotate(keys + at, k + g * D, cos, sin);
-      memcpy(values + at, v + g * D, D * sizeof *v);
+    for (int g = 0; g < N_KV_HEADS; g++) {
+      const size_t at = KV_VECTOR(pass->slot[r], g, pass->position[r], positions);
+      rotate(keys + at, k + g * D_HEAD, cos, sin);
+      memcpy(values + at, v + g * D_HEAD, D_HEAD * sizeof *v);
     }
   }
 }

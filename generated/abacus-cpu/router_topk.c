@@ -3,21 +3,21 @@
 #include "kernels.h"
 #include "target/cpu/mixed.h"
 
-enum { EXPERTS = 8, TOP = 2 };
+enum { N_EXPERTS = 8, TOP_K = 2 };
 
-// The TOP experts of one row in ascending order of id; of equal logits the lower id wins.
+// The TOP_K experts of one row in ascending order of id; of equal logits the lower id wins.
 static void choose(const float *logit, int32_t *chosen) {
-  uint8_t taken[EXPERTS] = {0};
-  for (int k = 0; k < TOP; k++) {
+  uint8_t taken[N_EXPERTS] = {0};
+  for (int k = 0; k < TOP_K; k++) {
     int best = 0;
     while (taken[best])
       best++;
-    for (int e = best + 1; e < EXPERTS; e++)
+    for (int e = best + 1; e < N_EXPERTS; e++)
       if (!taken[e] && logit[e] > logit[best])
         best = e;
     taken[best] = 1;
   }
-  for (int e = 0, k = 0; e < EXPERTS; e++)
+  for (int e = 0, k = 0; e < N_EXPERTS; e++)
     if (taken[e])
       chosen[k++] = e;
 }
@@ -26,16 +26,16 @@ static void choose(const float *logit, int32_t *chosen) {
 static void f32_router_topk_e8_top2__cpu(const struct pass *pass, const float *logits, int32_t *expert, float *weight) {
 #pragma omp for schedule(static)
   for (int r = 0; r < pass->rows; r++) {
-    const float *logit = logits + (size_t)r * EXPERTS;
-    int32_t *chosen = expert + (size_t)r * TOP;
-    float *p = weight + (size_t)r * TOP, max, total = 0;
+    const float *logit = logits + (size_t)r * N_EXPERTS;
+    int32_t *chosen = expert + (size_t)r * TOP_K;
+    float *p = weight + (size_t)r * TOP_K, max, total = 0;
     choose(logit, chosen);
     max = logit[chosen[0]];
-    for (int k = 1; k < TOP; k++)
+    for (int k = 1; k < TOP_K; k++)
       max = logit[chosen[k]] > max ? logit[chosen[k]] : max;
-    for (int k = 0; k < TOP; k++)
+    for (int k = 0; k < TOP_K; k++)
       total += p[k] = exp_f32(logit[chosen[k]] - max);
-    for (int k = 0; k < TOP; k++)
+    for (int k = 0; k < TOP_K; k++)
       p[k] /= total;
   }
 }

@@ -7,6 +7,8 @@
 #include "formats/candidates.h"
 #include "kv.h"
 
+#include <assert.h>
+
 enum weight {
 #define WEIGHT(symbol, ...) symbol,
 #include "weights.inc"
@@ -15,7 +17,7 @@ enum weight {
 };
 
 // One thread calls the launchers, which start work on the device.
-enum { STEPS_SHARED = 0 };
+enum { STEPS_ON_ALL_THREADS = 0 };
 
 // Launchers take exactly pass->rows rows; the head is part of the steps.
 enum { STEPS_CAPTURED = 0, HEAD_SPLIT = 0, HALF_ACTIVATIONS = 0 };

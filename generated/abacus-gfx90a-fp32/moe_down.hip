@@ -3,7 +3,7 @@
 #include "kernels.h"
 #include "target/gfx90a/fp32.h"
 
-constexpr int TOP = 2, N = 192, K = 128;
+constexpr int TOP_K = 2, N = 192, K = 128;
 
 // y[p][n] = sum over k of W_e[n][k] a[p][k] + bias_e[n] for each pair p of a row and its expert e; one
 // thread an output, k in order
@@ -22,6 +22,6 @@ static __global__ void __launch_bounds__(BLOCK) f32_bf16w_moe_down_n192_k128_e8_
 }
 
 void launch_moe_down(const struct pass *pass, size_t in, size_t out, size_t expert, enum weight values, enum weight bias) {
-  LAUNCH(pass, f32_bf16w_moe_down_n192_k128_e8_top2__gfx90a, BLOCKS(N), pass->rows * TOP, pass_floats(pass, in), pass_floats(pass, out),
+  LAUNCH(pass, f32_bf16w_moe_down_n192_k128_e8_top2__gfx90a, BLOCKS(N), pass->rows * TOP_K, pass_floats(pass, in), pass_floats(pass, out),
       pass_ints(pass, expert), (const uint16_t *)pass->weight[values], pass_packed(pass, bias));
 }

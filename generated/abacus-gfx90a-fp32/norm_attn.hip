@@ -3,19 +3,19 @@
 #include "kernels.h"
 #include "target/gfx90a/fp32.h"
 
-constexpr int HIDDEN = 192;
+constexpr int D_MODEL = 192;
 static const float EPS = 1e-05f;
 
 // y = w * x / sqrt(mean(x^2) + EPS); one block a row
 static __global__ void __launch_bounds__(BLOCK) f32_rmsnorm_k192__gfx90a(const float *in, float *out, const float *w) {
   __shared__ float shared[BLOCK];
-  const float *x = in + (size_t)blockIdx.x * HIDDEN;
-  float *y = out + (size_t)blockIdx.x * HIDDEN;
+  const float *x = in + (size_t)blockIdx.x * D_MODEL;
+  float *y = out + (size_t)blockIdx.x * D_MODEL;
   float squares = 0;
-  for (int i = (int)threadIdx.x; i < HIDDEN; i += BLOCK)
+  for (int i = (int)threadIdx.x; i < D_MODEL; i += BLOCK)
     squares += x[i] * x[i];
-  const float scale = 1.0f / sqrtf(block_sum(squares, shared) / HIDDEN + EPS);
-  for (int i = (int)threadIdx.x; i < HIDDEN; i += BLOCK)
+  const float scale = 1.0f / sqrtf(block_sum(squares, shared) / D_MODEL + EPS);
+  for (int i = (int)threadIdx.x; i < D_MODEL; i += BLOCK)
     y[i] = w[i] * (x[i] * scale);
 }
 

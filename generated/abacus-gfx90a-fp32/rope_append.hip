@@ -3,29 +3,29 @@
 #include "kernels.h"
 #include "target/gfx90a/fp32.h"
 
-constexpr int HEADS = 8, KV_HEADS = 2, D = 64, HALF = D / 2;
-constexpr int QKV = (HEADS + 2 * KV_HEADS) * D;
+constexpr int N_HEADS = 8, N_KV_HEADS = 2, D_HEAD = 64, HALF = D_HEAD / 2;
+constexpr int QKV = (N_HEADS + 2 * N_KV_HEADS) * D_HEAD;
 
-// (a, b) = (a cos - b sin, b cos + a sin) for each pair (i, i + D/2) of a head. q is rotated in place;
+// (a, b) = (a cos - b sin, b cos + a sin) for each pair (i, i + D_HEAD/2) of a head. q is rotated in place;
 // k, rotated, and v go to the cache at the row's position. One thread a pair of a head.
 static __global__ void __launch_bounds__(BLOCK) f32_rope_append_h8_g2_d64__gfx90a(const int32_t *position, const int32_t *slot,
     const float *cosines, const float *sines, float *qkv, float *keys, float *values, int positions) {
   const int r = (int)blockIdx.y, head = thread_index() / HALF, i = thread_index() % HALF;
-  if (head >= HEADS + 2 * KV_HEADS)
+  if (head >= N_HEADS + 2 * N_KV_HEADS)
     return;
   const int p = position[r];
   const float c = cosines[(size_t)p * HALF + i], s = sines[(size_t)p * HALF + i];
-  float *from = qkv + (size_t)r * QKV + head * D;
+  float *from = qkv + (size_t)r * QKV + head * D_HEAD;
   const float a = from[i], b = from[i + HALF];
-  if (head < HEADS) {
+  if (head < N_HEADS) {
     from[i] = a * c - b * s;
     from[i + HALF] = b * c + a * s;
-  } else if (head < HEADS + KV_HEADS) {
-    float *k = keys + KV_ROW(slot[r], head - HEADS, p, positions);
+  } else if (head < N_HEADS + N_KV_HEADS) {
+    float *k = keys + KV_VECTOR(slot[r], head - N_HEADS, p, positions);
     k[i] = a * c - b * s;
     k[i + HALF] = b * c + a * s;
   } else {
-    float *v = values + KV_ROW(slot[r], head - HEADS - KV_HEADS, p, positions);
+    float *v = values + KV_VECTOR(slot[r], head - N_HEADS - N_KV_HEADS, p, positions);
     v[i] = a;
     v[i + HALF] = b;
   }
@@ -33,6 +33,6 @@ static __global__ void __launch_bounds__(BLOCK) f32_rope_append_h8_g2_d64__gfx90
 
 void launch_rope_append(const struct pass *pass, size_t in, size_t kv, int positions) {
   float *keys = pass->kv + kv;
-  LAUNCH(pass, f32_rope_append_h8_g2_d64__gfx90a, BLOCKS((HEADS + 2 * KV_HEADS) * HALF), pass->rows, pass->position, pass->slot,
+  LAUNCH(pass, f32_rope_append_h8_g2_d64__gfx90a, BLOCKS((N_HEADS + 2 * N_KV_HEADS) * HALF), pass->rows, pass->position, pass->slot,
       pass->rope_cos, pass->rope_sin, pass_floats(pass, in), keys, keys + KV_HALF(positions), positions);
 }

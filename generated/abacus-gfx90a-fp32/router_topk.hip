@@ -3,34 +3,34 @@
 #include "kernels.h"
 #include "target/gfx90a/fp32.h"
 
-constexpr int EXPERTS = 8, TOP = 2;
+constexpr int N_EXPERTS = 8, TOP_K = 2;
 
-// True if fewer than TOP others go before expert e: those with a larger logit, and those of the same
+// True if fewer than TOP_K others go before expert e: those with a larger logit, and those of the same
 // with a lower id.
 DEVICE bool is_chosen(const float *logit, int e) {
   int before = 0;
-  for (int i = 0; i < EXPERTS; i++)
+  for (int i = 0; i < N_EXPERTS; i++)
     before += logit[i] > logit[e] || (logit[i] == logit[e] && i < e);
-  return before < TOP;
+  return before < TOP_K;
 }
 
-// The TOP experts of a row in ascending order of id, weight = softmax over their logits; one thread a
+// The TOP_K experts of a row in ascending order of id, weight = softmax over their logits; one thread a
 // row
 static __global__ void __launch_bounds__(BLOCK) f32_router_topk_e8_top2__gfx90a(int rows, const float *logits, int32_t *expert, float *weight) {
   const int r = thread_index();
   if (r >= rows)
     return;
-  const float *logit = logits + (size_t)r * EXPERTS;
-  int32_t *chosen = expert + (size_t)r * TOP;
-  float *p = weight + (size_t)r * TOP, max = -INFINITY, total = 0;
-  for (int e = 0, k = 0; e < EXPERTS && k < TOP; e++)
+  const float *logit = logits + (size_t)r * N_EXPERTS;
+  int32_t *chosen = expert + (size_t)r * TOP_K;
+  float *p = weight + (size_t)r * TOP_K, max = -INFINITY, total = 0;
+  for (int e = 0, k = 0; e < N_EXPERTS && k < TOP_K; e++)
     if (is_chosen(logit, e)) {
       chosen[k++] = e;
       max = fmaxf(max, logit[e]);
     }
-  for (int k = 0; k < TOP; k++)
+  for (int k = 0; k < TOP_K; k++)
     total += p[k] = expf(logit[chosen[k]] - max);
-  for (int k = 0; k < TOP; k++)
+  for (int k = 0; k < TOP_K; k++)
     p[k] /= total;
 }
 

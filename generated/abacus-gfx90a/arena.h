@@ -18,7 +18,7 @@
 #define BUF_LOGITS ((size_t)0) // 524288 bytes, unembed .. top_candidates
 #define BUF_PAIR ((size_t)362496) // 1024 bytes, moe_sort .. moe_down
 #define BUF_Q ((size_t)131072) // 131072 bytes, matmul_qkv .. attn_full
-#define BUF_SHARES ((size_t)131072) // 98304 bytes, matmul_o .. norm_router
+#define BUF_SPLITS ((size_t)131072) // 98304 bytes, matmul_o .. norm_router
 #define BUF_WORK ((size_t)363520) // 100 bytes, moe_sort .. moe_down
 #define BUF_X ((size_t)262144) // 98304 bytes, embed .. moe_combine
 

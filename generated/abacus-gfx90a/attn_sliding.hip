@@ -3,7 +3,7 @@
 #include "kernels.h"
 #include "target/gfx90a/mixed.h"
 
-constexpr int HEADS = 8, KV_HEADS = 2, GROUP = HEADS / KV_HEADS, D = 64, QUERY = 64;
+constexpr int N_HEADS = 8, N_KV_HEADS = 2, GROUP = N_HEADS / N_KV_HEADS, D_HEAD = 64, QUERY = 64;
 constexpr int OUT = 512, POSITIONS = KV_SLIDING_POSITIONS;
 constexpr int WINDOW = 32;
 constexpr int WAVES = 4, THREADS = WAVES * WAVE;
@@ -12,7 +12,7 @@ constexpr int D_OCTETS = QUERY / 32, D_TILES = KV_DEPTH / TILE; // loads of a ke
 static const float LOG2_E = 1.44269504f;
 static const float HEADROOM = 14; // p may be 2^14 at most: small ones stay clear of the subnormal halves
 
-// Keys and values of one block of KV_BLOCK positions as fragments: two tiles of keys by D, D_TILES tiles of D by keys.
+// Keys and values of one block of KV_BLOCK positions as fragments: two tiles of keys by D_HEAD, D_TILES tiles of D_HEAD by keys.
 // Row r of key tile j is key 8 (r / 4) + 4 j + r % 4, so that p comes out as the columns of the values.
 struct kv_block {
   uint4 key[2][D_OCTETS][HELD], value[D_TILES][HELD];
@@ -21,7 +21,7 @@ struct kv_block {
     const uint16_t *keys = region + KV_KEY(block * KV_BLOCK, POSITIONS), *values = region + KV_VALUE(block * KV_BLOCK, 0, POSITIONS);
 #pragma unroll
     for (int h = 0; h < HELD; h++) {
-      const int row = weight_row(lane, h);
+      const int row = feature_of_lane(lane, h);
       const uint32_t key_at = (uint32_t)((row / 4 * 8 + row % 4) * QUERY + column) * 2, value_at = (uint32_t)(row * KV_BLOCK + column) * 2;
 #pragma unroll
       for (int j = 0; j < 2; j++)
@@ -102,11 +102,11 @@ struct wave_states {
   float max[WAVES][TILE], total[WAVES][TILE], mix[WAVES][TILE][KV_DEPTH];
 };
 
-DEVICE void share_state(wave_states &all, const state &s) {
+DEVICE void publish_state(wave_states &all, const state &s) {
   const int lane = lane_of_wave(), wave = wave_of_block();
 #pragma unroll
   for (int h = 0; h < HELD; h++) {
-    const int token = token_row(lane, h);
+    const int token = token_of_lane(lane, h);
     const float total = across_columns(s.total[h], [](float a, float b) { return a + b; });
     if (first_column(lane) == 0) {
       all.max[wave][token] = s.max[h];
@@ -120,7 +120,7 @@ DEVICE void share_state(wave_states &all, const state &s) {
   }
 }
 
-// out = sum over t of p_t v_t, p = softmax over {q.k_t / sqrt(D)} and the sink, which has no value; q comes scaled
+// out = sum over t of p_t v_t, p = softmax over {q.k_t / sqrt(D_HEAD)} and the sink, which has no value; q comes scaled
 // so that p_t = 2^(q.k_t - max). A block has up to TOKENS / GROUP consecutive rows of one sequence and one KV head, a
 // wave every WAVES-th block of its keys.
 static __global__ void __launch_bounds__(THREADS, residents(WAVES, TILES_HELD)) f16_attn_sliding_h8_g2_d64_w32__gfx90a(const int32_t *counts, const int32_t *group,
@@ -143,8 +143,8 @@ static __global__ void __launch_bounds__(THREADS, residents(WAVES, TILES_HELD)) 
   int last[HELD];
 #pragma unroll
   for (int h = 0; h < HELD; h++) {
-    const int token = token_row(lane, h) < tokens ? token_row(lane, h) : 0;
-    const uint16_t *from = q + ((size_t)(row + token / GROUP) * HEADS + kv_head * GROUP + token % GROUP) * QUERY + first_column(lane) * 2;
+    const int token = token_of_lane(lane, h) < tokens ? token_of_lane(lane, h) : 0;
+    const uint16_t *from = q + ((size_t)(row + token / GROUP) * N_HEADS + kv_head * GROUP + token % GROUP) * QUERY + first_column(lane) * 2;
     last[h] = position + token / GROUP;
 #pragma unroll
     for (int o = 0; o < D_OCTETS; o++)
@@ -171,10 +171,10 @@ static __global__ void __launch_bounds__(THREADS, residents(WAVES, TILES_HELD)) 
     keep_order();
     attend(s, query, now, block * KV_BLOCK, last);
   }
-  share_state(all, s);
+  publish_state(all, s);
   __syncthreads();
-  for (int i = (int)threadIdx.x; i < tokens * D; i += THREADS) {
-    const int token = i / D, d = i % D, head = kv_head * GROUP + token % GROUP;
+  for (int i = (int)threadIdx.x; i < tokens * D_HEAD; i += THREADS) {
+    const int token = i / D_HEAD, d = i % D_HEAD, head = kv_head * GROUP + token % GROUP;
     float max = sink_of[token % GROUP], total = 0, mix = 0;
     const float sink = max;
     for (int w = 0; w < WAVES; w++)
@@ -184,11 +184,11 @@ static __global__ void __launch_bounds__(THREADS, residents(WAVES, TILES_HELD)) 
       total += all.total[w][token] * shrink;
       mix += all.mix[w][token][d] * shrink;
     }
-    out[(size_t)(row + token / GROUP) * OUT + head * D + d] = (uint16_t)to_halves(mix / (total + power_of_two(sink - max)), 0);
+    out[(size_t)(row + token / GROUP) * OUT + head * D_HEAD + d] = (uint16_t)to_halves(mix / (total + power_of_two(sink - max)), 0);
   }
 }
 
 void launch_attn_sliding(const struct pass *pass, size_t in, size_t out, size_t kv, enum weight sinks) {
-  LAUNCH_STEP(pass, f16_attn_sliding_h8_g2_d64_w32__gfx90a, dim3(KV_HEADS, (unsigned)pass->rows), THREADS, pass->counts, pass->group, pass->position, pass->slot,
+  LAUNCH_STEP(pass, f16_attn_sliding_h8_g2_d64_w32__gfx90a, dim3(N_KV_HEADS, (unsigned)pass->rows), THREADS, pass->counts, pass->group, pass->position, pass->slot,
       pass_halves(pass, in), (const uint16_t *)pass->kv + kv, pass_packed(pass, sinks), pass_halves(pass, out));
 }

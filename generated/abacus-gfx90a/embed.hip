@@ -3,7 +3,7 @@
 #include "kernels.h"
 #include "target/gfx90a/mixed.h"
 
-constexpr int K = 192, PADDED = 192, THREADS = 128;
+constexpr int D_MODEL = 192, PADDED = 192, THREADS = 128;
 static const float EPS = 1e-05f;
 
 // x = the row of the table of the token, or of the one that the pass before picked, h = x / sqrt(mean of x^2 + eps) * weight of the first layer's norm;
@@ -11,15 +11,15 @@ static const float EPS = 1e-05f;
 static __global__ void __launch_bounds__(THREADS, 1) f16_bf16w_embed_norm_k192__gfx90a(const int32_t *counts, const int32_t *token, const int32_t *picked,
     const uint16_t *table, const float *weight, float *x, uint16_t *h) {
   const int r = (int)blockIdx.x;
-  row_part<K, THREADS> row, gain;
+  row_slice<D_MODEL, THREADS> row, gain;
   let_next_begin();
   gain.fill([&](size_t k) { return load_quad(weight + k); });
   await_inputs();
   if (r >= counts[PASS_ROWS])
     return;
-  const int id = token[r] < 0 ? picked[-1 - token[r]] : token[r];
-  const uint16_t *from = table + (size_t)id * K;
-  float *to = x + (size_t)r * K;
+  const int id = IS_HANDED_TOKEN(token[r]) ? picked[HANDED_TOKEN(token[r])] : token[r];
+  const uint16_t *from = table + (size_t)id * D_MODEL;
+  float *to = x + (size_t)r * D_MODEL;
   uint16_t *normed = h + (size_t)r * PADDED;
   row.fill([&](size_t k) {
     quad_of<uint16_t> quad;
@@ -31,7 +31,7 @@ static __global__ void __launch_bounds__(THREADS, 1) f16_bf16w_embed_norm_k192__
     store_quad(to + k, value);
     store_halves(normed + k, scaled(value, factor, g));
   });
-  pad_row<K, PADDED, THREADS>(normed);
+  pad_row<D_MODEL, PADDED, THREADS>(normed);
 }
 
 void launch_embed(const struct pass *pass, size_t x, size_t out, enum weight table, enum weight weight) {

@@ -3,37 +3,37 @@
 #include "kernels.h"
 #include "target/gfx90a/mixed.h"
 
-constexpr int N = 192, K = 512, UNITS = 8, SPLITS = 1, SPLIT_UNITS = UNITS / SPLITS;
+constexpr int N = 192, K = 512, KBLOCKS = 8, SPLITS = 1, SPLIT_KBLOCKS = KBLOCKS / SPLITS;
 constexpr int TILES = (N + TILE - 1) / TILE;
-static_assert(SPLIT_UNITS * SPLITS == UNITS, "equal shares of K");
+static_assert(SPLIT_KBLOCKS * SPLITS == KBLOCKS, "equal tilings of K");
 
-// y[r][s][n] = sum over the k of share s of W[n][k] x[r][k]: the next norm adds the shares, in order
-template <class Share>
-static __global__ void __launch_bounds__(Share::THREADS, Share::BLOCKS) f16_f16w_matmul_o_split_n192_k512__gfx90a(const int32_t *counts,
+// y[r][s][n] = sum over the k of tiling s of W[n][k] x[r][k]: the next norm adds the tilings, in order
+template <class Tiling>
+static __global__ void __launch_bounds__(Tiling::THREADS, Tiling::BLOCKS) f16_f16w_matmul_o_split_n192_k512__gfx90a(const int32_t *counts,
     const uint16_t *x, const char *weights, float *y) {
-  SHARED_STAGE(Share, f16_unit, stage);
-  const int rows = counts[PASS_ROWS], first = (int)blockIdx.x * Share::TOKEN_ROWS, split = (int)blockIdx.z;
-  const int first_tile = (int)blockIdx.y * Share::WEIGHT_TILES;
-  if (!Share::EARLY) {
+  TILING_LDS(Tiling, f16_kblock, lds);
+  const int rows = counts[PASS_ROWS], first = (int)blockIdx.x * Tiling::TOKEN_ROWS, split = (int)blockIdx.z;
+  const int first_tile = (int)blockIdx.y * Tiling::WEIGHT_TILES;
+  if (!Tiling::EARLY) {
     await_inputs();
     let_next_begin();
     if (first >= rows)
       return;
   }
-  Share share;
-  const auto row = [&](int t) { return (uint32_t)(first + t) * (2 * K); };
+  Tiling tiling;
+  const auto offset = [&](int t) { return (uint32_t)(first + t) * (2 * K); };
   const auto nothing = [](int) { return no_context(); };
-  auto context = context_of<f16_unit, TILES, UNITS>(share, weights, first_tile, nothing, nothing);
-  if (!multiply_tiles<f16_unit, TILES, UNITS, SPLIT_UNITS>(share, weights, first_tile, split * SPLIT_UNITS, stage, x, row, rows - first))
+  auto context = context_of<f16_kblock, TILES, KBLOCKS>(tiling, weights, first_tile, nothing, nothing);
+  if (!multiply_tiles<f16_kblock, TILES, KBLOCKS, SPLIT_KBLOCKS>(tiling, weights, first_tile, split * SPLIT_KBLOCKS, lds, x, offset, rows - first))
     return;
-  each_quad(share, context, [&](int n, no_context, int t, no_context, float4 v) {
+  each_quad(tiling, context, [&](int n, no_context, int t, no_context, float4 v) {
     if (first + t < rows && n < N)
       store_quad(y + ((size_t)(first + t) * SPLITS + split) * N + n, v);
   });
 }
 
-template <class Share> static void launch(const struct pass *pass, const uint16_t *x, const char *weights, float *y) {
-  LAUNCH_SHARE(pass, f16_f16w_matmul_o_split_n192_k512__gfx90a<Share>, Share, f16_unit, dim3(token_blocks<Share>(pass->rows), weight_blocks<Share>(TILES), SPLITS), pass->counts, x, weights, y);
+template <class Tiling> static void launch(const struct pass *pass, const uint16_t *x, const char *weights, float *y) {
+  LAUNCH_TILING(pass, f16_f16w_matmul_o_split_n192_k512__gfx90a<Tiling>, Tiling, f16_kblock, dim3(token_blocks<Tiling>(pass->rows), weight_blocks<Tiling>(TILES), SPLITS), pass->counts, x, weights, y);
 }
 
 void launch_matmul_o(const struct pass *pass, size_t in, size_t out, enum weight weight) {

@@ -4,8 +4,8 @@
 #include "target/gfx90a/mixed.h"
 #include "formats/moe_work.h"
 
-constexpr int EXPERTS = 8, TOP = 2;
-static_assert(EXPERTS <= BLOCK, "one thread an expert");
+constexpr int N_EXPERTS = 8, TOP_K = 2;
+static_assert(N_EXPERTS <= BLOCK, "one thread an expert");
 // In passes of up to so many rows an item has so many pairs at most: what the blocks of the expert matrices are made for.
 constexpr int ROWS[] = {1, 16, 1073741824}, HEIGHT[] = {1, 16, 128};
 
@@ -13,9 +13,9 @@ constexpr int ROWS[] = {1, 16, 1073741824}, HEIGHT[] = {1, 16, 128};
 // `height` pairs. One block.
 static __global__ void __launch_bounds__(BLOCK) i32_moe_sort_e8_top2__gfx90a(const int32_t *counts, int height, const int32_t *expert,
     int32_t *pair, struct moe_work *work) {
-  __shared__ int count[EXPERTS], start[EXPERTS], item[EXPERTS];
-  const int t = (int)threadIdx.x, pairs = counts[PASS_ROWS] * TOP;
-  if (t < EXPERTS)
+  __shared__ int count[N_EXPERTS], start[N_EXPERTS], item[N_EXPERTS];
+  const int t = (int)threadIdx.x, pairs = counts[PASS_ROWS] * TOP_K;
+  if (t < N_EXPERTS)
     count[t] = 0;
   await_inputs();
   let_next_begin();
@@ -25,7 +25,7 @@ static __global__ void __launch_bounds__(BLOCK) i32_moe_sort_e8_top2__gfx90a(con
   __syncthreads();
   if (t == 0) {
     int pairs_before = 0, items_before = 0;
-    for (int e = 0; e < EXPERTS; e++) {
+    for (int e = 0; e < N_EXPERTS; e++) {
       start[e] = pairs_before;
       item[e] = items_before;
       pairs_before += count[e];
@@ -34,7 +34,7 @@ static __global__ void __launch_bounds__(BLOCK) i32_moe_sort_e8_top2__gfx90a(con
     work->items = items_before;
   }
   __syncthreads();
-  if (t < EXPERTS)
+  if (t < N_EXPERTS)
     for (int done = 0, i = item[t]; done < count[t]; done += height, i++)
       work->item[i] = {t, start[t] + done, count[t] - done < height ? count[t] - done : height};
   __syncthreads();

@@ -3,26 +3,26 @@
 #include "kernels.h"
 #include "target/gfx90a/mixed.h"
 
-constexpr int V = 1024, K = 192, UNITS = 3, TILES = (V + TILE - 1) / TILE;
+constexpr int V = 1024, K = 192, KBLOCKS = 3, TILES = (V + TILE - 1) / TILE;
 constexpr int WIDTH = 4, ENTRIES = (TILES + WIDTH - 1) / WIDTH; // tiles of an entry; entries of a row
 
-// take(token, the greatest of the wave's sums for it, its row; the lowest of equals), by one lane a token
-template <class Share, class Take>
-DEVICE void each_best(Share &share, const char *weights, int first_tile, Take take) {
-  const int lane = lane_of_wave(), tile = first_tile + share.first_tile(), first_token = share.first_token();
+// use(token, the greatest of the wave's sums for it, its row; the lowest of equals), by one lane a token
+template <class Tiling, class Use>
+DEVICE void each_best(Tiling &tiling, const char *weights, int first_tile, Use use) {
+  const int lane = lane_of_wave(), tile = first_tile + tiling.first_tile(), first_token = tiling.first_token();
 #pragma unroll
-  for (int n = 0; n < Share::HEIGHT; n++)
+  for (int n = 0; n < Tiling::HEIGHT; n++)
 #pragma unroll
     for (int h = 0; h < HELD; h++) {
       float best = -INFINITY;
       int id = V;
 #pragma unroll
       for (int f = 0; f < WIDTH; f++) {
-        const float4 scale = tile_scales<f16_unit>(weights, tile + f < TILES ? tile + f : TILES - 1, UNITS);
+        const float4 scale = tile_scales<f16_kblock>(weights, tile + f < TILES ? tile + f : TILES - 1, KBLOCKS);
         const float scales[] = {scale.x, scale.y, scale.z, scale.w};
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-          const float value = share.sum.at[f][n][h][i] * scales[i];
+          const float value = tiling.sum.at[f][n][h][i] * scales[i];
           const int row = (tile + f) * TILE + first_column(lane) + i;
           if (value > best && row < V) {
             best = value;
@@ -39,35 +39,35 @@ DEVICE void each_best(Share &share, const char *weights, int first_tile, Take ta
         }
       }
       if (first_column(lane) == 0)
-        take(first_token + n * TILE + token_row(lane, h), best, id);
+        use(first_token + n * TILE + token_of_lane(lane, h), best, id);
     }
 }
 
 // best[r][e] = the greatest of rows WIDTH TILE e, ... of W h[output_row[r]] and which one, the lowest of equals
-template <class Share>
-static __global__ void __launch_bounds__(Share::THREADS, Share::BLOCKS) f16_f16w_unembed_best_n1024_k192__gfx90a(const int32_t *counts,
+template <class Tiling>
+static __global__ void __launch_bounds__(Tiling::THREADS, Tiling::BLOCKS) f16_f16w_unembed_best_n1024_k192__gfx90a(const int32_t *counts,
     const int32_t *output_row, const uint16_t *h, const char *weights, float2 *best) {
-  SHARED_STAGE(Share, f16_unit, stage);
-  const int rows = counts[PASS_OUTPUTS], first = (int)blockIdx.x * Share::TOKEN_ROWS;
-  const int first_tile = (int)blockIdx.y * Share::WEIGHT_TILES;
+  TILING_LDS(Tiling, f16_kblock, lds);
+  const int rows = counts[PASS_OUTPUTS], first = (int)blockIdx.x * Tiling::TOKEN_ROWS;
+  const int first_tile = (int)blockIdx.y * Tiling::WEIGHT_TILES;
   await_inputs();
   let_next_begin();
   if (first >= rows)
     return;
-  Share share;
-  const auto row = [&](int t) { return (uint32_t)(output_row[first + t]) * (2 * K); };
-  if (!multiply_tiles<f16_unit, TILES, UNITS, UNITS>(share, weights, first_tile, 0, stage, h, row, rows - first))
+  Tiling tiling;
+  const auto offset = [&](int t) { return (uint32_t)(output_row[first + t]) * (2 * K); };
+  if (!multiply_tiles<f16_kblock, TILES, KBLOCKS, KBLOCKS>(tiling, weights, first_tile, 0, lds, h, offset, rows - first))
     return;
-  static_assert(Share::WIDTH == WIDTH, "one entry a wave");
-  const int entry = (first_tile + share.first_tile()) / WIDTH;
-  each_best(share, weights, first_tile, [&](int t, float value, int n) {
+  static_assert(Tiling::WIDTH == WIDTH, "one entry a wave");
+  const int entry = (first_tile + tiling.first_tile()) / WIDTH;
+  each_best(tiling, weights, first_tile, [&](int t, float value, int n) {
     if (first + t < rows && entry < ENTRIES)
       best[(size_t)(first + t) * ENTRIES + entry] = make_float2(value, bits_as<float>(n));
   });
 }
 
-template <class Share> static void launch(const struct pass *pass, const uint16_t *h, const char *weights, float2 *best) {
-  LAUNCH_SHARE(pass, f16_f16w_unembed_best_n1024_k192__gfx90a<Share>, Share, f16_unit, dim3(token_blocks<Share>(pass->outputs), weight_blocks<Share>(TILES)), pass->counts, pass->output_row, h, weights, best);
+template <class Tiling> static void launch(const struct pass *pass, const uint16_t *h, const char *weights, float2 *best) {
+  LAUNCH_TILING(pass, f16_f16w_unembed_best_n1024_k192__gfx90a<Tiling>, Tiling, f16_kblock, dim3(token_blocks<Tiling>(pass->outputs), weight_blocks<Tiling>(TILES)), pass->counts, pass->output_row, h, weights, best);
 }
 
 void launch_unembed_best(const struct pass *pass, size_t in, size_t out, enum weight weight) {

@@ -3,32 +3,32 @@
 #include "kernels.h"
 #include "target/gfx90a/fp32.h"
 
-constexpr int HEADS = 64, KV_HEADS = 8, GROUP = HEADS / KV_HEADS, D = 64;
-constexpr int QKV = (HEADS + 2 * KV_HEADS) * D, POSITIONS = KV_FULL_POSITIONS;
-static const float SCALE = 0.125f; // 1 / sqrt(D)
-static_assert(D <= BLOCK, "one thread an element of a head");
+constexpr int N_HEADS = 64, N_KV_HEADS = 8, GROUP = N_HEADS / N_KV_HEADS, D_HEAD = 64;
+constexpr int QKV = (N_HEADS + 2 * N_KV_HEADS) * D_HEAD, POSITIONS = KV_FULL_POSITIONS;
+static const float SCALE = 0.125f; // 1 / sqrt(D_HEAD)
+static_assert(D_HEAD <= BLOCK, "one thread an element of a head");
 
-// out = sum over t of p_t v_t, p = softmax over {q.k_t / sqrt(D)} and the sink, which has no value.
+// out = sum over t of p_t v_t, p = softmax over {q.k_t / sqrt(D_HEAD)} and the sink, which has no value.
 // Visible: every position up to the row's own.
 // One block a row and head. BLOCK keys at a time, one thread a key for the scores, then one thread an
 // element of the head for the mix; what is there already shrinks when a larger score comes.
 static __global__ void __launch_bounds__(BLOCK) f32_attn_full_h64_g8_d64__gfx90a(const int32_t *position, const int32_t *slot,
     const float *qkv, float *out, const float *keys, const float *values, const float *sinks) {
-  __shared__ float shared[BLOCK], q[D], p[BLOCK];
+  __shared__ float shared[BLOCK], q[D_HEAD], p[BLOCK];
   const int r = (int)blockIdx.y, h = (int)blockIdx.x, t = (int)threadIdx.x, last = position[r];
   const int first = 0;
-  const size_t cache = KV_ROW(slot[r], h / GROUP, 0, POSITIONS);
+  const size_t cache = KV_VECTOR(slot[r], h / GROUP, 0, POSITIONS);
   float max = sinks[h], total = 1, mix = 0;
-  if (t < D)
-    q[t] = qkv[(size_t)r * QKV + h * D + t];
+  if (t < D_HEAD)
+    q[t] = qkv[(size_t)r * QKV + h * D_HEAD + t];
   for (int begin = first; begin <= last; begin += BLOCK) {
     const int key = begin + t, count = last - begin < BLOCK ? last - begin + 1 : BLOCK;
     float score = -INFINITY;
     __syncthreads(); // q is there, and the last chunk's p has been read
     if (t < count) {
-      const float *k = keys + cache + (size_t)(key % POSITIONS) * D;
+      const float *k = keys + cache + (size_t)(key % POSITIONS) * D_HEAD;
       score = 0;
-      for (int d = 0; d < D; d++)
+      for (int d = 0; d < D_HEAD; d++)
         score += q[d] * k[d];
       score *= SCALE;
     }
@@ -37,15 +37,15 @@ static __global__ void __launch_bounds__(BLOCK) f32_attn_full_h64_g8_d64__gfx90a
     total = total * shrink + block_sum(p[t], shared);
     max = larger;
     mix *= shrink;
-    for (int i = 0; t < D && i < count; i++)
-      mix += p[i] * values[cache + (size_t)((begin + i) % POSITIONS) * D + t];
+    for (int i = 0; t < D_HEAD && i < count; i++)
+      mix += p[i] * values[cache + (size_t)((begin + i) % POSITIONS) * D_HEAD + t];
   }
-  if (t < D)
-    out[((size_t)r * HEADS + h) * D + t] = mix / total;
+  if (t < D_HEAD)
+    out[((size_t)r * N_HEADS + h) * D_HEAD + t] = mix / total;
 }
 
 void launch_attn_full(const struct pass *pass, size_t in, size_t out, size_t kv, enum weight sinks) {
   const float *keys = pass->kv + kv;
-  LAUNCH(pass, f32_attn_full_h64_g8_d64__gfx90a, HEADS, pass->rows, pass->position, pass->slot, pass_floats(pass, in),
+  LAUNCH(pass, f32_attn_full_h64_g8_d64__gfx90a, N_HEADS, pass->rows, pass->position, pass->slot, pass_floats(pass, in),
       pass_floats(pass, out), keys, keys + KV_HALF(POSITIONS), pass_packed(pass, sinks));
 }

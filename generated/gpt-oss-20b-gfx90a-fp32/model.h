@@ -7,13 +7,13 @@
 
 enum {
   MODEL_VOCAB = 201088,
-  MODEL_HIDDEN = 2880,
-  MODEL_INTERMEDIATE = 2880,
-  MODEL_LAYERS = 24,
-  MODEL_HEADS = 64,
-  MODEL_KV_HEADS = 8,
-  MODEL_HEAD_DIM = 64,
-  MODEL_EXPERTS = 32,
+  MODEL_D_MODEL = 2880,
+  MODEL_D_FF = 2880,
+  MODEL_N_LAYERS = 24,
+  MODEL_N_HEADS = 64,
+  MODEL_N_KV_HEADS = 8,
+  MODEL_D_HEAD = 64,
+  MODEL_N_EXPERTS = 32,
   MODEL_TOP_K = 4,
   MODEL_WINDOW = 128,
   MODEL_ATTENTION_BIAS = 1,
@@ -29,7 +29,7 @@ static const char MODEL_LAYER_TYPES[] =
   "sfsfsfsfsfsf"
 ;
 
-static const double MODEL_RMS_EPS = 1e-05;
+static const double MODEL_EPS = 1e-05;
 static const double MODEL_SWIGLU_LIMIT = 7.0;
 static const double MODEL_SWIGLU_ALPHA = 1.702;
 static const double MODEL_ROPE_THETA = 150000.0;
@@ -42,7 +42,7 @@ static const double MODEL_ROPE_ORIGINAL_POSITIONS = 4096.0;
 static const float MODEL_ROPE_SCALE = 1.34657359f;
 
 // radians a position, for each pair (i, i + head_dim / 2)
-static const float MODEL_ROPE_INV_FREQ[MODEL_HEAD_DIM / 2] = {
+static const float MODEL_ROPE_INV_FREQ[MODEL_D_HEAD / 2] = {
   1.0f,
   0.689044306f,
   0.474782055f,

@@ -3,21 +3,21 @@
 #include "kernels.h"
 #include "target/gfx90a/fp32.h"
 
-constexpr int HIDDEN = 2880, TOP = 4;
+constexpr int D_MODEL = 2880, TOP_K = 4;
 
-// x[r] += sum over k of weight[r][k] y[r * TOP + k], in ascending order of the experts' ids; one thread
+// x[r] += sum over k of weight[r][k] y[r * TOP_K + k], in ascending order of the experts' ids; one thread
 // an element
 static __global__ void __launch_bounds__(BLOCK) f32_moe_combine_n2880_top4__gfx90a(const float *y, const float *weight, float *x) {
   const int i = thread_index(), r = (int)blockIdx.y;
-  if (i >= HIDDEN)
+  if (i >= D_MODEL)
     return;
   float sum = 0;
-  for (int k = 0; k < TOP; k++)
-    sum += weight[(size_t)r * TOP + k] * y[((size_t)r * TOP + k) * HIDDEN + i];
-  x[(size_t)r * HIDDEN + i] += sum;
+  for (int k = 0; k < TOP_K; k++)
+    sum += weight[(size_t)r * TOP_K + k] * y[((size_t)r * TOP_K + k) * D_MODEL + i];
+  x[(size_t)r * D_MODEL + i] += sum;
 }
 
 void launch_moe_combine(const struct pass *pass, size_t in, size_t weight, size_t out) {
-  LAUNCH(pass, f32_moe_combine_n2880_top4__gfx90a, BLOCKS(HIDDEN), pass->rows, pass_floats(pass, in), pass_floats(pass, weight),
+  LAUNCH(pass, f32_moe_combine_n2880_top4__gfx90a, BLOCKS(D_MODEL), pass->rows, pass_floats(pass, in), pass_floats(pass, weight),
       pass_floats(pass, out));
 }

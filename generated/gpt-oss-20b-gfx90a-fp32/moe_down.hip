@@ -3,7 +3,7 @@
 #include "kernels.h"
 #include "target/gfx90a/fp32.h"
 
-constexpr int TOP = 4, N = 2880, K = 2880;
+constexpr int TOP_K = 4, N = 2880, K = 2880;
 
 // y[p][n] = sum over k of W_e[n][k] a[p][k] + bias_e[n] for each pair p of a row and its expert e; one
 // thread an output, k in order
@@ -22,6 +22,6 @@ static __global__ void __launch_bounds__(BLOCK) f32_bf16w_moe_down_n2880_k2880_e
 }
 
 void launch_moe_down(const struct pass *pass, size_t in, size_t out, size_t expert, enum weight values, enum weight bias) {
-  LAUNCH(pass, f32_bf16w_moe_down_n2880_k2880_e32_top4__gfx90a, BLOCKS(N), pass->rows * TOP, pass_floats(pass, in), pass_floats(pass, out),
+  LAUNCH(pass, f32_bf16w_moe_down_n2880_k2880_e32_top4__gfx90a, BLOCKS(N), pass->rows * TOP_K, pass_floats(pass, in), pass_floats(pass, out),
       pass_ints(pass, expert), (const uint16_t *)pass->weight[values], pass_packed(pass, bias));
 }

@@ -3,7 +3,7 @@
 #include "kernels.h"
 #include "target/gfx90a/fp32.h"
 
-constexpr int TOP = 4, N = 5760, K = 2880, HALF = N / 2;
+constexpr int TOP_K = 4, N = 5760, K = 2880, HALF = N / 2;
 static const float LIMIT = 7.0f, ALPHA = 1.702f;
 
 // Rows 2j and 2j + 1 of W are gate and up:
@@ -16,7 +16,7 @@ static __global__ void __launch_bounds__(BLOCK) f32_bf16w_moe_gate_up_swiglu_n57
   if (j >= HALF)
     return;
   const size_t row = (size_t)expert[pair] * N + 2 * (size_t)j;
-  const float *x = in + (size_t)(pair / TOP) * K, *bias = biases + row;
+  const float *x = in + (size_t)(pair / TOP_K) * K, *bias = biases + row;
   const uint16_t *gate = weight + row * K, *up = gate + K;
   float g = 0, u = 0;
   for (int k = 0; k < K; k++) {
@@ -29,6 +29,6 @@ static __global__ void __launch_bounds__(BLOCK) f32_bf16w_moe_gate_up_swiglu_n57
 }
 
 void launch_moe_gate_up(const struct pass *pass, size_t in, size_t out, size_t expert, enum weight values, enum weight bias) {
-  LAUNCH(pass, f32_bf16w_moe_gate_up_swiglu_n5760_k2880_e32_top4__gfx90a, BLOCKS(HALF), pass->rows * TOP, pass_floats(pass, in), pass_floats(pass, out),
+  LAUNCH(pass, f32_bf16w_moe_gate_up_swiglu_n5760_k2880_e32_top4__gfx90a, BLOCKS(HALF), pass->rows * TOP_K, pass_floats(pass, in), pass_floats(pass, out),
       pass_ints(pass, expert), (const uint16_t *)pass->weight[values], pass_packed(pass, bias));
 }

@@ -18,7 +18,7 @@
 #define BUF_LOGITS ((size_t)0) // 102957056 bytes, unembed .. top_candidates
 #define BUF_PAIR ((size_t)132759552) // 24576 bytes, moe_sort .. moe_down
 #define BUF_Q ((size_t)0) // 12582912 bytes, matmul_qkv .. attn_full
-#define BUF_SHARES ((size_t)0) // 35389440 bytes, matmul_o .. norm_router
+#define BUF_SPLITS ((size_t)0) // 35389440 bytes, matmul_o .. norm_router
 #define BUF_WORK ((size_t)132784128) // 964 bytes, moe_sort .. moe_down
 #define BUF_X ((size_t)106168320) // 17694720 bytes, embed .. moe_combine
 

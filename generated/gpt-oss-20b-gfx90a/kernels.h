@@ -5,7 +5,10 @@
 
 #include "engine/pass.h"
 #include "formats/candidates.h"
+#include "formats/tiles.h"
 #include "kv.h"
+
+#include <assert.h>
 
 enum weight {
 #define WEIGHT(symbol, ...) symbol,
@@ -15,7 +18,13 @@ enum weight {
 };
 
 // One thread calls the launchers, which start work on the device.
-enum { STEPS_SHARED = 0 };
+enum { STEPS_ON_ALL_THREADS = 0 };
+
+// The formats that the generator counted with are those of the runtime.
+static_assert(TILE == 16 && KBLOCK == 64 && TILE_HEAD == 64, "gen/tiles.lua");
+static_assert(F16_KBLOCK_BYTES == 2048, "gen/tiles.lua");
+static_assert(MXFP4_KBLOCK_BYTES == 544, "gen/tiles.lua");
+static_assert(CANDIDATES == 64, "gen/precision/mixed.lua");
 
 // Launchers take pass->rows for a bound: the rows themselves are counted on the device, and the steps may be
 // captured once for each bucket of rows. The head is in the lists GREEDY, LOGITS and SAMPLED.

@@ -14,15 +14,15 @@
 #define KV_FULL_POSITIONS 1024
 
 #define KV_BLOCK 32
-#define KV_WIDTH ((MODEL_HEAD_DIM + 31) / 32 * 32)
-#define KV_DEPTH ((MODEL_HEAD_DIM + 15) / 16 * 16)
+#define KV_WIDTH ((MODEL_D_HEAD + 31) / 32 * 32)
+#define KV_DEPTH ((MODEL_D_HEAD + 15) / 16 * 16)
 #define KV_PAD 384 // behind a region: regions begin at different memory channels
 
 #define KV_REGION_SIZE(positions) ((size_t)(positions) * (KV_WIDTH + KV_DEPTH) + KV_PAD)
 
 // Where the region of a head begins, from the layer's.
 #define KV_REGION(slot, kv_head, positions) \
-  (((size_t)(slot) * MODEL_KV_HEADS + (size_t)(kv_head)) * KV_REGION_SIZE(positions))
+  (((size_t)(slot) * MODEL_N_KV_HEADS + (size_t)(kv_head)) * KV_REGION_SIZE(positions))
 
 // The key of a position, and element d of its value, whose next element is KV_BLOCK further, from their region.
 #define KV_KEY(position, positions) ((position) % (positions) * KV_WIDTH)
@@ -30,7 +30,7 @@
   ((positions) * KV_WIDTH + ((position) % (positions) / KV_BLOCK * KV_DEPTH + (d)) * KV_BLOCK + (position) % KV_BLOCK)
 
 // After so many sliding and so many full layers.
-#define KV_LAYER_SIZE(positions) ((size_t)LIMIT_SLOTS * MODEL_KV_HEADS * KV_REGION_SIZE(positions))
+#define KV_LAYER_SIZE(positions) ((size_t)LIMIT_SLOTS * MODEL_N_KV_HEADS * KV_REGION_SIZE(positions))
 #define KV_AT(sliding, full) \
   ((size_t)(sliding) * KV_LAYER_SIZE(KV_SLIDING_POSITIONS) + (size_t)(full) * KV_LAYER_SIZE(KV_FULL_POSITIONS))
 

@@ -3,13 +3,13 @@
 #include "kernels.h"
 #include "target/gfx90a/mixed.h"
 
-constexpr int HEADS = 64, KV_HEADS = 8, D = 64, HALF = D / 2, QUERY = 64;
+constexpr int N_HEADS = 64, N_KV_HEADS = 8, D_HEAD = 64, HALF = D_HEAD / 2, QUERY = 64;
 constexpr int Q_TILES = 256, KV_TILES = 32, TILES = Q_TILES + 2 * KV_TILES;
-constexpr int K = 2880, UNITS = 45;
-static const float SCALE = 0.18033688f; // log2(e) / sqrt(D), so that attention may use powers of two
+constexpr int K = 2880, KBLOCKS = 45;
+static const float SCALE = 0.18033688f; // log2(e) / sqrt(D_HEAD), so that attention may use powers of two
 
 // What the epilogue needs of a row.
-struct places {
+struct epilogue {
   const int32_t *position, *slot;
   const float *cosines, *sines, *q_bias, *k_bias, *v_bias;
   uint16_t *q, *cache;
@@ -18,86 +18,86 @@ struct places {
 
 // (a, b) = (a cos - b sin, b cos + a sin) for the pairs (x, y) and (z, w), which are pairs d / 2 and d / 2 + 1
 // of a head
-DEVICE float4 rotate(const places &to, int position, int d, float4 v) {
+DEVICE float4 rotate(const epilogue &to, int position, int d, float4 v) {
   const float *c = to.cosines + (size_t)position * HALF + d / 2, *s = to.sines + (size_t)position * HALF + d / 2;
   return make_float4(v.x * c[0] - v.y * s[0], v.y * c[0] + v.x * s[0], v.z * c[1] - v.w * s[1], v.w * c[1] + v.z * s[1]);
 }
 
 // Where a row is in its sequence, and which that is.
-struct row_place {
+struct token_context {
   int position, slot;
 };
 
 // The biases of rows n..n+3 of q, k and v, each padded to whole tiles.
-DEVICE float4 bias_of(const places &to, int n) {
+DEVICE float4 bias_of(const epilogue &to, int n) {
   const bool q = n < Q_TILES * TILE, k = !q && n < (Q_TILES + KV_TILES) * TILE;
   const float *bias = q ? to.q_bias : k ? to.k_bias : to.v_bias;
   const int at = n - (q ? 0 : k ? Q_TILES : Q_TILES + KV_TILES) * TILE;
-  return load_quad(bias + (at < (q ? HEADS : KV_HEADS) * D ? at : 0));
+  return load_quad(bias + (at < (q ? N_HEADS : N_KV_HEADS) * D_HEAD ? at : 0));
 }
 
 // RoPE of rows n..n+3 and where they go: q to its buffer, k and v to the cache. Element d of a head of q and k is
 // element d / 2 of its first half if d is even, else of its second.
-DEVICE void place(const places &to, int r, row_place row, int n, float4 v) {
+DEVICE void store(const epilogue &to, int r, token_context row, int n, float4 v) {
   const int p = row.position;
   if (n < Q_TILES * TILE) {
-    if (n >= HEADS * D)
+    if (n >= N_HEADS * D_HEAD)
       return;
-    v = rotate(to, p, n % D, v);
-    uint16_t *q = to.q + ((size_t)r * HEADS + n / D) * QUERY + n % D;
+    v = rotate(to, p, n % D_HEAD, v);
+    uint16_t *q = to.q + ((size_t)r * N_HEADS + n / D_HEAD) * QUERY + n % D_HEAD;
     store_halves(q, make_float4(v.x * SCALE, v.y * SCALE, v.z * SCALE, v.w * SCALE));
     return;
   }
   const bool value = n >= (Q_TILES + KV_TILES) * TILE;
   n -= (value ? Q_TILES + KV_TILES : Q_TILES) * TILE;
-  if (n >= KV_HEADS * D)
+  if (n >= N_KV_HEADS * D_HEAD)
     return;
-  uint16_t *cache = to.cache + KV_REGION(row.slot, n / D, to.positions);
+  uint16_t *cache = to.cache + KV_REGION(row.slot, n / D_HEAD, to.positions);
   if (!value) {
-    store_halves(cache + KV_KEY(p, to.positions) + n % D, rotate(to, p, n % D, v));
+    store_halves(cache + KV_KEY(p, to.positions) + n % D_HEAD, rotate(to, p, n % D_HEAD, v));
     return;
   }
-  uint16_t *column = cache + KV_VALUE(p, n % D, to.positions);
+  uint16_t *column = cache + KV_VALUE(p, n % D_HEAD, to.positions);
   const float each[] = {v.x, v.y, v.z, v.w};
   for (int i = 0; i < 4; i++)
     column[i * KV_BLOCK] = (uint16_t)to_halves(each[i], 0);
 }
 
 // q, k and v = W h + b for the rows of a pass, rotated by their positions
-template <class Share>
-static __global__ void __launch_bounds__(Share::THREADS, Share::BLOCKS) f16_f16w_matmul_qkv_rope_append_n5120_k2880__gfx90a(const int32_t *counts,
-    const uint16_t *h, const char *weights, places to) {
-  SHARED_STAGE(Share, f16_unit, stage);
-  const int rows = counts[PASS_ROWS], first = (int)blockIdx.x * Share::TOKEN_ROWS;
-  const int first_tile = (int)blockIdx.y * Share::WEIGHT_TILES;
-  if (!Share::EARLY) {
+template <class Tiling>
+static __global__ void __launch_bounds__(Tiling::THREADS, Tiling::BLOCKS) f16_f16w_matmul_qkv_rope_append_n5120_k2880__gfx90a(const int32_t *counts,
+    const uint16_t *h, const char *weights, epilogue to) {
+  TILING_LDS(Tiling, f16_kblock, lds);
+  const int rows = counts[PASS_ROWS], first = (int)blockIdx.x * Tiling::TOKEN_ROWS;
+  const int first_tile = (int)blockIdx.y * Tiling::WEIGHT_TILES;
+  if (!Tiling::EARLY) {
     await_inputs();
     let_next_begin();
     if (first >= rows)
       return;
   }
-  Share share;
-  const auto row = [&](int t) { return (uint32_t)(first + t) * (2 * K); };
-  const auto place_of = [&](int t) {
+  Tiling tiling;
+  const auto offset = [&](int t) { return (uint32_t)(first + t) * (2 * K); };
+  const auto context_of_token = [&](int t) {
     const int r = first + t < rows ? first + t : first;
-    return row_place{to.position[r], to.slot[r]};
+    return token_context{to.position[r], to.slot[r]};
   };
-  const auto row_of = [&](int n) { return bias_of(to, n); };
-  auto context = context_of<f16_unit, TILES, UNITS>(share, weights, first_tile, row_of, place_of);
-  if (!multiply_tiles<f16_unit, TILES, UNITS, UNITS>(share, weights, first_tile, 0, stage, h, row, rows - first))
+  const auto bias_of_weight = [&](int n) { return bias_of(to, n); };
+  auto context = context_of<f16_kblock, TILES, KBLOCKS>(tiling, weights, first_tile, bias_of_weight, context_of_token);
+  if (!multiply_tiles<f16_kblock, TILES, KBLOCKS, KBLOCKS>(tiling, weights, first_tile, 0, lds, h, offset, rows - first))
     return;
-  each_quad(share, context, [&](int n, float4 b, int t, row_place at, float4 v) {
+  each_quad(tiling, context, [&](int n, float4 b, int t, token_context at, float4 v) {
     if (first + t < rows)
-      place(to, first + t, at, n, add(v, b));
+      store(to, first + t, at, n, add(v, b));
   });
 }
 
-template <class Share> static void launch(const struct pass *pass, const uint16_t *h, const char *weights, places to) {
-  LAUNCH_SHARE(pass, f16_f16w_matmul_qkv_rope_append_n5120_k2880__gfx90a<Share>, Share, f16_unit, dim3(token_blocks<Share>(pass->rows), weight_blocks<Share>(TILES)), pass->counts, h, weights, to);
+template <class Tiling> static void launch(const struct pass *pass, const uint16_t *h, const char *weights, epilogue to) {
+  LAUNCH_TILING(pass, f16_f16w_matmul_qkv_rope_append_n5120_k2880__gfx90a<Tiling>, Tiling, f16_kblock, dim3(token_blocks<Tiling>(pass->rows), weight_blocks<Tiling>(TILES)), pass->counts, h, weights, to);
 }
 
 void launch_matmul_qkv(const struct pass *pass, size_t in, size_t out, size_t kv, int positions, enum weight q, enum weight k, enum weight v, enum weight q_bias, enum weight k_bias, enum weight v_bias) {
-  const places to = {pass->position, pass->slot, pass->rope_cos, pass->rope_sin,
+  const epilogue to = {pass->position, pass->slot, pass->rope_cos, pass->rope_sin,
       pass_packed(pass, q_bias), pass_packed(pass, k_bias), pass_packed(pass, v_bias),
       pass_halves(pass, out), (uint16_t *)pass->kv + kv, positions};
   const uint16_t *h = pass_halves(pass, in);

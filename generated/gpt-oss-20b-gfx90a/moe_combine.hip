@@ -3,7 +3,7 @@
 #include "kernels.h"
 #include "target/gfx90a/mixed.h"
 
-constexpr int K = 2880, PADDED = 2880, THREADS = 512, TOP = 4;
+constexpr int D_MODEL = 2880, PADDED = 2880, THREADS = 512, TOP_K = 4;
 static const float EPS = 1e-05f;
 
 // x += the outputs of the row's experts, weighted, in ascending order of id; h = norm of x by the next norm's
@@ -11,25 +11,25 @@ static const float EPS = 1e-05f;
 static __global__ void __launch_bounds__(THREADS, 1) f32_moe_combine_norm_n2880_top4__gfx90a(const int32_t *counts, const float *outputs,
     const float *expert_weight, const float *weight, float *x, uint16_t *h) {
   const int r = (int)blockIdx.x;
-  row_part<K, THREADS> row, gain, output[TOP];
-  float p[TOP];
+  row_slice<D_MODEL, THREADS> row, gain, output[TOP_K];
+  float p[TOP_K];
   let_next_begin();
   gain.fill([&](size_t k) { return load_quad(weight + k); });
   await_inputs();
   if (r > 0 && r >= counts[PASS_ROWS])
     return;
-  float *residual = x + (size_t)r * K;
+  float *residual = x + (size_t)r * D_MODEL;
   uint16_t *out = h + (size_t)r * PADDED;
 #pragma unroll
-  for (int e = 0; e < TOP; e++) {
-    p[e] = expert_weight[(size_t)r * TOP + e];
-    output[e].fill([&](size_t k) { return load_quad(outputs + ((size_t)r * TOP + e) * K + k); });
+  for (int e = 0; e < TOP_K; e++) {
+    p[e] = expert_weight[(size_t)r * TOP_K + e];
+    output[e].fill([&](size_t k) { return load_quad(outputs + ((size_t)r * TOP_K + e) * D_MODEL + k); });
   }
   row.fill([&](size_t k) { return load_quad(residual + k); });
 #pragma unroll
   for (int j = 0; j < row.COUNT; j++) {
     float4 sum = make_float4(0, 0, 0, 0);
-    for (int e = 0; e < TOP; e++)
+    for (int e = 0; e < TOP_K; e++)
       sum = add_scaled(sum, p[e], output[e].value[j]);
     row.value[j] = add(row.value[j], sum);
   }
@@ -38,7 +38,7 @@ static __global__ void __launch_bounds__(THREADS, 1) f32_moe_combine_norm_n2880_
     store_quad(residual + k, value);
     store_halves(out + k, scaled(value, factor, g));
   });
-  pad_row<K, PADDED, THREADS>(out);
+  pad_row<D_MODEL, PADDED, THREADS>(out);
 }
 
 void launch_moe_combine(const struct pass *pass, size_t in, size_t expert_weight, size_t x, size_t out, enum weight weight) {

@@ -4,34 +4,34 @@
 #include "target/gfx90a/mixed.h"
 #include "formats/moe_work.h"
 
-constexpr int EXPERTS = 32;
+constexpr int N_EXPERTS = 32;
 using one = direct<1, 1, 5, 5, 1>;
 constexpr int one_height = 1; // pairs of a work item at most
 using few = direct<1, 1, 5, 5, 1>;
 constexpr int few_height = 16; // pairs of a work item at most
 using many = staged<3, 8, 1, 4, 2>;
 constexpr int many_height = 128; // pairs of a work item at most
-static_assert(fits<direct<3, 1, 3, 1, 4>, many, mxfp4_unit>(), "one block for every height");
-static_assert(fits<direct<3, 2, 1, 1, 4>, many, mxfp4_unit>(), "one block for every height");
-static_assert(fits<staged<3, 4, 1, 4, 2>, many, mxfp4_unit>(), "one block for every height");
-constexpr int TOP = 4, N = 2880, K = 2880, UNITS = 45, TILES = 180;
+static_assert(fits<direct<3, 1, 3, 1, 4>, many, mxfp4_kblock>(), "one block for every height");
+static_assert(fits<direct<3, 2, 1, 1, 4>, many, mxfp4_kblock>(), "one block for every height");
+static_assert(fits<staged<3, 4, 1, 4, 2>, many, mxfp4_kblock>(), "one block for every height");
+constexpr int TOP_K = 4, N = 2880, K = 2880, KBLOCKS = 45, TILES = 180;
 static const float UNSCALE = 0.001953125f; // moe_gate_up stores its results scaled
 
 // y[pair] = W_e a[i] + bias_e for each pair of a row and an expert e, the i-th of the work list
-template <class Share, class Order, bool SINGLE>
+template <class Tiling, class Order, bool SINGLE>
 DEVICE void tile(const moe_item item, const int32_t *pair, const uint16_t *a, const char *weights,
-    const float *biases, float *y, void *stage) {
-  const char *expert = weights + (size_t)item.expert * TILES * tile_bytes<mxfp4_unit>(UNITS);
+    const float *biases, float *y, void *lds) {
+  const char *expert = weights + (size_t)item.expert * TILES * tile_bytes<mxfp4_kblock>(KBLOCKS);
   const float *bias = biases + (size_t)item.expert * N;
-  const int first_tile = Order::weights() * Share::WEIGHT_TILES, first = item.first, count = item.count;
-  const auto row = [&](int t) { return (uint32_t)(first + t) * (2 * K); };
-  Share share;
+  const int first_tile = Order::weights() * Tiling::WEIGHT_TILES, first = item.first, count = item.count;
+  const auto offset = [&](int t) { return (uint32_t)(first + t) * (2 * K); };
+  Tiling tiling;
   const auto bias_of = [&](int n) { return load_quad(bias + (n < N ? n : 0)); };
   const auto pair_of = [&](int t) { return SINGLE ? first : pair[first + (t < count ? t : 0)]; };
-  auto context = context_of<mxfp4_unit, TILES, UNITS>(share, expert, first_tile, bias_of, pair_of);
-  if (!multiply_tiles<mxfp4_unit, TILES, UNITS, UNITS>(share, expert, first_tile, 0, *(typename Share::template shared<mxfp4_unit> *)stage, a, row, count))
+  auto context = context_of<mxfp4_kblock, TILES, KBLOCKS>(tiling, expert, first_tile, bias_of, pair_of);
+  if (!multiply_tiles<mxfp4_kblock, TILES, KBLOCKS, KBLOCKS>(tiling, expert, first_tile, 0, *(typename Tiling::template shared<mxfp4_kblock> *)lds, a, offset, count))
     return;
-  each_quad(share, context, [&](int n, float4 b, int t, int at, float4 v) {
+  each_quad(tiling, context, [&](int n, float4 b, int t, int at, float4 v) {
     if (t >= count || n >= N)
       return;
     store_quad(y + (size_t)at * N + n, add_scaled(b, UNSCALE, v));
@@ -40,7 +40,7 @@ DEVICE void tile(const moe_item item, const int32_t *pair, const uint16_t *a, co
 
 static __global__ void __launch_bounds__(one::THREADS, one::BLOCKS) f16_mf4w_moe_down_n2880_k2880_e32_top4__gfx90a_one(
     const int32_t *counts, const int32_t *expert, const uint16_t *a, const char *weights, const float *bias, float *y) {
-  SHARED_STAGE(one, mxfp4_unit, stage);
+  TILING_LDS(one, mxfp4_kblock, lds);
   using order = item_order<false>;
   if (counts[PASS_ROWS] == 0) { // nothing is chosen
     await_inputs();
@@ -52,12 +52,12 @@ static __global__ void __launch_bounds__(one::THREADS, one::BLOCKS) f16_mf4w_moe
   }
   const moe_item item = {expert[order::item()], order::item(), 1}; // of the step before the last: it is there
   if (item.count <= 1)
-    return tile<direct<1, 1, 5, 5, 1>, order, true>(item, nullptr, a, weights, bias, y, &stage);
+    return tile<direct<1, 1, 5, 5, 1>, order, true>(item, nullptr, a, weights, bias, y, &lds);
 }
 
 static __global__ void __launch_bounds__(few::THREADS, few::BLOCKS) f16_mf4w_moe_down_n2880_k2880_e32_top4__gfx90a_few(
     const moe_work *work, const int32_t *pair, const uint16_t *a, const char *weights, const float *bias, float *y) {
-  SHARED_STAGE(few, mxfp4_unit, stage);
+  TILING_LDS(few, mxfp4_kblock, lds);
   using order = item_order<false>;
   if (!few::EARLY) {
     await_inputs();
@@ -69,12 +69,12 @@ static __global__ void __launch_bounds__(few::THREADS, few::BLOCKS) f16_mf4w_moe
     return;
   }
   if (item.count <= 16)
-    return tile<direct<1, 1, 5, 5, 1>, order, false>(item, pair, a, weights, bias, y, &stage);
+    return tile<direct<1, 1, 5, 5, 1>, order, false>(item, pair, a, weights, bias, y, &lds);
 }
 
 static __global__ void __launch_bounds__(many::THREADS, many::BLOCKS) f16_mf4w_moe_down_n2880_k2880_e32_top4__gfx90a_many(
     const moe_work *work, const int32_t *pair, const uint16_t *a, const char *weights, const float *bias, float *y) {
-  SHARED_STAGE(many, mxfp4_unit, stage);
+  TILING_LDS(many, mxfp4_kblock, lds);
   using order = item_order<true>;
   if (!many::EARLY) {
     await_inputs();
@@ -86,33 +86,33 @@ static __global__ void __launch_bounds__(many::THREADS, many::BLOCKS) f16_mf4w_m
     return;
   }
   if (item.count <= 16)
-    return tile<direct<3, 1, 3, 1, 4>, order, false>(item, pair, a, weights, bias, y, &stage);
+    return tile<direct<3, 1, 3, 1, 4>, order, false>(item, pair, a, weights, bias, y, &lds);
   if (item.count <= 32)
-    return tile<direct<3, 2, 1, 1, 4>, order, false>(item, pair, a, weights, bias, y, &stage);
+    return tile<direct<3, 2, 1, 1, 4>, order, false>(item, pair, a, weights, bias, y, &lds);
   if (item.count <= 64)
-    return tile<staged<3, 4, 1, 4, 2>, order, false>(item, pair, a, weights, bias, y, &stage);
+    return tile<staged<3, 4, 1, 4, 2>, order, false>(item, pair, a, weights, bias, y, &lds);
   if (item.count <= 128)
-    return tile<staged<3, 8, 1, 4, 2>, order, false>(item, pair, a, weights, bias, y, &stage);
+    return tile<staged<3, 8, 1, 4, 2>, order, false>(item, pair, a, weights, bias, y, &lds);
 }
 
 void launch_moe_down(const struct pass *pass, size_t in, size_t out, size_t expert, size_t pair, size_t work, enum weight weight, enum weight bias) {
   const moe_work *list = (const moe_work *)(pass->arena + work);
   const char *matrices = (const char *)pass->weight[weight];
   if (pass->rows <= 1) {
-    const dim3 grid = item_order<false>::grid(weight_blocks<one>(TILES), moe_items(pass->rows, TOP, EXPERTS, one_height));
-    LAUNCH_SHARE(pass, f16_mf4w_moe_down_n2880_k2880_e32_top4__gfx90a_one, one, mxfp4_unit, grid, pass->counts, pass_ints(pass, expert),
+    const dim3 grid = item_order<false>::grid(weight_blocks<one>(TILES), moe_items(pass->rows, TOP_K, N_EXPERTS, one_height));
+    LAUNCH_TILING(pass, f16_mf4w_moe_down_n2880_k2880_e32_top4__gfx90a_one, one, mxfp4_kblock, grid, pass->counts, pass_ints(pass, expert),
         pass_halves(pass, in), matrices, pass_packed(pass, bias), pass_floats(pass, out));
     return;
   }
   if (pass->rows <= 16) {
-    const dim3 grid = item_order<false>::grid(weight_blocks<few>(TILES), moe_items(pass->rows, TOP, EXPERTS, few_height));
-    LAUNCH_SHARE(pass, f16_mf4w_moe_down_n2880_k2880_e32_top4__gfx90a_few, few, mxfp4_unit, grid, list, pass_ints(pass, pair),
+    const dim3 grid = item_order<false>::grid(weight_blocks<few>(TILES), moe_items(pass->rows, TOP_K, N_EXPERTS, few_height));
+    LAUNCH_TILING(pass, f16_mf4w_moe_down_n2880_k2880_e32_top4__gfx90a_few, few, mxfp4_kblock, grid, list, pass_ints(pass, pair),
         pass_halves(pass, in), matrices, pass_packed(pass, bias), pass_floats(pass, out));
     return;
   }
   if (pass->rows <= 1073741824) {
-    const dim3 grid = item_order<true>::grid(weight_blocks<many>(TILES), moe_items(pass->rows, TOP, EXPERTS, many_height));
-    LAUNCH_SHARE(pass, f16_mf4w_moe_down_n2880_k2880_e32_top4__gfx90a_many, many, mxfp4_unit, grid, list, pass_ints(pass, pair),
+    const dim3 grid = item_order<true>::grid(weight_blocks<many>(TILES), moe_items(pass->rows, TOP_K, N_EXPERTS, many_height));
+    LAUNCH_TILING(pass, f16_mf4w_moe_down_n2880_k2880_e32_top4__gfx90a_many, many, mxfp4_kblock, grid, list, pass_ints(pass, pair),
         pass_halves(pass, in), matrices, pass_packed(pass, bias), pass_floats(pass, out));
     return;
   }

@@ -4,17 +4,17 @@
 #include "target/gfx90a/mixed.h"
 #include "formats/moe_work.h"
 
-constexpr int EXPERTS = 32;
+constexpr int N_EXPERTS = 32;
 using one = direct<1, 1, 5, 5, 1>;
 constexpr int one_height = 1; // pairs of a work item at most
 using few = direct<1, 1, 5, 5, 1>;
 constexpr int few_height = 16; // pairs of a work item at most
 using many = staged<3, 8, 1, 4, 2>;
 constexpr int many_height = 128; // pairs of a work item at most
-static_assert(fits<direct<3, 1, 3, 1, 4>, many, mxfp4_unit>(), "one block for every height");
-static_assert(fits<direct<3, 2, 1, 1, 4>, many, mxfp4_unit>(), "one block for every height");
-static_assert(fits<staged<3, 4, 1, 4, 2>, many, mxfp4_unit>(), "one block for every height");
-constexpr int TOP = 4, N = 5760, K = 2880, UNITS = 45, TILES = 360, PADDED = 2880;
+static_assert(fits<direct<3, 1, 3, 1, 4>, many, mxfp4_kblock>(), "one block for every height");
+static_assert(fits<direct<3, 2, 1, 1, 4>, many, mxfp4_kblock>(), "one block for every height");
+static_assert(fits<staged<3, 4, 1, 4, 2>, many, mxfp4_kblock>(), "one block for every height");
+constexpr int TOP_K = 4, N = 5760, K = 2880, KBLOCKS = 45, TILES = 360, PADDED = 2880;
 static const float LIMIT = 7.0f, ALPHA = 1.702f, LOG2_E = 1.44269504f;
 static const float SCALE = 512.0f; // of what is stored: keeps small values clear of the subnormal halves
 
@@ -26,20 +26,20 @@ DEVICE float swiglu(float gate, float up) {
 
 // Rows 2j and 2j + 1 of W are gate and up: a[i][j] = swiglu of W_e x + bias_e for each pair i of a row x and an
 // expert e, in the order of the work list
-template <class Share, class Order, bool SINGLE>
+template <class Tiling, class Order, bool SINGLE>
 DEVICE void tile(const moe_item item, const int32_t *pair, const uint16_t *h, const char *weights,
-    const float *biases, uint16_t *a, void *stage) {
-  const char *expert = weights + (size_t)item.expert * TILES * tile_bytes<mxfp4_unit>(UNITS);
+    const float *biases, uint16_t *a, void *lds) {
+  const char *expert = weights + (size_t)item.expert * TILES * tile_bytes<mxfp4_kblock>(KBLOCKS);
   const float *bias = biases + (size_t)item.expert * N;
-  const int first_tile = Order::weights() * Share::WEIGHT_TILES, first = item.first, count = item.count;
-  const auto row = [&](int t) { return SINGLE ? 0 : (uint32_t)(pair[first + t] / TOP) * (2 * K); };
-  Share share;
+  const int first_tile = Order::weights() * Tiling::WEIGHT_TILES, first = item.first, count = item.count;
+  const auto offset = [&](int t) { return SINGLE ? 0 : (uint32_t)(pair[first + t] / TOP_K) * (2 * K); };
+  Tiling tiling;
   const auto bias_of = [&](int n) { return load_quad(bias + (n < N ? n : 0)); };
   const auto nothing = [](int) { return no_context(); };
-  auto context = context_of<mxfp4_unit, TILES, UNITS>(share, expert, first_tile, bias_of, nothing);
-  if (!multiply_tiles<mxfp4_unit, TILES, UNITS, UNITS>(share, expert, first_tile, 0, *(typename Share::template shared<mxfp4_unit> *)stage, h, row, count))
+  auto context = context_of<mxfp4_kblock, TILES, KBLOCKS>(tiling, expert, first_tile, bias_of, nothing);
+  if (!multiply_tiles<mxfp4_kblock, TILES, KBLOCKS, KBLOCKS>(tiling, expert, first_tile, 0, *(typename Tiling::template shared<mxfp4_kblock> *)lds, h, offset, count))
     return;
-  each_quad(share, context, [&](int n, float4 b, int t, no_context, float4 v) {
+  each_quad(tiling, context, [&](int n, float4 b, int t, no_context, float4 v) {
     if (t >= count || n >= N)
       return;
     const float a0 = swiglu(v.x + b.x, v.y + b.y), a1 = swiglu(v.z + b.z, v.w + b.w);
@@ -49,7 +49,7 @@ DEVICE void tile(const moe_item item, const int32_t *pair, const uint16_t *h, co
 
 static __global__ void __launch_bounds__(one::THREADS, one::BLOCKS) f16_mf4w_moe_gate_up_swiglu_n5760_k2880_e32_top4__gfx90a_one(
     const int32_t *counts, const int32_t *expert, const uint16_t *h, const char *weights, const float *bias, uint16_t *a) {
-  SHARED_STAGE(one, mxfp4_unit, stage);
+  TILING_LDS(one, mxfp4_kblock, lds);
   using order = item_order<false>;
   if (counts[PASS_ROWS] == 0) { // nothing is chosen
     await_inputs();
@@ -59,12 +59,12 @@ static __global__ void __launch_bounds__(one::THREADS, one::BLOCKS) f16_mf4w_moe
   let_next_begin();
   const moe_item item = {expert[order::item()], order::item(), 1};
   if (item.count <= 1)
-    return tile<direct<1, 1, 5, 5, 1>, order, true>(item, nullptr, h, weights, bias, a, &stage);
+    return tile<direct<1, 1, 5, 5, 1>, order, true>(item, nullptr, h, weights, bias, a, &lds);
 }
 
 static __global__ void __launch_bounds__(few::THREADS, few::BLOCKS) f16_mf4w_moe_gate_up_swiglu_n5760_k2880_e32_top4__gfx90a_few(
     const moe_work *work, const int32_t *pair, const uint16_t *h, const char *weights, const float *bias, uint16_t *a) {
-  SHARED_STAGE(few, mxfp4_unit, stage);
+  TILING_LDS(few, mxfp4_kblock, lds);
   using order = item_order<false>;
   await_inputs();
   let_next_begin();
@@ -72,12 +72,12 @@ static __global__ void __launch_bounds__(few::THREADS, few::BLOCKS) f16_mf4w_moe
   if (order::item() >= work->items)
     return;
   if (item.count <= 16)
-    return tile<direct<1, 1, 5, 5, 1>, order, false>(item, pair, h, weights, bias, a, &stage);
+    return tile<direct<1, 1, 5, 5, 1>, order, false>(item, pair, h, weights, bias, a, &lds);
 }
 
 static __global__ void __launch_bounds__(many::THREADS, many::BLOCKS) f16_mf4w_moe_gate_up_swiglu_n5760_k2880_e32_top4__gfx90a_many(
     const moe_work *work, const int32_t *pair, const uint16_t *h, const char *weights, const float *bias, uint16_t *a) {
-  SHARED_STAGE(many, mxfp4_unit, stage);
+  TILING_LDS(many, mxfp4_kblock, lds);
   using order = item_order<true>;
   await_inputs();
   let_next_begin();
@@ -85,33 +85,33 @@ static __global__ void __launch_bounds__(many::THREADS, many::BLOCKS) f16_mf4w_m
   if (order::item() >= work->items)
     return;
   if (item.count <= 16)
-    return tile<direct<3, 1, 3, 1, 4>, order, false>(item, pair, h, weights, bias, a, &stage);
+    return tile<direct<3, 1, 3, 1, 4>, order, false>(item, pair, h, weights, bias, a, &lds);
   if (item.count <= 32)
-    return tile<direct<3, 2, 1, 1, 4>, order, false>(item, pair, h, weights, bias, a, &stage);
+    return tile<direct<3, 2, 1, 1, 4>, order, false>(item, pair, h, weights, bias, a, &lds);
   if (item.count <= 64)
-    return tile<staged<3, 4, 1, 4, 2>, order, false>(item, pair, h, weights, bias, a, &stage);
+    return tile<staged<3, 4, 1, 4, 2>, order, false>(item, pair, h, weights, bias, a, &lds);
   if (item.count <= 128)
-    return tile<staged<3, 8, 1, 4, 2>, order, false>(item, pair, h, weights, bias, a, &stage);
+    return tile<staged<3, 8, 1, 4, 2>, order, false>(item, pair, h, weights, bias, a, &lds);
 }
 
 void launch_moe_gate_up(const struct pass *pass, size_t in, size_t out, size_t expert, size_t pair, size_t work, enum weight weight, enum weight bias) {
   const moe_work *list = (const moe_work *)(pass->arena + work);
   const char *matrices = (const char *)pass->weight[weight];
   if (pass->rows <= 1) {
-    const dim3 grid = item_order<false>::grid(weight_blocks<one>(TILES), moe_items(pass->rows, TOP, EXPERTS, one_height));
-    LAUNCH_SHARE(pass, f16_mf4w_moe_gate_up_swiglu_n5760_k2880_e32_top4__gfx90a_one, one, mxfp4_unit, grid, pass->counts, pass_ints(pass, expert),
+    const dim3 grid = item_order<false>::grid(weight_blocks<one>(TILES), moe_items(pass->rows, TOP_K, N_EXPERTS, one_height));
+    LAUNCH_TILING(pass, f16_mf4w_moe_gate_up_swiglu_n5760_k2880_e32_top4__gfx90a_one, one, mxfp4_kblock, grid, pass->counts, pass_ints(pass, expert),
         pass_halves(pass, in), matrices, pass_packed(pass, bias), pass_halves(pass, out));
     return;
   }
   if (pass->rows <= 16) {
-    const dim3 grid = item_order<false>::grid(weight_blocks<few>(TILES), moe_items(pass->rows, TOP, EXPERTS, few_height));
-    LAUNCH_SHARE(pass, f16_mf4w_moe_gate_up_swiglu_n5760_k2880_e32_top4__gfx90a_few, few, mxfp4_unit, grid, list, pass_ints(pass, pair),
+    const dim3 grid = item_order<false>::grid(weight_blocks<few>(TILES), moe_items(pass->rows, TOP_K, N_EXPERTS, few_height));
+    LAUNCH_TILING(pass, f16_mf4w_moe_gate_up_swiglu_n5760_k2880_e32_top4__gfx90a_few, few, mxfp4_kblock, grid, list, pass_ints(pass, pair),
         pass_halves(pass, in), matrices, pass_packed(pass, bias), pass_halves(pass, out));
     return;
   }
   if (pass->rows <= 1073741824) {
-    const dim3 grid = item_order<true>::grid(weight_blocks<many>(TILES), moe_items(pass->rows, TOP, EXPERTS, many_height));
-    LAUNCH_SHARE(pass, f16_mf4w_moe_gate_up_swiglu_n5760_k2880_e32_top4__gfx90a_many, many, mxfp4_unit, grid, list, pass_ints(pass, pair),
+    const dim3 grid = item_order<true>::grid(weight_blocks<many>(TILES), moe_items(pass->rows, TOP_K, N_EXPERTS, many_height));
+    LAUNCH_TILING(pass, f16_mf4w_moe_gate_up_swiglu_n5760_k2880_e32_top4__gfx90a_many, many, mxfp4_kblock, grid, list, pass_ints(pass, pair),
         pass_halves(pass, in), matrices, pass_packed(pass, bias), pass_halves(pass, out));
     return;
   }

@@ -3,15 +3,15 @@
 #include "kernels.h"
 #include "target/gfx90a/mixed.h"
 
-constexpr int K = 2880, PADDED = 2880, SPLITS = 2, EXPERTS = 32, TOP = 4;
+constexpr int D_MODEL = 2880, PADDED = 2880, SPLITS = 2, N_EXPERTS = 32, TOP_K = 4;
 constexpr int THREADS = 512, WAVES = THREADS / WAVE;
-static_assert(2 * TOP <= THREADS, "one thread a choice");
+static_assert(2 * TOP_K <= THREADS, "one thread a choice");
 static const float EPS = 1e-05f;
 
-// What a wave holds of two experts' K weights, its lanes four columns at a time in turn: all of an expert are
+// What a wave holds of two experts' D_MODEL weights, its lanes four columns at a time in turn: all of an expert are
 // asked for at once.
 struct expert_weights {
-  static constexpr int STEPS = (K / 4 + WAVE - 1) / WAVE;
+  static constexpr int STEPS = (D_MODEL / 4 + WAVE - 1) / WAVE;
   quad_of<uint16_t> quad[2][STEPS];
 
   static DEVICE_MEMBER size_t first(int s) {
@@ -19,17 +19,17 @@ struct expert_weights {
   }
   // Only the last step needs to look.
   static DEVICE_MEMBER bool has(int s) {
-    return s + 1 < STEPS || first(s) < K;
+    return s + 1 < STEPS || first(s) < D_MODEL;
   }
   // Expert e is the i-th.
   DEVICE_MEMBER void load(int i, const uint16_t *router, int e) {
-    const uint16_t *from = router + (size_t)(e < EXPERTS ? e : EXPERTS - 1) * K;
+    const uint16_t *from = router + (size_t)(e < N_EXPERTS ? e : N_EXPERTS - 1) * D_MODEL;
 #pragma unroll
     for (int s = 0; s < STEPS; s++)
       quad[i][s].load(from + first(has(s) ? s : 0));
   }
   // Their products with each of ROWS normed rows.
-  template <int ROWS> DEVICE_MEMBER void multiply(const float (*normed)[K], float (&sum)[2][ROWS]) const {
+  template <int ROWS> DEVICE_MEMBER void multiply(const float (*normed)[D_MODEL], float (&sum)[2][ROWS]) const {
     float4 part[2][ROWS] = {};
 #pragma unroll
     for (int s = 0; s < STEPS; s++)
@@ -50,67 +50,67 @@ struct expert_weights {
 // The experts that go before e: those with a larger logit, and those of the same with a lower id.
 DEVICE int rank_of(const float *logit, int e) {
   int before = 0;
-  for (int i = 0; i < EXPERTS; i++)
+  for (int i = 0; i < N_EXPERTS; i++)
     before += logit[i] > logit[e] || (logit[i] == logit[e] && i < e);
   return before;
 }
 
-// Where chosen[k] is in ascending order of TOP ids. Two may be the same, where logits are no numbers.
-DEVICE int place_of(const int *chosen, int k) {
+// Where chosen[k] is in ascending order of TOP_K ids. Two may be the same, where logits are no numbers.
+DEVICE int order_of(const int *chosen, int k) {
   int before = 0;
-  for (int i = 0; i < TOP; i++)
+  for (int i = 0; i < TOP_K; i++)
     before += chosen[i] < chosen[k] || (chosen[i] == chosen[k] && i < k);
   return before;
 }
 
-// exp(logit[k]) / the sum of those of all TOP
+// exp(logit[k]) / the sum of those of all TOP_K
 DEVICE float weight_of(const float *logit, int k) {
   float max = logit[0], total = 0;
-  for (int i = 1; i < TOP; i++)
+  for (int i = 1; i < TOP_K; i++)
     max = fmaxf(max, logit[i]);
-  for (int i = 0; i < TOP; i++)
+  for (int i = 0; i < TOP_K; i++)
     total += expf(logit[i] - max);
   return expf(logit[k] - max) / total;
 }
 
-// The TOP experts of ROWS rows from `first` on, in ascending order, and their weights. All threads must come; the
+// The TOP_K experts of ROWS rows from `first` on, in ascending order, and their weights. All threads must come; the
 // logits are read behind its first barrier.
 template <int ROWS>
-DEVICE void choose(const float (*logit)[EXPERTS], int first, int rows, int32_t *expert, float *expert_weight) {
-  __shared__ int chosen[ROWS][TOP]; // ids, the best first
-  __shared__ float best[ROWS][TOP]; // logits of the chosen, in ascending order of their ids
-  const int t = (int)threadIdx.x, r = t / TOP, k = t % TOP;
+DEVICE void choose(const float (*logit)[N_EXPERTS], int first, int rows, int32_t *expert, float *expert_weight) {
+  __shared__ int chosen[ROWS][TOP_K]; // ids, the best first
+  __shared__ float best[ROWS][TOP_K]; // logits of the chosen, in ascending order of their ids
+  const int t = (int)threadIdx.x, r = t / TOP_K, k = t % TOP_K;
   if (r < ROWS)
     chosen[r][k] = k; // where logits are no numbers, some rank is nobody's
   __syncthreads();
-  for (int i = t; i < ROWS * EXPERTS; i += THREADS) {
-    const int rank = rank_of(logit[i / EXPERTS], i % EXPERTS);
-    if (rank < TOP)
-      chosen[i / EXPERTS][rank] = i % EXPERTS;
+  for (int i = t; i < ROWS * N_EXPERTS; i += THREADS) {
+    const int rank = rank_of(logit[i / N_EXPERTS], i % N_EXPERTS);
+    if (rank < TOP_K)
+      chosen[i / N_EXPERTS][rank] = i % N_EXPERTS;
   }
   __syncthreads();
-  const int place = r < ROWS ? place_of(chosen[r], k) : 0;
+  const int order = r < ROWS ? order_of(chosen[r], k) : 0;
   if (r < ROWS)
-    best[r][place] = logit[r][chosen[r][k]];
+    best[r][order] = logit[r][chosen[r][k]];
   __syncthreads();
   if (r < ROWS && first + r < rows) {
-    expert[(size_t)(first + r) * TOP + place] = chosen[r][k];
-    expert_weight[(size_t)(first + r) * TOP + place] = weight_of(best[r], place);
+    expert[(size_t)(first + r) * TOP_K + order] = chosen[r][k];
+    expert_weight[(size_t)(first + r) * TOP_K + order] = weight_of(best[r], order);
   }
 }
 
-// x += bias and the shares of the attention's output, in order; h = norm of x; the router's choice for h. One
+// x += bias and the splits of the attention's output, in order; h = norm of x; the router's choice for h. One
 // block for ROWS rows. It may have all registers, so that what it loads together is one wait for memory.
 template <int ROWS>
-static __global__ void __launch_bounds__(THREADS, 1) f32_bf16w_norm_router_residual_topk_k2880_e32_top4__gfx90a(const int32_t *counts, const float *shares,
+static __global__ void __launch_bounds__(THREADS, 1) f32_bf16w_norm_router_residual_topk_k2880_e32_top4__gfx90a(const int32_t *counts, const float *splits,
     const float *bias, const float *weight, const uint16_t *router, const float *router_bias, float *x, uint16_t *h,
     int32_t *expert, float *expert_weight) {
-  __shared__ __align__(sizeof(float4)) float normed[ROWS][K];
-  __shared__ float logit[ROWS][EXPERTS];
+  __shared__ __align__(sizeof(float4)) float normed[ROWS][D_MODEL];
+  __shared__ float logit[ROWS][N_EXPERTS];
   const int rows = counts[PASS_ROWS], first = (int)blockIdx.x * ROWS;
   const int t = (int)threadIdx.x, wave = t / WAVE;
   const auto row_at = [&](int i) { return (size_t)(first + i < rows ? first + i : first); };
-  row_part<K, THREADS> row[ROWS], gain, o_bias;
+  row_slice<D_MODEL, THREADS> row[ROWS], gain, o_bias;
   expert_weights held;
   held.load(0, router, wave);
   gain.fill([&](size_t k) { return load_quad(weight + k); });
@@ -121,16 +121,16 @@ static __global__ void __launch_bounds__(THREADS, 1) f32_bf16w_norm_router_resid
     return;
 #pragma unroll
   for (int i = 0; i < ROWS; i++) {
-    row_part<K, THREADS> share[SPLITS];
-    row[i].fill([&](size_t k) { return load_quad(x + row_at(i) * K + k); });
+    row_slice<D_MODEL, THREADS> split[SPLITS];
+    row[i].fill([&](size_t k) { return load_quad(x + row_at(i) * D_MODEL + k); });
 #pragma unroll
     for (int s = 0; s < SPLITS; s++)
-      share[s].fill([&](size_t k) { return load_quad(shares + (row_at(i) * SPLITS + s) * K + k); });
+      split[s].fill([&](size_t k) { return load_quad(splits + (row_at(i) * SPLITS + s) * D_MODEL + k); });
 #pragma unroll
     for (int j = 0; j < gain.COUNT; j++) {
       float4 sum = o_bias.value[j];
       for (int s = 0; s < SPLITS; s++)
-        sum = add(sum, share[s].value[j]);
+        sum = add(sum, split[s].value[j]);
       row[i].value[j] = add(row[i].value[j], sum);
     }
   }
@@ -138,7 +138,7 @@ static __global__ void __launch_bounds__(THREADS, 1) f32_bf16w_norm_router_resid
 #pragma unroll
   for (int i = 0; i < ROWS; i++) {
     const float factor = row[i].inverse_rms(EPS);
-    float *residual = x + row_at(i) * K;
+    float *residual = x + row_at(i) * D_MODEL;
     uint16_t *out = h + row_at(i) * PADDED;
     row[i].each(gain, [&](size_t k, float4 value, float4 g) {
       const float4 norm = scaled(value, factor, g);
@@ -148,11 +148,11 @@ static __global__ void __launch_bounds__(THREADS, 1) f32_bf16w_norm_router_resid
         store_halves(out + k, norm);
       }
     });
-    pad_row<K, PADDED, THREADS>(out);
+    pad_row<D_MODEL, PADDED, THREADS>(out);
   }
   __syncthreads();
 #pragma unroll 1
-  for (int e = wave; e < EXPERTS; e += WAVES * 2) {
+  for (int e = wave; e < N_EXPERTS; e += WAVES * 2) {
     float sum[2][ROWS];
     if (e > wave) {
       held.load(0, router, e);
@@ -161,7 +161,7 @@ static __global__ void __launch_bounds__(THREADS, 1) f32_bf16w_norm_router_resid
     held.multiply(normed, sum);
 #pragma unroll
     for (int i = 0; i < 2; i++)
-      if (t % WAVE == 0 && e + i * WAVES < EXPERTS)
+      if (t % WAVE == 0 && e + i * WAVES < N_EXPERTS)
         for (int r = 0; r < ROWS; r++)
           logit[r][e + i * WAVES] = sum[i][r] + router_bias[e + i * WAVES];
   }

@@ -3,26 +3,26 @@
 #include "kernels.h"
 #include "target/gfx90a/mixed.h"
 
-constexpr int V = 201088, K = 2880, UNITS = 45, TILES = (V + TILE - 1) / TILE;
+constexpr int V = 201088, K = 2880, KBLOCKS = 45, TILES = (V + TILE - 1) / TILE;
 // logits[r] = W h[output_row[first_output + r]]
-template <class Share>
-static __global__ void __launch_bounds__(Share::THREADS, Share::BLOCKS) f16_f16w_unembed_n201088_k2880__gfx90a(const int32_t *counts,
+template <class Tiling>
+static __global__ void __launch_bounds__(Tiling::THREADS, Tiling::BLOCKS) f16_f16w_unembed_n201088_k2880__gfx90a(const int32_t *counts,
     const int32_t *output_row, int first_output, int most, const uint16_t *h, const char *weights, float *logits) {
-  SHARED_STAGE(Share, f16_unit, stage);
-  const int left = counts[PASS_OUTPUTS] - first_output, rows = left < most ? left : most, first = (int)blockIdx.x * Share::TOKEN_ROWS;
+  TILING_LDS(Tiling, f16_kblock, lds);
+  const int left = counts[PASS_OUTPUTS] - first_output, rows = left < most ? left : most, first = (int)blockIdx.x * Tiling::TOKEN_ROWS;
   output_row += first_output;
-  const int first_tile = (int)blockIdx.y * Share::WEIGHT_TILES;
+  const int first_tile = (int)blockIdx.y * Tiling::WEIGHT_TILES;
   await_inputs();
   let_next_begin();
   if (first >= rows)
     return;
-  Share share;
-  const auto row = [&](int t) { return (uint32_t)(output_row[first + t]) * (2 * K); };
-  if (!multiply_tiles<f16_unit, TILES, UNITS, UNITS>(share, weights, first_tile, 0, stage, h, row, rows - first))
+  Tiling tiling;
+  const auto offset = [&](int t) { return (uint32_t)(output_row[first + t]) * (2 * K); };
+  if (!multiply_tiles<f16_kblock, TILES, KBLOCKS, KBLOCKS>(tiling, weights, first_tile, 0, lds, h, offset, rows - first))
     return;
   const auto nothing = [](int) { return no_context(); };
-  auto context = context_of<f16_unit, TILES, UNITS>(share, weights, first_tile, nothing, nothing);
-  each_quad(share, context, [&](int n, no_context, int t, no_context, float4 v) {
+  auto context = context_of<f16_kblock, TILES, KBLOCKS>(tiling, weights, first_tile, nothing, nothing);
+  each_quad(tiling, context, [&](int n, no_context, int t, no_context, float4 v) {
     const float each[] = {v.x, v.y, v.z, v.w};
     for (int i = 0; i < 4; i++)
       if (first + t < rows && n + i < V)
@@ -30,8 +30,8 @@ static __global__ void __launch_bounds__(Share::THREADS, Share::BLOCKS) f16_f16w
   });
 }
 
-template <class Share> static void launch(const struct pass *pass, const uint16_t *h, const char *weights, float *logits) {
-  LAUNCH_SHARE(pass, f16_f16w_unembed_n201088_k2880__gfx90a<Share>, Share, f16_unit, dim3(token_blocks<Share>(LOGITS_ROWS), weight_blocks<Share>(TILES)), pass->counts, pass->output_row, pass->first_output, LOGITS_ROWS,
+template <class Tiling> static void launch(const struct pass *pass, const uint16_t *h, const char *weights, float *logits) {
+  LAUNCH_TILING(pass, f16_f16w_unembed_n201088_k2880__gfx90a<Tiling>, Tiling, f16_kblock, dim3(token_blocks<Tiling>(LOGITS_ROWS), weight_blocks<Tiling>(TILES)), pass->counts, pass->output_row, pass->first_output, LOGITS_ROWS,
       h, weights, logits);
 }
 

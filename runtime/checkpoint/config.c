@@ -37,21 +37,21 @@ struct real_field {
 
 // Defaults: HF configuration_gpt_oss.py.
 static const struct int_field SIZES[] = {
-    {"vocab_size", NULL, offsetof(struct model_config, vocab_size), 0},
-    {"hidden_size", NULL, offsetof(struct model_config, hidden_size), 0},
-    {"intermediate_size", NULL, offsetof(struct model_config, intermediate_size), 0},
+    {"vocab_size", NULL, offsetof(struct model_config, vocab), 0},
+    {"hidden_size", NULL, offsetof(struct model_config, d_model), 0},
+    {"intermediate_size", NULL, offsetof(struct model_config, d_ff), 0},
     {"num_hidden_layers", NULL, offsetof(struct model_config, n_layers), 0},
     {"num_attention_heads", NULL, offsetof(struct model_config, n_heads), 0},
     {"num_key_value_heads", NULL, offsetof(struct model_config, n_kv_heads), 0},
-    {"head_dim", NULL, offsetof(struct model_config, head_dim), 64},
+    {"head_dim", NULL, offsetof(struct model_config, d_head), 64},
     {"num_local_experts", "num_experts", offsetof(struct model_config, n_experts), 0},
     {"num_experts_per_tok", "experts_per_token", offsetof(struct model_config, top_k), 0},
 };
 
 static const struct real_field REALS[] = {
-    {"rms_norm_eps", offsetof(struct model_config, rms_norm_eps), 1e-5},
-    {"swiglu_limit", offsetof(struct model_config, swiglu_limit), 7},
-    {"swiglu_alpha", offsetof(struct model_config, swiglu_alpha), 1.702},
+    {"rms_norm_eps", offsetof(struct model_config, eps), 1e-5},
+    {"swiglu_limit", offsetof(struct model_config, limit), 7},
+    {"swiglu_alpha", offsetof(struct model_config, alpha), 1.702},
 };
 
 // The YaRN parameters that do not follow from others.
@@ -177,7 +177,7 @@ static bool check_sizes(const struct reader *reader, const struct model_config *
   if (config->n_heads % config->n_kv_heads)
     return refuse(reader, "num_key_value_heads", "a divisor of num_attention_heads",
                   json_object_get(object, "num_key_value_heads"));
-  if (config->head_dim % 2)
+  if (config->d_head % 2)
     return refuse(reader, "head_dim", "an even number", json_object_get(object, "head_dim"));
   if (config->top_k > config->n_experts)
     return fail(reader->err, "%s: num_experts_per_tok: want at most the %d experts, found %d",
@@ -214,14 +214,14 @@ static bool read_layer_types(const struct reader *reader, struct model_config *c
 // Leaves sliding_window 0 exactly where every layer is full, so that equal arithmetic has one form.
 static bool read_window(const struct reader *reader, struct model_config *config) {
   const json_t *window = json_object_get(reader->object, "sliding_window");
-  config->sliding_window = window ? 0 : DEFAULT_WINDOW;
+  config->window = window ? 0 : DEFAULT_WINDOW;
   if (window && !json_is_null(window) &&
-      !read_whole(reader, "sliding_window", 0, INT32_MAX, &config->sliding_window))
+      !read_whole(reader, "sliding_window", 0, INT32_MAX, &config->window))
     return false;
-  if (!config->sliding_window)
+  if (!config->window)
     memset(config->layer_types, 'f', (size_t)config->n_layers);
   if (!strchr(config->layer_types, 's'))
-    config->sliding_window = 0;
+    config->window = 0;
   return true;
 }
 
@@ -330,7 +330,7 @@ static bool read_all(const struct reader *reader, struct model_config *config) {
          read_layer_types(reader, config) && read_window(reader, config) &&
          read_reals(reader, REALS, COUNT(REALS), config) &&
          read_bool(reader, "attention_bias", true, &config->attention_bias) &&
-         read_bool(reader, "tie_word_embeddings", false, &config->tie_word_embeddings) &&
+         read_bool(reader, "tie_word_embeddings", false, &config->tied) &&
          read_quantization(reader, config) && read_rope(reader, &config->rope);
 }
 
@@ -421,9 +421,8 @@ bool model_config_same(const struct model_config *want, const struct model_confi
     return differ(err, "quantization_config", got->mxfp4 ? "mxfp4" : "none",
                   want->mxfp4 ? "mxfp4" : "none");
   return same_layers(want, got, err) &&
-         same_int("sliding_window", want->sliding_window, got->sliding_window, err) &&
+         same_int("sliding_window", want->window, got->window, err) &&
          same_bool("attention_bias", want->attention_bias, got->attention_bias, err) &&
-         same_bool("tie_word_embeddings", want->tie_word_embeddings, got->tie_word_embeddings,
-                   err) &&
+         same_bool("tie_word_embeddings", want->tied, got->tied, err) &&
          same_rope(&want->rope, &got->rope, err);
 }

@@ -22,18 +22,18 @@ struct rope_config {
 
 // Everything in a config.json that changes the arithmetic.
 struct model_config {
-  int32_t vocab_size;
-  int32_t hidden_size;
-  int32_t intermediate_size;
+  int32_t vocab;
+  int32_t d_model;
+  int32_t d_ff;
   int32_t n_layers;
-  int32_t n_heads, n_kv_heads, head_dim;
+  int32_t n_heads, n_kv_heads, d_head;
   int32_t n_experts, top_k;
-  int32_t sliding_window;                  // 0 exactly if every layer is full
+  int32_t window;                          // 0 exactly if every layer is full
   char layer_types[CONFIG_MAX_LAYERS + 1]; // one letter a layer: 's' sliding, 'f' full
-  double rms_norm_eps;
-  double swiglu_limit, swiglu_alpha;
+  double eps;
+  double limit, alpha;
   bool attention_bias;
-  bool tie_word_embeddings;
+  bool tied;
   bool mxfp4; // expert matrices are packed
   struct rope_config rope;
 };

@@ -50,19 +50,14 @@ static const uint64_t EMPTY_DIGEST = 0xcbf29ce484222325;
 static uint64_t digest_config(uint64_t sum, const struct model_config *config) {
   const struct rope_config *rope = &config->rope;
   const int32_t whole[] = {
-      config->vocab_size,     config->hidden_size,
-      config->n_layers,       config->intermediate_size,
-      config->n_heads,        config->n_kv_heads,
-      config->head_dim,       config->n_experts,
-      config->top_k,          config->sliding_window,
-      config->attention_bias, config->tie_word_embeddings,
-      config->mxfp4,          rope->yarn,
-      rope->truncate,
+      config->vocab,          config->d_model, config->n_layers,  config->d_ff,  config->n_heads,
+      config->n_kv_heads,     config->d_head,  config->n_experts, config->top_k, config->window,
+      config->attention_bias, config->tied,    config->mxfp4,     rope->yarn,    rope->truncate,
   };
   const double real[] = {
-      config->rms_norm_eps, config->swiglu_limit,   config->swiglu_alpha,
-      rope->theta,          rope->factor,           rope->beta_fast,
-      rope->beta_slow,      rope->attention_factor, rope->original_max_positions,
+      config->eps,     config->limit,          config->alpha,
+      rope->theta,     rope->factor,           rope->beta_fast,
+      rope->beta_slow, rope->attention_factor, rope->original_max_positions,
   };
   sum = digest(sum, whole, sizeof whole);
   sum = digest(sum, real, sizeof real);
@@ -72,11 +67,12 @@ static uint64_t digest_config(uint64_t sum, const struct model_config *config) {
 static uint64_t identity_of(const struct weight_table *table, const struct model_config *config) {
   uint64_t sum = digest_config(EMPTY_DIGEST, config);
   for (int i = 0; i < table->n; i++) {
-    const struct weight_row *row = &table->rows[i];
-    const int64_t numbers[] = {row->source, row->stored, row->layout, row->offset, row->head_dim};
-    sum = digest(sum, row->name, strlen(row->name) + 1);
+    const struct weight_spec *spec = &table->specs[i];
+    const int64_t numbers[] = {spec->source, spec->stored, spec->layout, spec->offset,
+                               spec->d_head};
+    sum = digest(sum, spec->name, strlen(spec->name) + 1);
     sum = digest(sum, numbers, sizeof numbers);
-    sum = digest(sum, row->shape, sizeof row->shape);
+    sum = digest(sum, spec->shape, sizeof spec->shape);
   }
   return sum;
 }
@@ -88,7 +84,7 @@ static uint64_t checksum_of(const struct head *head) {
 static size_t image_bytes(const struct weight_table *table) {
   size_t end = table->packed_bytes;
   for (int i = 0; i < table->n; i++)
-    weight_place(&table->rows[i], &end);
+    weight_offset(&table->specs[i], &end);
   return end;
 }
 
@@ -230,12 +226,12 @@ struct writer {
   void *context;
 };
 
-static bool write_tensor(struct writer *writer, const struct weight_row *row, size_t place,
+static bool write_tensor(struct writer *writer, const struct weight_spec *spec, size_t place,
                          struct error *err) {
   struct weight_view weight;
-  if (!weight_find(&weight, row, writer->content->checkpoint, err))
+  if (!weight_find(&weight, spec, writer->content->checkpoint, err))
     return false;
-  const size_t bytes = weight_bytes(row), granule = weight_granule(row);
+  const size_t bytes = weight_bytes(spec), granule = weight_granule(spec);
   const size_t most = writer->piece_bytes / granule * granule;
   weight_populate(&weight);
   for (size_t first = 0; first < bytes; first += most) {
@@ -255,7 +251,7 @@ static bool write_image(struct writer *writer, struct error *err) {
   const struct weight_table *table = &writer->content->table;
   size_t end = table->packed_bytes;
   for (int i = 0; i < table->n; i++)
-    if (!write_tensor(writer, &table->rows[i], weight_place(&table->rows[i], &end), err))
+    if (!write_tensor(writer, &table->specs[i], weight_offset(&table->specs[i], &end), err))
       return false;
   return true;
 }
@@ -282,7 +278,7 @@ static bool write_head(const struct writer *writer, struct error *err) {
 
 // All of the file's room at once, so that a full disk is found before the work. Not every file
 // system can tell.
-static bool take_room(const struct writer *writer, struct error *err) {
+static bool reserve_space(const struct writer *writer, struct error *err) {
   const size_t bytes = writer->image + image_bytes(&writer->content->table);
   if (ftruncate(writer->file.file, (off_t)bytes) != 0)
     return fail(err, "%s: want %zu bytes: %s", writer->file.fresh, bytes, strerror(errno));
@@ -291,12 +287,12 @@ static bool take_room(const struct writer *writer, struct error *err) {
   return true;
 }
 
-static bool take_piece(struct writer *writer, struct error *err) {
+static bool alloc_piece(struct writer *writer, struct error *err) {
   const struct weight_table *table = &writer->content->table;
   writer->piece_bytes = PIECE_BYTES;
   for (int i = 0; i < table->n; i++) {
-    const size_t granule = weight_granule(&table->rows[i]);
-    writer->total += weight_bytes(&table->rows[i]);
+    const size_t granule = weight_granule(&table->specs[i]);
+    writer->total += weight_bytes(&table->specs[i]);
     writer->piece_bytes = granule > writer->piece_bytes ? granule : writer->piece_bytes;
   }
   writer->piece = malloc(writer->piece_bytes);
@@ -313,8 +309,9 @@ bool packed_write(const char *path, const struct packed_content *content, packed
       .context = context,
   };
   writer.file.file = -1;
-  const bool ok = take_piece(&writer, err) && replace_begin(&writer.file, path, err) &&
-                  take_room(&writer, err) && write_head(&writer, err) && write_image(&writer, err);
+  const bool ok = alloc_piece(&writer, err) && replace_begin(&writer.file, path, err) &&
+                  reserve_space(&writer, err) && write_head(&writer, err) &&
+                  write_image(&writer, err);
   free(writer.piece);
   return replace_end(&writer.file, ok, err);
 }

@@ -5,31 +5,34 @@
 
 #include "base/parallel.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
 enum {
-  GROUP = 32,       // columns of an MXFP4 scale, and of a block of halves
-  UNIT = 2 * GROUP, // columns to a multiple of which rows are padded
-  STRIP = 4 * UNIT, // columns that are worked on at a time
+  GROUP = 32,         // columns of an MXFP4 scale, and of a block of halves
+  STRIP = 4 * KBLOCK, // columns that are worked on at a time
   STRIP_GROUPS = STRIP / GROUP,
-  STRIP_UNITS = STRIP / UNIT,
+  STRIP_KBLOCKS = STRIP / KBLOCK,
   CODES_OF_GROUP = GROUP / 2,
-  HEAD_BYTES = TILE_ROWS * sizeof(float),
   MAX_WIDTH = 4, // bytes of a value
   LINE = 64,     // bytes of memory that come together
 };
 
 // 32 columns of a tile of halves.
 struct f16_block {
-  uint16_t halves[4][TILE_ROWS][8];
+  uint16_t halves[4][TILE][8];
 };
 
 // 64 columns of a tile of codes.
-struct mxfp4_unit {
-  uint32_t codes[4][TILE_ROWS][2];
-  uint8_t scales[TILE_ROWS][2];
+struct mxfp4_kblock {
+  uint32_t codes[4][TILE][2];
+  uint8_t scales[TILE][2];
 };
+
+static_assert(TILE_HEAD == TILE * sizeof(float), "a scale per feature");
+static_assert(F16_KBLOCK_BYTES == KBLOCK / GROUP * sizeof(struct f16_block), "no padding");
+static_assert(MXFP4_KBLOCK_BYTES == sizeof(struct mxfp4_kblock), "no padding");
 
 // Compiled for several generations of the x86-64; the loader takes the newest that is there.
 #if defined(__x86_64__) && __GNUC__ >= 12
@@ -47,13 +50,13 @@ static size_t least(size_t a, size_t b) {
   return a < b ? a : b;
 }
 
-size_t tile_paired_row(size_t row, size_t head_dim) {
+size_t tile_paired_feature(size_t row, size_t head_dim) {
   const size_t in_head = row % head_dim;
   return row - in_head + in_head / 2 + in_head % 2 * (head_dim / 2);
 }
 
 static size_t tiles_of_matrix(const struct tile_source *source) {
-  return divide_up(source->rows, TILE_ROWS);
+  return divide_up(source->features, TILE);
 }
 
 size_t tile_count(const struct tile_source *source) {
@@ -61,22 +64,22 @@ size_t tile_count(const struct tile_source *source) {
 }
 
 size_t tile_bytes_f16(size_t columns) {
-  return HEAD_BYTES + divide_up(columns, UNIT) * 2 * sizeof(struct f16_block);
+  return TILE_HEAD + divide_up(columns, KBLOCK) * 2 * sizeof(struct f16_block);
 }
 
 size_t tile_bytes_mxfp4(size_t columns) {
-  return HEAD_BYTES + divide_up(columns, UNIT) * sizeof(struct mxfp4_unit);
+  return TILE_HEAD + divide_up(columns, KBLOCK) * sizeof(struct mxfp4_kblock);
 }
 
 // The rows that a tile holds, counted through all matrices; returns how many, the rest is padding.
-static int find_rows(const struct tile_source *source, size_t tile, size_t rows[TILE_ROWS]) {
+static int find_features(const struct tile_source *source, size_t tile, size_t rows[TILE]) {
   const size_t matrix = tile / tiles_of_matrix(source);
-  const size_t first = tile % tiles_of_matrix(source) * TILE_ROWS;
-  const size_t n = least(TILE_ROWS, source->rows - first);
+  const size_t first = tile % tiles_of_matrix(source) * TILE;
+  const size_t n = least(TILE, source->features - first);
   for (size_t i = 0; i < n; i++) {
     const size_t row = first + i;
-    rows[i] =
-        matrix * source->rows + (source->head_dim ? tile_paired_row(row, source->head_dim) : row);
+    rows[i] = matrix * source->features +
+              (source->d_head ? tile_paired_feature(row, source->d_head) : row);
   }
   return (int)n;
 }
@@ -95,17 +98,17 @@ static void claim(uint8_t *to, size_t bytes) {
 
 // A strip of a tile as the checkpoint has it, with zeros beyond its edges: where it is, or a copy.
 struct strip {
-  const uint8_t *row[TILE_ROWS];
-  uint8_t copy[TILE_ROWS][STRIP * MAX_WIDTH];
+  const uint8_t *row[TILE];
+  uint8_t copy[TILE][STRIP * MAX_WIDTH];
 };
 
 // The n rows of a strip from a transposed matrix, where they lie side by side.
 static void turn(const struct tile_source *source, size_t row, size_t n, size_t column,
                  size_t columns, struct strip *strip) {
-  const size_t width = dtype_bytes(source->dtype), stride = source->rows * width;
-  const size_t matrix = row / source->rows;
+  const size_t width = dtype_bytes(source->dtype), stride = source->features * width;
+  const size_t matrix = row / source->features;
   const uint8_t *from =
-      source->data + (matrix * source->columns + column) * stride + row % source->rows * width;
+      source->data + (matrix * source->columns + column) * stride + row % source->features * width;
   for (size_t c = 0; c < columns; c++, from += stride) {
     __builtin_prefetch(from + STRIP * stride);
     for (size_t i = 0; i < n; i++)
@@ -120,7 +123,7 @@ static void look(const struct tile_source *source, const size_t *rows, int n, si
                  struct strip *strip) {
   const size_t width = dtype_bytes(source->dtype);
   const size_t columns = column < source->columns ? least(STRIP, source->columns - column) : 0;
-  for (int i = 0; i < TILE_ROWS; i++) {
+  for (int i = 0; i < TILE; i++) {
     const uint8_t *at = source->data + (i < n ? rows[i] * source->columns + column : 0) * width;
     const bool whole = !source->transposed && i < n && columns == STRIP;
     strip->row[i] = whole ? at : strip->copy[i];
@@ -178,7 +181,7 @@ static void survey_wide(const uint8_t *row, enum dtype dtype, struct survey *sur
 // What the numbers of a row need.
 struct range {
   float scale, inverse;
-  bool direct;     // every number is a BF16 and, in units of scale, 0 or a normal half
+  bool direct;     // every number is a BF16 and, in kblocks of scale, 0 or a normal half
   uint16_t rebias; // then: what to take off a half whose exponent has a float's bias
 };
 
@@ -203,10 +206,10 @@ static struct range range_of(const struct survey *survey, enum dtype dtype) {
 }
 
 static void find_ranges(const struct tile_source *source, const size_t *rows, int n,
-                        struct range ranges[TILE_ROWS]) {
+                        struct range ranges[TILE]) {
   struct strip strip;
-  struct survey surveys[TILE_ROWS] = {0};
-  for (int i = 0; i < TILE_ROWS; i++)
+  struct survey surveys[TILE] = {0};
+  for (int i = 0; i < TILE; i++)
     memset(surveys[i].below, 0x7f, sizeof surveys[i].below);
   for (size_t column = 0; column < source->columns; column += STRIP) {
     look(source, rows, n, column, &strip);
@@ -216,7 +219,7 @@ static void find_ranges(const struct tile_source *source, const size_t *rows, in
       else
         survey_wide(strip.row[i], source->dtype, &surveys[i]);
   }
-  for (int i = 0; i < TILE_ROWS; i++)
+  for (int i = 0; i < TILE; i++)
     ranges[i] = range_of(&surveys[i], source->dtype);
 }
 
@@ -267,20 +270,20 @@ static void pack_halves(const uint8_t *row, enum dtype dtype, const struct range
 
 EVERY_GENERATION
 static void pack_f16(const struct tile_source *source, size_t tile, uint8_t *out) {
-  const size_t padded = divide_up(source->columns, UNIT) * UNIT;
-  size_t rows[TILE_ROWS];
-  struct range ranges[TILE_ROWS];
+  const size_t padded = divide_up(source->columns, KBLOCK) * KBLOCK;
+  size_t rows[TILE];
+  struct range ranges[TILE];
   struct strip strip;
   struct f16_block blocks[STRIP_GROUPS];
-  const int n = find_rows(source, tile, rows);
+  const int n = find_features(source, tile, rows);
   find_ranges(source, rows, n, ranges);
-  for (int i = 0; i < TILE_ROWS; i++, out += sizeof(float))
+  for (int i = 0; i < TILE; i++, out += sizeof(float))
     memcpy(out, &ranges[i].scale, sizeof(float));
   for (size_t column = 0; column < padded; column += STRIP) {
     const size_t in_strip = least(STRIP, padded - column) / GROUP;
     claim(out, sizeof blocks);
     look(source, rows, n, column, &strip);
-    for (int i = 0; i < TILE_ROWS; i++)
+    for (int i = 0; i < TILE; i++)
       pack_halves(strip.row[i], source->dtype, &ranges[i], i, blocks);
     for (size_t b = 0; b < in_strip; b++, out += sizeof *blocks)
       memcpy(out, &blocks[b], sizeof *blocks);
@@ -317,15 +320,15 @@ static void weave(uint32_t word[4]) {
   memcpy(word, to, sizeof to);
 }
 
-// A strip of a row to row i of its units.
-static void pack_codes(const uint8_t *codes, int i, bool woven, struct mxfp4_unit *out) {
-  uint32_t words[STRIP_UNITS][2][4], *word = words[0][0];
+// A strip of a row to row i of its kblocks.
+static void pack_codes(const uint8_t *codes, int i, bool woven, struct mxfp4_kblock *out) {
+  uint32_t words[STRIP_KBLOCKS][2][4], *word = words[0][0];
   memcpy(words, codes, sizeof words);
   for (int w = 0; woven && w < STRIP / 8; w += 4)
     weave(word + w);
   for (int w = 0; w < STRIP / 8; w++)
     word[w] = reorder(word[w]);
-  for (int u = 0; u < STRIP_UNITS; u++) {
+  for (int u = 0; u < STRIP_KBLOCKS; u++) {
     uint32_t pairs[4][2];
     for (int p = 0; p < 4; p++) {
       pairs[p][0] = words[u][0][p];
@@ -342,15 +345,15 @@ enum {
 };
 
 // The same of its scales.
-static void pack_scales(const uint8_t *scales, int largest, int i, struct mxfp4_unit *out) {
-  uint8_t bytes[STRIP_UNITS][2];
-  for (int u = 0; u < STRIP_UNITS; u++)
+static void pack_scales(const uint8_t *scales, int largest, int i, struct mxfp4_kblock *out) {
+  uint8_t bytes[STRIP_KBLOCKS][2];
+  for (int u = 0; u < STRIP_KBLOCKS; u++)
     for (int s = 0; s < 2; s++) {
       const int scale = scales[2 * u + s], exponent = 30 + scale - largest;
       const int byte = exponent >= 1 ? exponent << 2 : 0;
       bytes[u][s] = (uint8_t)(scale == SCALE_NAN ? F16_NAN : byte);
     }
-  for (int u = 0; u < STRIP_UNITS; u++)
+  for (int u = 0; u < STRIP_KBLOCKS; u++)
     memcpy(out[u].scales[i], bytes[u], sizeof bytes[u]);
 }
 
@@ -364,14 +367,14 @@ static int largest_scale(const uint8_t *scales, size_t n) {
   return largest;
 }
 
-// A strip of a row of `groups`, of which it has n, to row i of its units.
+// A strip of a row of `groups`, of which it has n, to row i of its kblocks.
 static void pack_strip(const struct tile_source *source, size_t row, size_t group, size_t n,
-                       int largest, int i, struct mxfp4_unit *out) {
+                       int largest, int i, struct mxfp4_kblock *out) {
   const size_t groups = source->columns / GROUP;
   const uint8_t *codes = source->data + (row * groups + group) * CODES_OF_GROUP;
   const uint8_t *scales = source->scales + row * groups + group;
   uint8_t codes_copy[STRIP_GROUPS * CODES_OF_GROUP] = {0}, scales_copy[STRIP_GROUPS] = {0};
-  fetch(codes + TILE_ROWS * groups * CODES_OF_GROUP, n * CODES_OF_GROUP);
+  fetch(codes + TILE * groups * CODES_OF_GROUP, n * CODES_OF_GROUP);
   if (n < STRIP_GROUPS) {
     codes = memcpy(codes_copy, codes, n * CODES_OF_GROUP);
     scales = memcpy(scales_copy, scales, n);
@@ -385,22 +388,22 @@ static void pack_strip(const struct tile_source *source, size_t row, size_t grou
 EVERY_GENERATION
 static void pack_mxfp4(const struct tile_source *source, size_t tile, uint8_t *out) {
   const size_t groups = source->columns / GROUP;
-  size_t rows[TILE_ROWS];
-  int largest[TILE_ROWS];
-  struct mxfp4_unit units[STRIP_UNITS] = {0};
-  const int n = find_rows(source, tile, rows);
-  for (int i = 0; i < TILE_ROWS; i++, out += sizeof(float)) {
+  size_t rows[TILE];
+  int largest[TILE];
+  struct mxfp4_kblock kblocks[STRIP_KBLOCKS] = {0};
+  const int n = find_features(source, tile, rows);
+  for (int i = 0; i < TILE; i++, out += sizeof(float)) {
     largest[i] = i < n ? largest_scale(source->scales + rows[i] * groups, groups) : 128;
     const float scale = ldexpf(1, largest[i] - 128);
     memcpy(out, &scale, sizeof scale);
   }
   for (size_t group = 0; group < groups; group += STRIP_GROUPS) {
     const size_t in_strip = least(STRIP_GROUPS, groups - group);
-    claim(out, sizeof units);
+    claim(out, sizeof kblocks);
     for (int i = 0; i < n; i++)
-      pack_strip(source, rows[i], group, in_strip, largest[i], i, units);
-    for (size_t u = 0; u < divide_up(in_strip, 2); u++, out += sizeof *units)
-      memcpy(out, &units[u], sizeof *units);
+      pack_strip(source, rows[i], group, in_strip, largest[i], i, kblocks);
+    for (size_t u = 0; u < divide_up(in_strip, 2); u++, out += sizeof *kblocks)
+      memcpy(out, &kblocks[u], sizeof *kblocks);
   }
 }
 

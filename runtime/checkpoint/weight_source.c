@@ -9,9 +9,9 @@ bool weight_source_locate(const struct weight_source *source, const uint8_t *pac
   const struct weight_table *table = &source->table;
   size_t end = table->packed_bytes;
   for (int i = 0; i < table->n; i++) {
-    const struct weight_row *spec = &table->rows[i];
+    const struct weight_spec *spec = &table->specs[i];
     struct weight_view view = {0};
-    const size_t offset = weight_place(spec, &end);
+    const size_t offset = weight_offset(spec, &end);
     if (source->checkpoint && !weight_find(&view, spec, source->checkpoint, err))
       return false;
     if (spec->offset != WEIGHT_MAPPED)
@@ -26,14 +26,14 @@ bool weight_source_locate(const struct weight_source *source, const uint8_t *pac
 static bool next_tensor(const struct weight_source *source, struct weight_cursor *cursor,
                         struct error *err) {
   const struct weight_table *table = &source->table;
-  while (cursor->next < table->n && table->rows[cursor->next].offset == WEIGHT_MAPPED)
+  while (cursor->next < table->n && table->specs[cursor->next].offset == WEIGHT_MAPPED)
     cursor->next++;
   cursor->offset = 0;
   if (cursor->next == table->n) {
-    cursor->view.row = NULL;
+    cursor->view.spec = NULL;
     return true;
   }
-  if (!weight_find(&cursor->view, &table->rows[cursor->next++], source->checkpoint, err))
+  if (!weight_find(&cursor->view, &table->specs[cursor->next++], source->checkpoint, err))
     return false;
   weight_populate(&cursor->view);
   return true;
@@ -42,13 +42,13 @@ static bool next_tensor(const struct weight_source *source, struct weight_cursor
 // A piece of the tensor that is being read, or else of the next.
 static bool next_of_checkpoint(const struct weight_source *source, struct weight_cursor *cursor,
                                size_t most, struct weight_piece *piece, struct error *err) {
-  const struct weight_row *spec = cursor->view.row;
+  const struct weight_spec *spec = cursor->view.spec;
   if (!spec || cursor->offset == weight_bytes(spec)) {
     if (spec)
       weight_release(&cursor->view);
     if (!next_tensor(source, cursor, err))
       return false;
-    spec = cursor->view.row;
+    spec = cursor->view.spec;
     if (!spec)
       return true;
   }

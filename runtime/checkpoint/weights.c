@@ -33,104 +33,104 @@ static int rank_of(const int64_t *shape) {
   return rank;
 }
 
-static size_t elements(const struct weight_row *row) {
+static size_t elements(const struct weight_spec *spec) {
   size_t n = 1;
-  for (int d = 0; d < rank_of(row->shape); d++)
-    n *= (size_t)row->shape[d];
+  for (int d = 0; d < rank_of(spec->shape); d++)
+    n *= (size_t)spec->shape[d];
   return n;
 }
 
-static bool in_tiles(const struct weight_row *row) {
-  return row->layout >= LAYOUT_TILES;
+static bool in_tiles(const struct weight_spec *spec) {
+  return spec->layout >= LAYOUT_TILES;
 }
 
-// The shape of what tiles are made of; its last two dimensions are rows and columns.
-static struct tile_source tile_shape(const struct weight_row *row) {
-  const int rank = rank_of(row->shape);
-  const size_t rows = (size_t)row->shape[rank - 2], columns = (size_t)row->shape[rank - 1];
+// The shape of what tiles are made of; its last two dimensions are features and columns.
+static struct tile_source tile_shape(const struct weight_spec *spec) {
+  const int rank = rank_of(spec->shape);
+  const size_t features = (size_t)spec->shape[rank - 2], columns = (size_t)spec->shape[rank - 1];
   return (struct tile_source){
-      .matrices = elements(row) / (rows * columns),
-      .rows = rows,
+      .matrices = elements(spec) / (features * columns),
+      .features = features,
       .columns = columns,
-      .head_dim = row->layout == LAYOUT_PAIRED_TILES ? (size_t)row->head_dim : 0,
-      .woven = row->layout == LAYOUT_WOVEN_TILES,
-      .transposed = row->source == SOURCE_TRANSPOSED,
+      .d_head = spec->layout == LAYOUT_PAIRED_TILES ? (size_t)spec->d_head : 0,
+      .woven = spec->layout == LAYOUT_WOVEN_TILES,
+      .transposed = spec->source == SOURCE_TRANSPOSED,
   };
 }
 
-size_t weight_granule(const struct weight_row *row) {
-  if (!in_tiles(row))
-    return TYPES[row->stored].bytes * (row->source == SOURCE_MXFP4 ? 32 : 1);
-  const size_t columns = tile_shape(row).columns;
-  return row->stored == STORED_F16 ? tile_bytes_f16(columns) : tile_bytes_mxfp4(columns);
+size_t weight_granule(const struct weight_spec *spec) {
+  if (!in_tiles(spec))
+    return TYPES[spec->stored].bytes * (spec->source == SOURCE_MXFP4 ? 32 : 1);
+  const size_t columns = tile_shape(spec).columns;
+  return spec->stored == STORED_F16 ? tile_bytes_f16(columns) : tile_bytes_mxfp4(columns);
 }
 
-size_t weight_bytes(const struct weight_row *row) {
-  if (!in_tiles(row))
-    return elements(row) * TYPES[row->stored].bytes;
-  const struct tile_source source = tile_shape(row);
-  return tile_count(&source) * weight_granule(row);
+size_t weight_bytes(const struct weight_spec *spec) {
+  if (!in_tiles(spec))
+    return elements(spec) * TYPES[spec->stored].bytes;
+  const struct tile_source source = tile_shape(spec);
+  return tile_count(&source) * weight_granule(spec);
 }
 
-size_t weight_place(const struct weight_row *row, size_t *end) {
-  if (row->offset != WEIGHT_MAPPED)
-    return (size_t)row->offset;
+size_t weight_offset(const struct weight_spec *spec, size_t *end) {
+  if (spec->offset != WEIGHT_MAPPED)
+    return (size_t)spec->offset;
   const size_t place = *end;
-  *end = (place + weight_bytes(row) + ALIGN - 1) / ALIGN * ALIGN;
+  *end = (place + weight_bytes(spec) + ALIGN - 1) / ALIGN * ALIGN;
   return place;
 }
 
 static bool find_packed(struct weight_view *weight, const struct safetensors *checkpoint,
                         struct error *err) {
-  const struct weight_row *row = weight->row;
-  const int64_t groups = row->shape[2] / 32;
-  const int64_t codes[] = {row->shape[0], row->shape[1], groups, 16};
+  const struct weight_spec *spec = weight->spec;
+  const int64_t groups = spec->shape[2] / 32;
+  const int64_t codes[] = {spec->shape[0], spec->shape[1], groups, 16};
   char name[256];
-  snprintf(name, sizeof name, "%s_blocks", row->name);
+  snprintf(name, sizeof name, "%s_blocks", spec->name);
   weight->tensor = safetensors_want(checkpoint, name, 4, codes, err);
   if (!weight->tensor)
     return false;
-  snprintf(name, sizeof name, "%s_scales", row->name);
+  snprintf(name, sizeof name, "%s_scales", spec->name);
   weight->scales = safetensors_want(checkpoint, name, 3, codes, err);
   if (!weight->scales)
     return false;
   if (weight->tensor->dtype == DTYPE_U8 && weight->scales->dtype == DTYPE_U8)
     return true;
-  return fail(err, "%s: want U8 blocks and scales", row->name);
+  return fail(err, "%s: want U8 blocks and scales", spec->name);
 }
 
 // Bytes stay bytes; a BF16 place takes no wider type, since it could not hold it.
-static bool fits(const struct weight_row *row, enum dtype has) {
-  return row->offset == WEIGHT_MAPPED || row->stored == STORED_BF16
-             ? has == TYPES[row->stored].same
-             : (has == DTYPE_U8) == (row->stored == STORED_U8);
+static bool fits(const struct weight_spec *spec, enum dtype has) {
+  return spec->offset == WEIGHT_MAPPED || spec->stored == STORED_BF16
+             ? has == TYPES[spec->stored].same
+             : (has == DTYPE_U8) == (spec->stored == STORED_U8);
 }
 
 static bool find_floats(struct weight_view *weight, const struct safetensors *checkpoint,
                         struct error *err) {
-  const struct weight_row *row = weight->row;
+  const struct weight_spec *spec = weight->spec;
   int64_t shape[TENSOR_MAX_RANK];
-  memcpy(shape, row->shape, sizeof shape);
-  if (row->source == SOURCE_TRANSPOSED) {
-    shape[1] = row->shape[2];
-    shape[2] = row->shape[1];
+  memcpy(shape, spec->shape, sizeof shape);
+  if (spec->source == SOURCE_TRANSPOSED) {
+    shape[1] = spec->shape[2];
+    shape[2] = spec->shape[1];
   }
-  weight->tensor = safetensors_want(checkpoint, row->name, rank_of(shape), shape, err);
+  weight->tensor = safetensors_want(checkpoint, spec->name, rank_of(shape), shape, err);
   if (!weight->tensor)
     return false;
-  return fits(row, weight->tensor->dtype)
+  return fits(spec, weight->tensor->dtype)
              ? true
              : fail(err,
                     "%s: want %s, the checkpoint has %s: generate a getp from its config.json "
                     "with the right \"dtype\"",
-                    row->name, TYPES[row->stored].name, dtype_name(weight->tensor->dtype));
+                    spec->name, TYPES[spec->stored].name, dtype_name(weight->tensor->dtype));
 }
 
-bool weight_find(struct weight_view *weight, const struct weight_row *row,
+bool weight_find(struct weight_view *weight, const struct weight_spec *spec,
                  const struct safetensors *checkpoint, struct error *err) {
-  *weight = (struct weight_view){.row = row};
-  return row->source == SOURCE_MXFP4 ? find_packed(weight, checkpoint, err)
-                                     : find_floats(weight, checkpoint, err);
+  *weight = (struct weight_view){.spec = spec};
+  return spec->source == SOURCE_MXFP4 ? find_packed(weight, checkpoint, err)
+                                      : find_floats(weight, checkpoint, err);
 }
 
 // ---- reading a piece as floats ----
@@ -158,7 +158,7 @@ static float read_one(const struct tensor *tensor, size_t at) {
 }
 
 static void read_transposed(const struct weight_view *weight, size_t first, size_t n, float *out) {
-  const size_t rows = (size_t)weight->row->shape[1], columns = (size_t)weight->row->shape[2];
+  const size_t rows = (size_t)weight->spec->shape[1], columns = (size_t)weight->spec->shape[2];
   for (size_t i = first; i < first + n; i++) {
     const size_t expert = i / (rows * columns), row = i / columns % rows, column = i % columns;
     *out++ = read_one(weight->tensor, (expert * columns + column) * rows + row);
@@ -167,7 +167,7 @@ static void read_transposed(const struct weight_view *weight, size_t first, size
 
 static void read_pairs(const struct weight_view *weight, size_t first, size_t n, float *out) {
   for (size_t i = first; i < first + n; i++)
-    *out++ = read_one(weight->tensor, tile_paired_row(i, (size_t)weight->row->head_dim));
+    *out++ = read_one(weight->tensor, tile_paired_feature(i, (size_t)weight->spec->d_head));
 }
 
 static uint16_t to_bf16(float value) {
@@ -180,11 +180,11 @@ static uint16_t to_bf16(float value) {
 
 static void read_floats(const struct weight_view *weight, size_t first, size_t n, float *out) {
   const struct tensor *tensor = weight->tensor;
-  if (weight->row->layout == LAYOUT_PAIRS)
+  if (weight->spec->layout == LAYOUT_PAIRS)
     read_pairs(weight, first, n, out);
-  else if (weight->row->source == SOURCE_MXFP4)
+  else if (weight->spec->source == SOURCE_MXFP4)
     read_mxfp4(weight, first, n, out);
-  else if (weight->row->source == SOURCE_TRANSPOSED)
+  else if (weight->spec->source == SOURCE_TRANSPOSED)
     read_transposed(weight, first, n, out);
   else
     dtype_widen(out, tensor->data + first * dtype_bytes(tensor->dtype), tensor->dtype, n);
@@ -193,7 +193,7 @@ static void read_floats(const struct weight_view *weight, size_t first, size_t n
 static void read_piece(const struct weight_view *weight, size_t first, size_t n, uint8_t *out) {
   float values[PIECE];
   read_floats(weight, first, n, values);
-  if (weight->row->stored == STORED_F32) {
+  if (weight->spec->stored == STORED_F32) {
     memcpy(out, values, n * sizeof *values);
     return;
   }
@@ -206,17 +206,17 @@ static void read_piece(const struct weight_view *weight, size_t first, size_t n,
 // ---- reading any piece ----
 
 static void read_rows(const struct weight_view *weight, size_t first, size_t n, uint8_t *out) {
-  const size_t width = TYPES[weight->row->stored].bytes;
+  const size_t width = TYPES[weight->spec->stored].bytes;
 #pragma omp parallel for schedule(static)
   for (size_t at = 0; at < n; at += PIECE)
     read_piece(weight, first + at, n - at < PIECE ? n - at : PIECE, out + at * width);
 }
 
 static void read_tiles(const struct weight_view *weight, size_t first, size_t n, uint8_t *out) {
-  struct tile_source source = tile_shape(weight->row);
+  struct tile_source source = tile_shape(weight->spec);
   source.data = weight->tensor->data;
   source.dtype = weight->tensor->dtype;
-  if (weight->row->stored == STORED_F16) {
+  if (weight->spec->stored == STORED_F16) {
     tiles_pack_f16(&source, first, n, out);
     return;
   }
@@ -225,13 +225,13 @@ static void read_tiles(const struct weight_view *weight, size_t first, size_t n,
 }
 
 void weight_read(const struct weight_view *weight, size_t first, size_t n, void *out) {
-  const struct weight_row *row = weight->row;
-  const size_t granule = weight_granule(row), width = TYPES[row->stored].bytes;
+  const struct weight_spec *spec = weight->spec;
+  const size_t granule = weight_granule(spec), width = TYPES[spec->stored].bytes;
   const struct tensor *tensor = weight->tensor;
-  if (in_tiles(row))
+  if (in_tiles(spec))
     read_tiles(weight, first / granule, n / granule, out);
-  else if (row->layout == LAYOUT_ROWS && row->source == SOURCE_PLAIN &&
-           tensor->dtype == TYPES[row->stored].same)
+  else if (spec->layout == LAYOUT_CONTIGUOUS && spec->source == SOURCE_PLAIN &&
+           tensor->dtype == TYPES[spec->stored].same)
     pages_copy(out, tensor->data + first, n);
   else
     read_rows(weight, first / width, n / width, out);

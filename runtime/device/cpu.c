@@ -26,7 +26,7 @@ void *device_stream(const struct device *device) {
   return NULL;
 }
 
-bool device_room(struct device *device, size_t *unused, size_t *total, struct error *err) {
+bool device_memory_info(struct device *device, size_t *unused, size_t *total, struct error *err) {
   (void)device;
   (void)err;
   *unused = *total = 0;
@@ -35,8 +35,8 @@ bool device_room(struct device *device, size_t *unused, size_t *total, struct er
 
 // The kernel hands out zeroed pages when they are first touched: what a job does not use costs
 // nothing.
-bool device_take(struct device *device, struct memory *memory, size_t bytes, const char *what,
-                 struct error *err) {
+bool device_alloc(struct device *device, struct memory *memory, size_t bytes, const char *what,
+                  struct error *err) {
   (void)device;
   void *at =
       mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -54,23 +54,23 @@ bool device_clear(struct device *device, const struct memory *memory, struct err
   return true;
 }
 
-bool device_take_host(struct device *device, struct memory *memory, size_t bytes, const char *what,
-                      struct error *err) {
-  return device_take(device, memory, bytes, what, err);
+bool device_alloc_host(struct device *device, struct memory *memory, size_t bytes, const char *what,
+                       struct error *err) {
+  return device_alloc(device, memory, bytes, what, err);
 }
 
-void device_give_back(struct device *device, struct memory *memory) {
+void device_free(struct device *device, struct memory *memory) {
   (void)device;
   if (memory->at)
     munmap(memory->at, memory->bytes);
   *memory = (struct memory){0};
 }
 
-void device_give_back_host(struct device *device, struct memory *memory) {
-  device_give_back(device, memory);
+void device_free_host(struct device *device, struct memory *memory) {
+  device_free(device, memory);
 }
 
-void *device_stage(struct device *device, void *to, size_t bytes, struct error *err) {
+void *device_staging(struct device *device, void *to, size_t bytes, struct error *err) {
   (void)device;
   (void)bytes;
   (void)err;
@@ -139,7 +139,7 @@ void device_drop(struct device_graph *graph) {
   (void)graph;
 }
 
-bool device_take_stamps(struct device *device, int n, struct error *err) {
+bool device_alloc_stamps(struct device *device, int n, struct error *err) {
   device->stamps = calloc((size_t)n, sizeof *device->stamps);
   return device->stamps ? true : fail(err, "out of memory for %d time stamps", n);
 }

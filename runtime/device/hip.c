@@ -9,9 +9,9 @@
 
 struct device {
   hipStream_t stream;
-  void *stage[DEVICE_STAGES];
-  hipEvent_t sent[DEVICE_STAGES]; // the copy out of a stage is done
-  int next;                       // the stage to fill
+  void *staging[DEVICE_STAGING_BUFFERS];
+  hipEvent_t sent[DEVICE_STAGING_BUFFERS]; // the copy out of a staging is done
+  int next;                                // the staging to fill
   hipEvent_t mark[DEVICE_MARKS];
   hipEvent_t *stamp; // (stamps) with times
   int stamps;
@@ -43,8 +43,8 @@ bool device_open(struct device **out, struct error *err) {
   if (!device)
     return fail(err, "out of memory");
   bool ok = TRY(hipStreamCreateWithFlags(&device->stream, hipStreamNonBlocking), err);
-  for (int i = 0; ok && i < DEVICE_STAGES; i++)
-    ok = TRY(hipHostMalloc(&device->stage[i], DEVICE_STAGE_BYTES, hipHostMallocDefault), err) &&
+  for (int i = 0; ok && i < DEVICE_STAGING_BUFFERS; i++)
+    ok = TRY(hipHostMalloc(&device->staging[i], DEVICE_STAGING_BYTES, hipHostMallocDefault), err) &&
          TRY(hipEventCreateWithFlags(&device->sent[i], hipEventDisableTiming), err);
   for (int i = 0; ok && i < DEVICE_MARKS; i++)
     ok = TRY(hipEventCreateWithFlags(&device->mark[i], hipEventDisableTiming), err);
@@ -60,11 +60,11 @@ void device_close(struct device *device) {
     return;
   if (device->stream)
     (void)hipStreamSynchronize(device->stream);
-  for (int i = 0; i < DEVICE_STAGES; i++) {
+  for (int i = 0; i < DEVICE_STAGING_BUFFERS; i++) {
     if (device->sent[i])
       (void)hipEventDestroy(device->sent[i]);
-    if (device->stage[i])
-      (void)hipHostFree(device->stage[i]);
+    if (device->staging[i])
+      (void)hipHostFree(device->staging[i]);
   }
   for (int i = 0; i < DEVICE_MARKS; i++)
     if (device->mark[i])
@@ -81,7 +81,7 @@ void *device_stream(const struct device *device) {
   return device->stream;
 }
 
-bool device_room(struct device *device, size_t *unused, size_t *total, struct error *err) {
+bool device_memory_info(struct device *device, size_t *unused, size_t *total, struct error *err) {
   (void)device;
   return TRY(hipMemGetInfo(unused, total), err);
 }
@@ -91,15 +91,15 @@ static bool no_memory(struct device *device, hipError_t status, const char *call
   struct error ignored;
   size_t unused = 0, total = 0;
   (void)hipGetLastError();
-  device_room(device, &unused, &total, &ignored);
+  device_memory_info(device, &unused, &total, &ignored);
   return fail(err,
               "%s for %s: %s: want %zu bytes, %zu of %zu are free: generate with fewer --slots or "
               "a shorter --context",
               call, what, hipGetErrorString(status), bytes, unused, total);
 }
 
-bool device_take(struct device *device, struct memory *memory, size_t bytes, const char *what,
-                 struct error *err) {
+bool device_alloc(struct device *device, struct memory *memory, size_t bytes, const char *what,
+                  struct error *err) {
   void *at = NULL;
   const hipError_t status = hipMalloc(&at, bytes);
   if (status != hipSuccess)
@@ -112,8 +112,8 @@ bool device_clear(struct device *device, const struct memory *memory, struct err
   return TRY(hipMemsetAsync(memory->at, 0, memory->bytes, device->stream), err);
 }
 
-bool device_take_host(struct device *device, struct memory *memory, size_t bytes, const char *what,
-                      struct error *err) {
+bool device_alloc_host(struct device *device, struct memory *memory, size_t bytes, const char *what,
+                       struct error *err) {
   void *at = NULL;
   const hipError_t status = hipHostMalloc(&at, bytes, hipHostMallocDefault);
   if (status != hipSuccess)
@@ -122,32 +122,32 @@ bool device_take_host(struct device *device, struct memory *memory, size_t bytes
   return true;
 }
 
-void device_give_back(struct device *device, struct memory *memory) {
+void device_free(struct device *device, struct memory *memory) {
   (void)device;
   if (memory->at)
     (void)hipFree(memory->at);
   *memory = (struct memory){0};
 }
 
-void device_give_back_host(struct device *device, struct memory *memory) {
+void device_free_host(struct device *device, struct memory *memory) {
   (void)device;
   if (memory->at)
     (void)hipHostFree(memory->at);
   *memory = (struct memory){0};
 }
 
-void *device_stage(struct device *device, void *to, size_t bytes, struct error *err) {
+void *device_staging(struct device *device, void *to, size_t bytes, struct error *err) {
   (void)to;
   (void)bytes;
-  return TRY(hipEventSynchronize(device->sent[device->next]), err) ? device->stage[device->next]
+  return TRY(hipEventSynchronize(device->sent[device->next]), err) ? device->staging[device->next]
                                                                    : NULL;
 }
 
 bool device_send(struct device *device, void *to, size_t bytes, struct error *err) {
-  const int stage = device->next;
-  device->next = (stage + 1) % DEVICE_STAGES;
-  return device_put(device, to, device->stage[stage], bytes, err) &&
-         TRY(hipEventRecord(device->sent[stage], device->stream), err);
+  const int staging = device->next;
+  device->next = (staging + 1) % DEVICE_STAGING_BUFFERS;
+  return device_put(device, to, device->staging[staging], bytes, err) &&
+         TRY(hipEventRecord(device->sent[staging], device->stream), err);
 }
 
 bool device_put(struct device *device, void *to, const void *from, size_t bytes,
@@ -203,7 +203,7 @@ void device_drop(struct device_graph *graph) {
     (void)hipGraphExecDestroy((hipGraphExec_t)graph);
 }
 
-bool device_take_stamps(struct device *device, int n, struct error *err) {
+bool device_alloc_stamps(struct device *device, int n, struct error *err) {
   device->stamp = calloc((size_t)n, sizeof *device->stamp);
   if (!device->stamp)
     return fail(err, "out of memory for %d time stamps", n);

@@ -8,13 +8,13 @@ bool load_run(const struct load *load, struct error *err) {
     return false;
   for (;;) {
     struct weight_piece piece;
-    if (!weight_source_next(source, &cursor, DEVICE_STAGE_BYTES, &piece, err))
+    if (!weight_source_next(source, &cursor, DEVICE_STAGING_BYTES, &piece, err))
       return false;
     if (piece.bytes == 0)
       return true;
     uint8_t *to = load->packed + piece.offset;
-    void *stage = device_stage(load->device, to, piece.bytes, err);
-    if (!stage || !weight_source_read(source, &cursor, &piece, stage, err) ||
+    void *staging = device_staging(load->device, to, piece.bytes, err);
+    if (!staging || !weight_source_read(source, &cursor, &piece, staging, err) ||
         !device_send(load->device, to, piece.bytes, err))
       return false;
     sent += piece.bytes;

@@ -9,9 +9,9 @@
 
 enum { MAPPED = WEIGHT_MAPPED };
 
-static const struct weight_row WEIGHTS[WEIGHT_COUNT] = {
+static const struct weight_spec WEIGHTS[WEIGHT_COUNT] = {
 #define WEIGHT(symbol, name, source, stored, layout, offset, ...)                                  \
-  {name, SOURCE_##source, STORED_##stored, LAYOUT_##layout, offset, MODEL_HEAD_DIM, {__VA_ARGS__}},
+  {name, SOURCE_##source, STORED_##stored, LAYOUT_##layout, offset, MODEL_D_HEAD, {__VA_ARGS__}},
 #include "weights.inc"
 #undef WEIGHT
 };
@@ -60,21 +60,21 @@ struct engine_peak engine_peak(void) {
 
 void engine_model(struct model_config *config) {
   *config = (struct model_config){
-      .vocab_size = MODEL_VOCAB,
-      .hidden_size = MODEL_HIDDEN,
-      .intermediate_size = MODEL_INTERMEDIATE,
-      .n_layers = MODEL_LAYERS,
-      .n_heads = MODEL_HEADS,
-      .n_kv_heads = MODEL_KV_HEADS,
-      .head_dim = MODEL_HEAD_DIM,
-      .n_experts = MODEL_EXPERTS,
+      .vocab = MODEL_VOCAB,
+      .d_model = MODEL_D_MODEL,
+      .d_ff = MODEL_D_FF,
+      .n_layers = MODEL_N_LAYERS,
+      .n_heads = MODEL_N_HEADS,
+      .n_kv_heads = MODEL_N_KV_HEADS,
+      .d_head = MODEL_D_HEAD,
+      .n_experts = MODEL_N_EXPERTS,
       .top_k = MODEL_TOP_K,
-      .sliding_window = MODEL_WINDOW,
-      .rms_norm_eps = MODEL_RMS_EPS,
-      .swiglu_limit = MODEL_SWIGLU_LIMIT,
-      .swiglu_alpha = MODEL_SWIGLU_ALPHA,
+      .window = MODEL_WINDOW,
+      .eps = MODEL_EPS,
+      .limit = MODEL_SWIGLU_LIMIT,
+      .alpha = MODEL_SWIGLU_ALPHA,
       .attention_bias = MODEL_ATTENTION_BIAS,
-      .tie_word_embeddings = MODEL_TIED,
+      .tied = MODEL_TIED,
       .mxfp4 = MODEL_MXFP4,
       .rope = {.yarn = MODEL_YARN,
                .truncate = MODEL_ROPE_TRUNCATE,

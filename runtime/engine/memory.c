@@ -11,10 +11,11 @@ _Static_assert(sizeof(struct row_record) == ROWS_BYTES, "the plan counts a row r
 _Static_assert(!HEAD_SPLIT || LIMIT_ROWS * sizeof(struct candidates) == RESULTS_BYTES,
                "the plan counts the candidates of a pass");
 
-_Static_assert(STAGING_BYTES == 0 || STAGING_BYTES == DEVICE_STAGES * (size_t)DEVICE_STAGE_BYTES,
+_Static_assert(STAGING_BYTES == 0 ||
+                   STAGING_BYTES == DEVICE_STAGING_BUFFERS * (size_t)DEVICE_STAGING_BYTES,
                "the plan counts the staging buffers of runtime/device.h");
 
-enum { HALF = MODEL_HEAD_DIM / 2 };
+enum { HALF = MODEL_D_HEAD / 2 };
 
 // cos, or else sin, of the angles of n positions from `first` on, scaled. The angle is a float
 // product, as in transformers.
@@ -27,15 +28,15 @@ static void fill_rope(float *out, int first, int n, bool cosine) {
 }
 
 static bool upload_half(struct engine *engine, bool cosine, struct error *err) {
-  enum { MOST = DEVICE_STAGE_BYTES / (HALF * (int)sizeof(float)) };
+  enum { MOST = DEVICE_STAGING_BYTES / (HALF * (int)sizeof(float)) };
   float *to = (float *)engine->rope.at + (cosine ? 0 : ROPE_FLOATS);
   for (int first = 0; first < LIMIT_CONTEXT; first += MOST) {
     const int n = LIMIT_CONTEXT - first < MOST ? LIMIT_CONTEXT - first : MOST;
     const size_t bytes = (size_t)n * HALF * sizeof *to;
-    float *stage = device_stage(engine->device, to + first * HALF, bytes, err);
-    if (!stage)
+    float *staging = device_staging(engine->device, to + first * HALF, bytes, err);
+    if (!staging)
       return false;
-    fill_rope(stage, first, n, cosine);
+    fill_rope(staging, first, n, cosine);
     if (!device_send(engine->device, to + first * HALF, bytes, err))
       return false;
   }
@@ -47,27 +48,27 @@ bool memory_upload_rope(struct engine *engine, struct error *err) {
 }
 
 // Not every tree has every kind of memory.
-static bool take(struct engine *engine, struct memory *memory, size_t bytes, const char *what,
-                 struct error *err) {
-  return bytes == 0 || device_take(engine->device, memory, bytes, what, err);
+static bool alloc(struct engine *engine, struct memory *memory, size_t bytes, const char *what,
+                  struct error *err) {
+  return bytes == 0 || device_alloc(engine->device, memory, bytes, what, err);
 }
 
 bool memory_alloc_host(struct engine *engine, struct memory *memory, size_t bytes, const char *what,
                        struct error *err) {
-  return bytes == 0 || device_take_host(engine->device, memory, bytes, what, err);
+  return bytes == 0 || device_alloc_host(engine->device, memory, bytes, what, err);
 }
 
 bool memory_alloc(struct engine *engine, struct error *err) {
-  const size_t pieces = STEPS_SHARED ? (size_t)omp_get_max_threads() : 1;
-  bool ok = take(engine, &engine->packed, engine_weights().packed_bytes, "weights", err) &&
-            take(engine, &engine->kv, KV_BYTES, "the KV cache", err) &&
+  const size_t pieces = STEPS_ON_ALL_THREADS ? (size_t)omp_get_max_threads() : 1;
+  bool ok = alloc(engine, &engine->packed, engine_weights().packed_bytes, "weights", err) &&
+            alloc(engine, &engine->kv, KV_BYTES, "the KV cache", err) &&
             device_clear(engine->device, &engine->kv, err) && // what pads a key stays 0
-            take(engine, &engine->arena, ARENA_BYTES, "activations", err) &&
-            take(engine, &engine->workspace, WORKSPACE_BYTES * pieces, "workspace", err) &&
-            take(engine, &engine->rope, ROPE_BYTES, "the RoPE table", err) &&
-            take(engine, &engine->rows, ROWS_BYTES, "rows", err) &&
+            alloc(engine, &engine->arena, ARENA_BYTES, "activations", err) &&
+            alloc(engine, &engine->workspace, WORKSPACE_BYTES * pieces, "workspace", err) &&
+            alloc(engine, &engine->rope, ROPE_BYTES, "the RoPE table", err) &&
+            alloc(engine, &engine->rows, ROWS_BYTES, "rows", err) &&
             device_clear(engine->device, &engine->rows, err) && // no rows, until a pass has some
-            take(engine, &engine->picked, PICKED_BYTES, "greedy ids", err);
+            alloc(engine, &engine->picked, PICKED_BYTES, "greedy ids", err);
   for (int i = 0; ok && i < ENGINE_PASSES; i++)
     ok = memory_alloc_host(engine, &engine->host_rows[i], ROWS_BYTES, "rows", err) &&
          memory_alloc_host(engine, &engine->host_results[i], RESULTS_BYTES, "results", err);
@@ -76,16 +77,16 @@ bool memory_alloc(struct engine *engine, struct error *err) {
 
 void memory_free(struct engine *engine) {
   struct device *device = engine->device;
-  device_give_back(device, &engine->packed);
-  device_give_back(device, &engine->kv);
-  device_give_back(device, &engine->arena);
-  device_give_back(device, &engine->workspace);
-  device_give_back(device, &engine->rope);
-  device_give_back(device, &engine->rows);
-  device_give_back(device, &engine->picked);
-  device_give_back_host(device, &engine->host_logits);
+  device_free(device, &engine->packed);
+  device_free(device, &engine->kv);
+  device_free(device, &engine->arena);
+  device_free(device, &engine->workspace);
+  device_free(device, &engine->rope);
+  device_free(device, &engine->rows);
+  device_free(device, &engine->picked);
+  device_free_host(device, &engine->host_logits);
   for (int i = 0; i < ENGINE_PASSES; i++) {
-    device_give_back_host(device, &engine->host_rows[i]);
-    device_give_back_host(device, &engine->host_results[i]);
+    device_free_host(device, &engine->host_rows[i]);
+    device_free_host(device, &engine->host_results[i]);
   }
 }

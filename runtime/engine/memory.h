@@ -4,7 +4,7 @@
 
 #include "engine/state.h"
 
-enum { ROPE_FLOATS = LIMIT_CONTEXT * (MODEL_HEAD_DIM / 2) }; // of cos, and of sin behind them
+enum { ROPE_FLOATS = LIMIT_CONTEXT * (MODEL_D_HEAD / 2) }; // of cos, and of sin behind them
 
 // Takes all memory that the plan laid out, but for whole logits on the host.
 bool memory_alloc(struct engine *engine, struct error *err);

@@ -3,6 +3,8 @@
 #ifndef GETP_ENGINE_PASS_H
 #define GETP_ENGINE_PASS_H
 
+#include "formats/handed_token.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,7 +20,7 @@ struct pass {
   int rows;                  // tokens in this pass; of a captured schedule: at most so many
   int outputs;               // rows of which something is wanted; captured: at most so many
   const int32_t *counts;     // (PASS_COUNTS) by enum pass_count
-  const int32_t *token;      // (rows) id, or -1 - i: the one in picked_before[i]
+  const int32_t *token;      // (rows) id, or HANDED_TOKEN(i): the one in picked_before[i]
   const int32_t *position;   // (rows) 0-based, within the row's sequence
   const int32_t *slot;       // (rows) place of the sequence in the KV cache
   const int32_t *output_row; // (outputs) which row

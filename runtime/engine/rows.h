@@ -19,8 +19,8 @@ enum engine_want {
 // The rows of one pass. Rows of one sequence follow each other in order of position.
 struct engine_rows {
   int rows, outputs;
-  int32_t *token; // (rows) in [0, vocab), or -1 - i: what the pass before picked, greedily,
-                  // for its output i
+  int32_t *token; // (rows) in [0, vocab), or HANDED_TOKEN(i): what the pass before picked,
+                  // greedily, for its output i
   int32_t *position, *slot; // (rows)
   int32_t *output_row;      // (outputs) rows of which something is wanted
   float sharpness;          // of candidates: 1 / temperature

@@ -32,11 +32,11 @@ static const struct {
 };
 
 // Of what there are as many as a step's bytes and flops are counted for.
-enum unit { ROWS, OUTPUTS, EXPERTS, FULL, SLIDING };
+enum per { ROWS, OUTPUTS, EXPERTS, FULL, SLIDING };
 
 static const struct cost {
   const char *role;
-  enum unit unit;
+  enum per per;
   double weight_bytes, bytes, flops, key_bytes;
 } COSTS[] = {
 #define COST(role, ...) {#role, __VA_ARGS__},
@@ -55,7 +55,7 @@ static void report(schedule_watcher watch, void *context, int step) {
 // out; else one thread launches.
 void schedule_run(const struct pass *pass, enum schedule_list wanted, schedule_watcher watch,
                   void *context) {
-#pragma omp parallel if (STEPS_SHARED)
+#pragma omp parallel if (STEPS_ON_ALL_THREADS)
   {
     int step = 0;
 #define EACH(list, layer, role, ...)                                                               \
@@ -104,10 +104,10 @@ struct schedule_load schedule_load(const int32_t *counts, const int32_t *positio
 
 struct schedule_cost schedule_cost(int step, const struct schedule_load *load) {
   const struct cost *cost = &COSTS[STEPS[step].role];
-  const double missed = pow(1 - (double)MODEL_TOP_K / MODEL_EXPERTS, load->rows);
-  const double used = cost->unit == EXPERTS ? 1 - missed : 1;
-  const double n = cost->unit == OUTPUTS ? load->outputs : load->rows;
-  const bool full = cost->unit == FULL, attends = full || cost->unit == SLIDING;
+  const double missed = pow(1 - (double)MODEL_TOP_K / MODEL_N_EXPERTS, load->rows);
+  const double used = cost->per == EXPERTS ? 1 - missed : 1;
+  const double n = cost->per == OUTPUTS ? load->outputs : load->rows;
+  const bool full = cost->per == FULL, attends = full || cost->per == SLIDING;
   const double keys = full ? load->full_keys : load->sliding_keys;
   const double reads = full ? load->full_reads : load->sliding_reads;
   return (struct schedule_cost){

@@ -34,7 +34,7 @@ static int first_stamp(const struct timing *timing, int set) {
   return set * (timing->most + 1);
 }
 
-static bool take(struct timing *timing, struct error *err) {
+static bool alloc(struct timing *timing, struct error *err) {
   const size_t most = (size_t)timing->most;
   timing->spans = calloc(most, sizeof *timing->spans);
   bool ok = timing->spans;
@@ -53,7 +53,7 @@ bool timing_open(struct timing **out, struct device *device, int most, double be
     return fail(err, "out of memory");
   *timing = (struct timing){.device = device, .timer = timer, .context = context, .most = most};
   timing->last = first_stamp(timing, SETS);
-  if (take(timing, err) && device_take_stamps(device, timing->last + 1, err) &&
+  if (alloc(timing, err) && device_alloc_stamps(device, timing->last + 1, err) &&
       device_stamp(device, timing->last, err) && device_wait(device, err)) {
     timing->began = began;
     timing->left = timing->last_seconds = seconds_now() - began;

@@ -31,7 +31,7 @@ static void print_room(size_t wanted) {
   struct device *device = NULL;
   struct error err;
   size_t unused, total;
-  if (!device_open(&device, &err) || !device_room(device, &unused, &total, &err))
+  if (!device_open(&device, &err) || !device_memory_info(device, &unused, &total, &err))
     printf("free on the device: unknown (%s)\n", err.text);
   else if (total > 0)
     print_line("free on the device", unused, wanted <= unused ? ", enough" : ", not enough");

@@ -94,7 +94,7 @@ static bool report(const struct parity_error *error, int n, double bound, struct
 bool parity_check(struct engine *engine, const struct batch_options *options,
                   const struct safetensors *checkpoint, const struct model_config *config,
                   const int32_t *ids, int n, struct error *err) {
-  struct parity parity = {.vocab = config->vocab_size};
+  struct parity parity = {.vocab = config->vocab};
   const double bound = engine_limits().halves ? PARITY_BOUND_HALVES : PARITY_BOUND;
   const struct batch_events events = {.context = &parity, .logits = on_engine, .go_on = go_on};
   struct request request = {.prompt = ids, .n_prompt = n, .limit = n};

@@ -46,9 +46,8 @@ static bool allocate(float **out, size_t a, size_t b, size_t c) {
 
 static bool allocate_all(struct run *run) {
   const struct model_config *c = run->config;
-  size_t n = run->positions, hidden = (size_t)c->hidden_size, layers = (size_t)c->n_layers;
-  size_t heads = (size_t)c->n_heads, dim = (size_t)c->head_dim,
-         inner = (size_t)c->intermediate_size;
+  size_t n = run->positions, hidden = (size_t)c->d_model, layers = (size_t)c->n_layers;
+  size_t heads = (size_t)c->n_heads, dim = (size_t)c->d_head, inner = (size_t)c->d_ff;
   size_t kv = (size_t)c->n_kv_heads * dim, experts = (size_t)c->n_experts;
   return allocate(&run->inv_freq, dim / 2, 1, 1) && allocate(&run->keys, layers, n, kv) &&
          allocate(&run->values, layers, n, kv) && allocate(&run->x, hidden, 1, 1) &&
@@ -57,7 +56,7 @@ static bool allocate_all(struct run *run) {
          allocate(&run->delta, hidden, 1, 1) && allocate(&run->router, experts, 1, 1) &&
          allocate(&run->weight, experts, 1, 1) && allocate(&run->gate_up, inner, 2, 1) &&
          allocate(&run->activated, inner, 1, 1) && allocate(&run->expert_out, hidden, 1, 1) &&
-         allocate(&run->logits, (size_t)c->vocab_size, 1, 1) &&
+         allocate(&run->logits, (size_t)c->vocab, 1, 1) &&
          allocate(&run->hidden, layers + 1, hidden, 1);
 }
 
@@ -92,7 +91,7 @@ static void add(float *x, const float *delta, size_t n) {
 // are scaled by the attention factor (HF modeling_gpt_oss.py, _apply_rotary_emb). The angle is
 // rounded to float as there.
 static void rotate(float *v, int n_heads, const struct run *run, int position) {
-  size_t half = (size_t)run->config->head_dim / 2;
+  size_t half = (size_t)run->config->d_head / 2;
   for (size_t i = 0; i < half; i++) {
     float angle = (float)position * run->inv_freq[i];
     float c = (float)(cos(angle) * run->config->rope.attention_factor);
@@ -124,7 +123,7 @@ static void softmax_with_sink(float *scores, size_t n, double sink) {
 static void attend_head(struct run *run, size_t head, const float *keys, const float *values,
                         size_t first, size_t position, float sink) {
   const struct model_config *c = run->config;
-  size_t dim = (size_t)c->head_dim, stride = (size_t)c->n_kv_heads * dim;
+  size_t dim = (size_t)c->d_head, stride = (size_t)c->n_kv_heads * dim;
   size_t offset = head / (size_t)(c->n_heads / c->n_kv_heads) * dim, n = position - first + 1;
   const float *q = run->q + head * dim, *k = keys + first * stride + offset;
   const float *v = values + first * stride + offset;
@@ -149,7 +148,7 @@ static void attend_head(struct run *run, size_t head, const float *keys, const f
 static void attention(struct run *run, int layer, int position) {
   const struct model_config *c = run->config;
   const struct layer_weights *w = &run->weights.layers[layer];
-  size_t kv = (size_t)c->n_kv_heads * (size_t)c->head_dim, p = (size_t)position;
+  size_t kv = (size_t)c->n_kv_heads * (size_t)c->d_head, p = (size_t)position;
   float *keys = run->keys + (size_t)layer * run->positions * kv;
   float *values = run->values + (size_t)layer * run->positions * kv;
   matrix_times(run->q, &w->q, run->normed);
@@ -158,10 +157,10 @@ static void attention(struct run *run, int layer, int position) {
   rotate(run->q, c->n_heads, run, position);
   rotate(keys + p * kv, c->n_kv_heads, run, position);
 
-  bool cut = c->layer_types[layer] == 's' && position >= c->sliding_window;
-  size_t first = cut ? (size_t)(position - c->sliding_window + 1) : 0;
+  bool cut = c->layer_types[layer] == 's' && position >= c->window;
+  size_t first = cut ? (size_t)(position - c->window + 1) : 0;
   size_t heads = (size_t)c->n_heads;
-  PARALLEL_FOR(heads * (p - first + 1) * (size_t)c->head_dim)
+  PARALLEL_FOR(heads * (p - first + 1) * (size_t)c->d_head)
   for (size_t head = 0; head < heads; head++) {
     float sink;
     tensor_read(&sink, w->sinks, head, 1);
@@ -175,9 +174,8 @@ static void attention(struct run *run, int layer, int position) {
 static void expert(struct run *run, const struct layer_weights *w, size_t id) {
   const struct model_config *c = run->config;
   expert_times(run->gate_up, &w->gate_up, id, run->normed);
-  for (size_t j = 0; j < (size_t)c->intermediate_size; j++)
-    run->activated[j] =
-        swiglu(run->gate_up[2 * j], run->gate_up[2 * j + 1], c->swiglu_limit, c->swiglu_alpha);
+  for (size_t j = 0; j < (size_t)c->d_ff; j++)
+    run->activated[j] = swiglu(run->gate_up[2 * j], run->gate_up[2 * j + 1], c->limit, c->alpha);
   expert_times(run->expert_out, &w->down, id, run->activated);
 }
 
@@ -190,12 +188,12 @@ static void mlp(struct run *run, int layer, int position) {
   if (run->on_route)
     run->on_route(run->context, layer, position, run->router);
   route(run->weight, run->router, c->n_experts, c->top_k);
-  memset(run->delta, 0, (size_t)c->hidden_size * sizeof *run->delta);
+  memset(run->delta, 0, (size_t)c->d_model * sizeof *run->delta);
   for (int e = 0; e < c->n_experts; e++) {
     if (run->weight[e] == 0)
       continue;
     expert(run, w, (size_t)e);
-    for (int i = 0; i < c->hidden_size; i++)
+    for (int i = 0; i < c->d_model; i++)
       run->delta[i] += run->weight[e] * run->expert_out[i];
   }
 }
@@ -203,11 +201,11 @@ static void mlp(struct run *run, int layer, int position) {
 // x += attention(norm(x)); x += mlp(norm(x)) (HF modeling_gpt_oss.py, GptOssDecoderLayer).
 static void decoder_layer(struct run *run, int layer, int position) {
   const struct layer_weights *w = &run->weights.layers[layer];
-  size_t hidden = (size_t)run->config->hidden_size;
-  rms_norm(run->normed, w->attention_norm, run->x, hidden, run->config->rms_norm_eps);
+  size_t hidden = (size_t)run->config->d_model;
+  rms_norm(run->normed, w->attention_norm, run->x, hidden, run->config->eps);
   attention(run, layer, position);
   add(run->x, run->delta, hidden);
-  rms_norm(run->normed, w->mlp_norm, run->x, hidden, run->config->rms_norm_eps);
+  rms_norm(run->normed, w->mlp_norm, run->x, hidden, run->config->eps);
   mlp(run, layer, position);
   add(run->x, run->delta, hidden);
 }
@@ -215,14 +213,14 @@ static void decoder_layer(struct run *run, int layer, int position) {
 // logits = W_head norm(layers(E[id])) (HF modeling_gpt_oss.py, GptOssForCausalLM).
 static void forward(struct run *run, int32_t id, int position) {
   const struct model_config *c = run->config;
-  size_t hidden = (size_t)c->hidden_size;
+  size_t hidden = (size_t)c->d_model;
   tensor_read(run->x, run->weights.embedding.weight, (size_t)id * hidden, hidden);
   for (int layer = 0; layer < c->n_layers; layer++) {
     memcpy(run->hidden + (size_t)layer * hidden, run->x, hidden * sizeof *run->x);
     decoder_layer(run, layer, position);
   }
   float *last = run->hidden + (size_t)c->n_layers * hidden;
-  rms_norm(last, run->weights.norm, run->x, hidden, c->rms_norm_eps);
+  rms_norm(last, run->weights.norm, run->x, hidden, c->eps);
   matrix_times(run->logits, &run->weights.head, last);
 }
 
@@ -237,15 +235,15 @@ bool reference_run_routed(const struct safetensors *checkpoint, const struct mod
                           const int32_t *ids, int n, reference_visit visit,
                           reference_route on_route, void *context, struct error *err) {
   struct run run = {.config = config, .on_route = on_route, .context = context};
-  bool ok = check_ids(ids, n, config->vocab_size, err) &&
-            weights_find(&run.weights, checkpoint, config, err);
+  bool ok =
+      check_ids(ids, n, config->vocab, err) && weights_find(&run.weights, checkpoint, config, err);
   if (!ok)
     goto cleanup;
   run.positions = (size_t)n;
   ok = allocate_all(&run) || fail(err, "out of memory for a sequence of %d tokens", n);
   if (!ok)
     goto cleanup;
-  rope_inv_freq(run.inv_freq, &config->rope, config->head_dim);
+  rope_inv_freq(run.inv_freq, &config->rope, config->d_head);
   for (int position = 0; ok && position < n; position++) {
     forward(&run, ids[position], position);
     ok = visit(context, position, run.logits, run.hidden, err);

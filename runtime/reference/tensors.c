@@ -76,9 +76,9 @@ static struct expert_matrix find_experts(struct search *search, const char *pref
 
 static void find_layer(struct search *search, struct layer_weights *layer,
                        const struct model_config *config) {
-  int64_t hidden = config->hidden_size, experts = config->n_experts;
-  int64_t q = (int64_t)config->n_heads * config->head_dim;
-  int64_t kv = (int64_t)config->n_kv_heads * config->head_dim;
+  int64_t hidden = config->d_model, experts = config->n_experts;
+  int64_t q = (int64_t)config->n_heads * config->d_head;
+  int64_t kv = (int64_t)config->n_kv_heads * config->d_head;
   bool bias = config->attention_bias;
   layer->attention_norm = find_vector(search, "input_layernorm.weight", hidden);
   layer->q = find_linear(search, "self_attn.q_proj", q, hidden, bias);
@@ -89,28 +89,27 @@ static void find_layer(struct search *search, struct layer_weights *layer,
   layer->mlp_norm = find_vector(search, "post_attention_layernorm.weight", hidden);
   layer->router = find_linear(search, "mlp.router", experts, hidden, true);
   layer->gate_up = find_experts(search, "mlp.experts.gate_up_proj", experts,
-                                2 * (int64_t)config->intermediate_size, hidden, config->mxfp4);
-  layer->down = find_experts(search, "mlp.experts.down_proj", experts, hidden,
-                             config->intermediate_size, config->mxfp4);
+                                2 * (int64_t)config->d_ff, hidden, config->mxfp4);
+  layer->down =
+      find_experts(search, "mlp.experts.down_proj", experts, hidden, config->d_ff, config->mxfp4);
 }
 
 bool weights_find(struct weights *weights, const struct safetensors *checkpoint,
                   const struct model_config *config, struct error *err) {
-  int64_t vocab = config->vocab_size, hidden = config->hidden_size;
+  int64_t vocab = config->vocab, hidden = config->d_model;
   struct search search = {checkpoint, -1, true, err};
   *weights = (struct weights){.layers = calloc((size_t)config->n_layers, sizeof *weights->layers)};
   if (!weights->layers)
     return fail(err, "out of memory for the table of %d layers", config->n_layers);
-  if (config->mxfp4 && (hidden % MXFP4_GROUP || config->intermediate_size % MXFP4_GROUP))
+  if (config->mxfp4 && (hidden % MXFP4_GROUP || config->d_ff % MXFP4_GROUP))
     return fail(err,
                 "config.json: want hidden_size and intermediate_size to be multiples of 32 for "
                 "MXFP4, found %d and %d",
-                config->hidden_size, config->intermediate_size);
+                config->d_model, config->d_ff);
   weights->embedding = find_matrix(&search, "model.embed_tokens.weight", vocab, hidden);
   weights->norm = find_vector(&search, "model.norm.weight", hidden);
-  weights->head = config->tie_word_embeddings
-                      ? weights->embedding
-                      : find_matrix(&search, "lm_head.weight", vocab, hidden);
+  weights->head =
+      config->tied ? weights->embedding : find_matrix(&search, "lm_head.weight", vocab, hidden);
   for (search.layer = 0; search.layer < config->n_layers; search.layer++)
     find_layer(&search, &weights->layers[search.layer], config);
   return search.ok;

@@ -1,5 +1,7 @@
 #include "serve/batch.h"
 
+#include "formats/handed_token.h"
+
 #include <stdlib.h>
 
 // A running request. `fed` of its tokens (prompt, output, ahead) are in the cache, or on the way
@@ -107,8 +109,8 @@ static void add_rows(struct batch *batch, int slot, int count) {
   const int end = known(sequence) + sequence->ahead;
   for (int i = 0; i < count; i++) {
     const int position = sequence->fed++;
-    rows->token[rows->rows] =
-        position < known(sequence) ? token_at(sequence->request, position) : -1 - sequence->output;
+    rows->token[rows->rows] = position < known(sequence) ? token_at(sequence->request, position)
+                                                         : HANDED_TOKEN(sequence->output);
     rows->position[rows->rows] = position;
     rows->slot[rows->rows++] = slot;
     if (batch->events->logits || sequence->fed == end)
@@ -167,8 +169,8 @@ static bool extend(struct batch *batch, struct sequence *sequence, int32_t id, s
 }
 
 // A sequence that an earlier pass has ended, while this one was under way, gets no more of it.
-static bool take_output(struct batch *batch, const struct output *output,
-                        const struct engine_results *results, int i, struct error *err) {
+static bool deliver_output(struct batch *batch, const struct output *output,
+                           const struct engine_results *results, int i, struct error *err) {
   const struct batch_events *events = batch->events;
   struct sequence *sequence = &batch->sequences[output->slot];
   struct request *request = output->request;
@@ -200,7 +202,7 @@ static bool collect(struct batch *batch, struct error *err) {
   if (!engine_collect(batch->engine, &results, err))
     return false;
   for (int i = 0; i < flight->outputs; i++)
-    if (!take_output(batch, &flight->output[i], &results, i, err))
+    if (!deliver_output(batch, &flight->output[i], &results, i, err))
       return false;
   return true;
 }
@@ -244,7 +246,7 @@ static void drop_flights(struct batch *batch) {
 }
 
 // One block of numbers for the rows, and the outputs of each pass under way.
-static bool take_memory(struct batch *batch, int32_t **numbers, struct error *err) {
+static bool alloc_memory(struct batch *batch, int32_t **numbers, struct error *err) {
   const size_t rows = (size_t)batch->limits.rows, slots = (size_t)batch->options->slots;
   *numbers = calloc(4 * rows, sizeof **numbers);
   batch->rows.token = *numbers;
@@ -275,7 +277,7 @@ bool batch_run(struct engine *engine, struct request *requests, int n,
   batch.want = choose(&batch);
   if (batch.want == ENGINE_CANDIDATES)
     batch.rows.sharpness = sampler_sharpness(options->sampler);
-  const bool ok = take_memory(&batch, &numbers, err) && run_passes(&batch, requests, n, err);
+  const bool ok = alloc_memory(&batch, &numbers, err) && run_passes(&batch, requests, n, err);
   drop_flights(&batch);
   free(numbers);
   free(batch.sequences);

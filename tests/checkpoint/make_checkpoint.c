@@ -230,7 +230,7 @@ static void add(struct plan *plan, const char *suffix, struct spec spec) {
 }
 
 static void add_norm(struct plan *plan, const char *suffix) {
-  const uint64_t hidden = (uint64_t)plan->config.hidden_size;
+  const uint64_t hidden = (uint64_t)plan->config.d_model;
   add(plan, suffix, (struct spec){.shape = {hidden}, .mean = 1, .std = 0.1});
 }
 
@@ -273,8 +273,8 @@ static void add_experts(struct plan *plan, const char *prefix, int64_t rows, int
 // by 4: the softmax is far from even, and the last expert that gets in weighs little.
 static void add_layer(struct plan *plan) {
   const struct model_config *c = &plan->config;
-  const int64_t hidden = c->hidden_size, heads = c->n_heads;
-  const int64_t q = heads * c->head_dim, kv = (int64_t)c->n_kv_heads * c->head_dim;
+  const int64_t hidden = c->d_model, heads = c->n_heads;
+  const int64_t q = heads * c->d_head, kv = (int64_t)c->n_kv_heads * c->d_head;
   const double damped = 1 / sqrt(2.0 * c->n_layers), router = 4;
   add_norm(plan, "input_layernorm.weight");
   add_linear(plan, "self_attn.q_proj", q, hidden, c->attention_bias, 1);
@@ -284,23 +284,23 @@ static void add_layer(struct plan *plan) {
   add(plan, "self_attn.sinks", (struct spec){.shape = {(uint64_t)heads}, .std = 1});
   add_norm(plan, "post_attention_layernorm.weight");
   add_linear(plan, "mlp.router", c->n_experts, hidden, true, router);
-  add_experts(plan, "mlp.experts.gate_up_proj", 2 * (int64_t)c->intermediate_size, hidden, 1);
-  add_experts(plan, "mlp.experts.down_proj", hidden, c->intermediate_size, damped);
+  add_experts(plan, "mlp.experts.gate_up_proj", 2 * (int64_t)c->d_ff, hidden, 1);
+  add_experts(plan, "mlp.experts.down_proj", hidden, c->d_ff, damped);
 }
 
 // A tied embedding has the size that the head needs; the norms make up for it.
 static void add_all(struct plan *plan) {
   const struct model_config *c = &plan->config;
-  const uint64_t vocab = (uint64_t)c->vocab_size, hidden = (uint64_t)c->hidden_size;
+  const uint64_t vocab = (uint64_t)c->vocab, hidden = (uint64_t)c->d_model;
   const double head = 1 / sqrt((double)hidden);
-  const double embedding = c->tie_word_embeddings ? head : 1;
+  const double embedding = c->tied ? head : 1;
   plan->layer = -1;
   add(plan, "model.embed_tokens.weight", (struct spec){.shape = {vocab, hidden}, .std = embedding});
   for (plan->layer = 0; plan->layer < c->n_layers; plan->layer++)
     add_layer(plan);
   plan->layer = -1;
   add_norm(plan, "model.norm.weight");
-  if (!c->tie_word_embeddings)
+  if (!c->tied)
     add(plan, "lm_head.weight", (struct spec){.shape = {vocab, hidden}, .std = head});
 }
 
@@ -360,12 +360,11 @@ static bool read_dtype(enum dtype *dtype, const char *directory, struct error *e
 }
 
 static bool check_groups(const struct model_config *config, struct error *err) {
-  if (!config->mxfp4 ||
-      (config->hidden_size % GROUP == 0 && config->intermediate_size % GROUP == 0))
+  if (!config->mxfp4 || (config->d_model % GROUP == 0 && config->d_ff % GROUP == 0))
     return true;
   return fail(err,
               "hidden_size, intermediate_size: want multiples of %d for MXFP4, found %d and %d",
-              GROUP, config->hidden_size, config->intermediate_size);
+              GROUP, config->d_model, config->d_ff);
 }
 
 // Reads FOLDER/config.json and lists the tensors.
@@ -374,7 +373,7 @@ static bool plan_make(struct plan *plan, const char *folder, struct error *err) 
   plan->err = err;
   if (!model_config_read(&plan->config, folder, err) || !check_groups(&plan->config, err) ||
       !read_dtype(&plan->dtype, folder, err) ||
-      !stop_ids_read(&plan->stop, folder, plan->config.vocab_size, err) || !plan_alloc(plan))
+      !stop_ids_read(&plan->stop, folder, plan->config.vocab, err) || !plan_alloc(plan))
     return false;
   add_all(plan);
   return plan->ok;

@@ -32,10 +32,10 @@ static bool in_order(size_t layer, struct vector v, int positions) {
          value_at(v, 1, positions) == value - layer + KV_BLOCK;
 }
 #else
-enum { ELEMENT = sizeof(float), KEY_SIZE = MODEL_HEAD_DIM, VALUE_SIZE = MODEL_HEAD_DIM };
+enum { ELEMENT = sizeof(float), KEY_SIZE = MODEL_D_HEAD, VALUE_SIZE = MODEL_D_HEAD };
 
 static size_t key_at(struct vector v, int d, int positions) {
-  return KV_ROW(v.slot, v.head, v.position, positions) + (size_t)d;
+  return KV_VECTOR(v.slot, v.head, v.position, positions) + (size_t)d;
 }
 
 static size_t value_at(struct vector v, int d, int positions) {
@@ -80,7 +80,7 @@ static void claim_vector(size_t layer, struct vector v, int positions) {
 static void claim_layer(size_t layer, int positions) {
   struct vector v;
   for (v.slot = 0; v.slot < LIMIT_SLOTS; v.slot++)
-    for (v.head = 0; v.head < MODEL_KV_HEADS; v.head++)
+    for (v.head = 0; v.head < MODEL_N_KV_HEADS; v.head++)
       for (v.position = 0; v.position < positions; v.position++)
         claim_vector(layer, v, positions);
 }

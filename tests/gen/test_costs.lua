@@ -38,9 +38,9 @@ end
 function TestCosts.test_matrices()
   local cost = costs_of(gfx90a.fp32)
   local n = (HEADS + 2 * KV_HEADS) * D
-  lu.assertEquals(cost.matmul_qkv, { role = "matmul_qkv", unit = "ROWS", weight_bytes = 4 * (n * HIDDEN + n),
+  lu.assertEquals(cost.matmul_qkv, { role = "matmul_qkv", per = "ROWS", weight_bytes = 4 * (n * HIDDEN + n),
     bytes = 4 * (HIDDEN + n), flops = 2 * n * HIDDEN, key_bytes = 0 })
-  lu.assertEquals(cost.matmul_unembed, { role = "matmul_unembed", unit = "OUTPUTS",
+  lu.assertEquals(cost.matmul_unembed, { role = "matmul_unembed", per = "OUTPUTS",
     weight_bytes = 4 * VOCAB * HIDDEN, bytes = 4 * (HIDDEN + VOCAB), flops = 2 * VOCAB * HIDDEN, key_bytes = 0 })
 end
 
@@ -53,18 +53,18 @@ function TestCosts.test_experts()
   local cost = costs_of(gfx90a.mixed)
   for role, n in pairs { moe_gate_up = 2 * HIDDEN, moe_down = HIDDEN } do
     local tile = 64 + HIDDEN // 64 * 544 -- runtime/tiles.h
-    lu.assertEquals(cost[role].unit, "EXPERTS")
+    lu.assertEquals(cost[role].per, "EXPERTS")
     lu.assertEquals(cost[role].weight_bytes, 32 * (n // 16 * tile + 4 * n), role)
     lu.assertEquals(cost[role].flops, 4 * 2 * n * HIDDEN, role)
   end
-  lu.assertEquals(cost.moe_combine.unit, "ROWS")
+  lu.assertEquals(cost.moe_combine.per, "ROWS")
 end
 
 function TestCosts.test_attention_reads_keys()
   for precision, bytes in pairs { fp32 = 4, mixed = 2 } do
     local cost = costs_of(gfx90a[precision])
-    lu.assertEquals(cost.attn_full.unit, "FULL")
-    lu.assertEquals(cost.attn_sliding.unit, "SLIDING")
+    lu.assertEquals(cost.attn_full.per, "FULL")
+    lu.assertEquals(cost.attn_sliding.per, "SLIDING")
     lu.assertEquals(cost.attn_full.key_bytes, 2 * KV_HEADS * D * bytes, precision)
     lu.assertEquals(cost.attn_full.flops, 4 * HEADS * D, precision)
   end
@@ -75,9 +75,9 @@ end
 function TestCosts.test_attention_in_parts()
   local cost, whole = costs_of(gfx90a.mixed, 4096), costs_of(gfx90a.mixed, 1024).attn_full
   local q, part = 2 * HEADS * D, 4 * HEADS * (D + 2)
-  lu.assertEquals(cost.attn_full, { role = "attn_full", unit = "FULL", weight_bytes = 0, bytes = q + part,
+  lu.assertEquals(cost.attn_full, { role = "attn_full", per = "FULL", weight_bytes = 0, bytes = q + part,
     flops = whole.flops, key_bytes = whole.key_bytes })
-  lu.assertEquals(cost.attn_merge, { role = "attn_merge", unit = "ROWS", weight_bytes = 4 * HEADS, bytes = part + q,
+  lu.assertEquals(cost.attn_merge, { role = "attn_merge", per = "ROWS", weight_bytes = 4 * HEADS, bytes = part + q,
     flops = 2 * HEADS * D, key_bytes = 0 })
   lu.assertEquals({ whole.weight_bytes, whole.bytes }, { 4 * HEADS, 2 * q })
 end

@@ -130,15 +130,15 @@ end
 
 function TestLists.test_model()
   local text = files_of(chain.GPT_OSS_20B)["model.h"]
-  for _, line in ipairs { "MODEL_VOCAB = 201088", "MODEL_HIDDEN = 2880", "MODEL_INTERMEDIATE = 2880",
-    "MODEL_LAYERS = 24", "MODEL_HEADS = 64", "MODEL_KV_HEADS = 8", "MODEL_HEAD_DIM = 64", "MODEL_EXPERTS = 32",
+  for _, line in ipairs { "MODEL_VOCAB = 201088", "MODEL_D_MODEL = 2880", "MODEL_D_FF = 2880",
+    "MODEL_N_LAYERS = 24", "MODEL_N_HEADS = 64", "MODEL_N_KV_HEADS = 8", "MODEL_D_HEAD = 64", "MODEL_N_EXPERTS = 32",
     "MODEL_TOP_K = 4", "MODEL_WINDOW = 128", "MODEL_ATTENTION_BIAS = 1", "MODEL_TIED = 0", "MODEL_MXFP4 = 1",
     "MODEL_YARN = 1", "MODEL_ROPE_TRUNCATE = 0" } do
     lu.assertStrContains(text, "\n  " .. line .. ",\n")
   end
   lu.assertStrContains(text, '\n#define MODEL_NAME "tree"\n')
   lu.assertStrContains(text, '\n  "sfsfsfsfsfsf"\n  "sfsfsfsfsfsf"\n;\n')
-  lu.assertStrContains(text, "MODEL_RMS_EPS = 1e-05;")
+  lu.assertStrContains(text, "MODEL_EPS = 1e-05;")
   lu.assertStrContains(text, "MODEL_ROPE_THETA = 150000.0;")
   lu.assertStrContains(text, "MODEL_ROPE_SCALE = 1.34657359f;")
   lu.assertEquals(#matching(text, "^  [%d.e-]+f,$"), 32)
@@ -172,7 +172,7 @@ function TestLists.test_build()
 end
 
 function TestLists.test_kernels()
-  lu.assertStrContains(files_of(chain.GPT_OSS_20B)["kernels.h"], "enum { STEPS_SHARED = 1 };\n\n"
+  lu.assertStrContains(files_of(chain.GPT_OSS_20B)["kernels.h"], "enum { STEPS_ON_ALL_THREADS = 1 };\n\n"
     .. "// Launchers take exactly pass->rows rows; the head is part of the steps.\n"
     .. "enum { STEPS_CAPTURED = 0, HEAD_SPLIT = 0, HALF_ACTIVATIONS = 0 };\nstatic const int ROW_BUCKETS[] = {128};\n"
     .. "enum { ROW_BUCKET_COUNT = 1, GROUP_ROWS = 1, LOGITS_ROWS = 128, CANDIDATES = 1 };\n")
@@ -204,7 +204,7 @@ function TestLists.test_figures()
   local stages = chain.run(chain.GPT_OSS_20B)
   local symbol = stages.kernels.of.matmul_qkv.symbol
   local function known(kernel)
-    return { kernel = kernel, vgprs = 206, agprs = 0, lds = 32768, waves = "2", mfma_share = "38",
+    return { kernel = kernel, vgprs = 206, agprs = 0, lds = 32768, waves = "2", mfma_percent = "38",
       slots = "9.5 an MFMA" }
   end
   local figures = { compiler = "15.0.6", known(symbol .. "<4>"), known(symbol .. "_few"), known("f32_other_k1__cpu") }

@@ -35,7 +35,7 @@ local function assert_bytes(path, want)
 end
 
 -- A tile of 16 rows has 64 bytes of scales; then, for every 64 columns or part of them, 2 * 1024 bytes of halves,
--- or 544 of MXFP4 (512 of codes, 32 of scales). 2880 columns are 45 such units, 4096 are 64.
+-- or 544 of MXFP4 (512 of codes, 32 of scales). 2880 columns are 45 such kblocks, 4096 are 64.
 function TestWeights.test_tiles_of_gpt_oss()
   local halves, mxfp4 <const> = 64 + 45 * 2048, 64 + 45 * 544
   lu.assertEquals({ halves, mxfp4 }, { 92224, 24544 })
@@ -48,7 +48,7 @@ function TestWeights.test_tiles_of_gpt_oss()
   end
 end
 
--- Rows and columns that fill no tile and no unit; the rows of each expert are padded on their own.
+-- Rows and columns that fill no tile and no kblock; the rows of each expert are padded on their own.
 function TestWeights.test_tiles_of_odd_shapes()
   local one, two = 64 + 2048, 64 + 2 * 2048
   assert_bytes(of_tests "odd_f32", { -- 32 wide, 5 heads of 24, 79 ids, 3 experts of 64
@@ -141,8 +141,8 @@ function TestOps.test_a_sliding_layer()
     "matmul_qkv(in=<h out=>q kv=KV_06 positions=KV_SLIDING_POSITIONS q=W_06_Q k=W_06_K v=W_06_V "
       .. "q_bias=W_06_Q_BIAS k_bias=W_06_K_BIAS v_bias=W_06_V_BIAS)",
     "attn_sliding(in=<q out=>attn kv=KV_06 sinks=W_06_SINKS)",
-    "matmul_o(in=<attn out=>shares weight=W_06_O)",
-    "norm_router(in=<shares x=*x out=>h expert=>expert expert_weight=>expert_weight weight=W_06_MLP_NORM "
+    "matmul_o(in=<attn out=>tilings weight=W_06_O)",
+    "norm_router(in=<tilings x=*x out=>h expert=>expert expert_weight=>expert_weight weight=W_06_MLP_NORM "
       .. "router=W_06_ROUTER router_bias=W_06_ROUTER_BIAS bias=W_06_O_BIAS)",
     "moe_sort(expert=<expert pair=>pair work=>work)",
     "moe_gate_up(in=<h out=>gated expert=<expert pair=<pair work=<work weight=W_06_GATE_UP bias=W_06_GATE_UP_BIAS)",
@@ -191,7 +191,7 @@ function TestOps.test_no_attention_bias()
   local text = table.concat(lines(built, 0), "\n")
   lu.assertStrContains(text, "q=W_00_Q k=W_00_K v=W_00_V)\n")
   lu.assertStrContains(text, "router_bias=W_00_ROUTER_BIAS)\n")
-  lu.assertStrContains(text, "matmul_o(in=<attn out=>shares weight=W_00_O)\n")
+  lu.assertStrContains(text, "matmul_o(in=<attn out=>tilings weight=W_00_O)\n")
 end
 
 function TestOps.test_layers_beyond_99()
@@ -259,7 +259,7 @@ end
 -- 201,088 ids are 12,568 tiles, 3,142 entries of four, each a value and an id; 64 candidates and the total.
 function TestBuffers.test_gpt_oss_20b()
   local want = {
-    "x row 2880 F32", "h row 2880 F16", "q row 4096 F16", "attn row 4096 F16", "shares row 5760 F32",
+    "x row 2880 F32", "h row 2880 F16", "q row 4096 F16", "attn row 4096 F16", "tilings row 5760 F32",
     "expert row 4 I32", "expert_weight row 4 F32", "pair row 4 I32", "work pass work_numbers I32",
     "gated row 11520 F16", "down row 11520 F32", "best output 6284 F32", "logits logits 201088 F32",
     "candidates output 129 I32",
@@ -269,16 +269,16 @@ function TestBuffers.test_gpt_oss_20b()
   lu.assertEquals(sizes(chain.GPT_OSS_20B, 4096), want)
 end
 
--- Rows of 32 in units of 64, 4 heads of 80 in steps of 32, 3 of 5 experts, 8 tiles of 113 ids; one share of K.
+-- Rows of 32 in kblocks of 64, 4 heads of 80 in steps of 32, 3 of 5 experts, 8 tiles of 113 ids; one tiling of K.
 function TestBuffers.test_odd_shapes()
   lu.assertEquals(sizes(of_tests "odd_sharded"), {
-    "x row 32 F32", "h row 64 F16", "q row 384 F16", "attn row 320 F16", "shares row 32 F32",
+    "x row 32 F32", "h row 64 F16", "q row 384 F16", "attn row 320 F16", "tilings row 32 F32",
     "expert row 3 I32", "expert_weight row 3 F32", "pair row 3 I32", "work pass work_numbers I32",
     "gated row 192 F16", "down row 96 F32", "best output 4 F32", "logits logits 113 F32", "candidates output 129 I32",
   })
 end
 
--- K of the attention's output in two equal shares of whole units where it has at least 16 of them.
+-- K of the attention's output in two equal tilings of whole kblocks where it has at least 16 of them.
 function TestBuffers.test_shares_of_k()
   local function splits(n_heads) -- of 64
     return gfx90a.splits(chain.model(ABACUS, heads(n_heads, n_heads)))
@@ -424,8 +424,8 @@ end
 TestShares = {}
 
 -- { kind, numbers... } of "staged<4, 8, 1, 4, 2>" (tiles of weights and tokens a wave, waves that split the tokens,
--- waves, units in LDS), "direct<2, 1, 8, 4, 1>" (the same, units of weights and of tokens ahead, waves) or
--- "streamed<16, 3, 4>" (tokens, units of a round, rounds in LDS).
+-- waves, kblocks in LDS), "direct<2, 1, 8, 4, 1>" (the same, kblocks of weights and of tokens ahead, waves) or
+-- "streamed<16, 3, 4>" (tokens, kblocks of a round, rounds in LDS).
 local function cut(text)
   local kind, numbers = text:match("^(%l+)<(.*)>$")
   local parts = {}
@@ -434,7 +434,7 @@ local function cut(text)
   return kind, table.unpack(parts)
 end
 
--- Tiles of weights and rows of tokens of a block, as runtime/target/shares.h counts them.
+-- Tiles of weights and rows of tokens of a block, as runtime/target/tilings.h counts them.
 local function block_of(text)
   local kind, frags, tokens, third, fourth, fifth = cut(text)
   if kind == "streamed" then return 1, frags end
@@ -442,18 +442,18 @@ local function block_of(text)
   return fifth * frags, tokens * 16
 end
 
-local function shares_of(kernel) return kernel.parameters.shares or {} end
+local function tilings_of(kernel) return kernel.parameters.tilings or {} end
 
--- A pass of any size finds its share, and ones behind it serve more rows.
+-- A pass of any size finds its tiling, and ones behind it serve more rows.
 function TestShares.test_every_pass_has_one()
   each(function(stages, path)
     for _, kernel in ipairs(stages.kernels.list) do
       local last = 0
-      for _, share in ipairs(shares_of(kernel)) do
-        lu.assertTrue(share.upto > last, path .. ": " .. kernel.role)
-        last = share.upto
+      for _, tiling in ipairs(tilings_of(kernel)) do
+        lu.assertTrue(tiling.upto > last, path .. ": " .. kernel.role)
+        last = tiling.upto
       end
-      lu.assertTrue(#shares_of(kernel) == 0 or last >= 65536, path .. ": " .. kernel.role)
+      lu.assertTrue(#tilings_of(kernel) == 0 or last >= 65536, path .. ": " .. kernel.role)
     end
   end)
 end
@@ -465,18 +465,18 @@ local ITEM <const> = { gfx90a = 128, sm_90 = 64 }
 function TestShares.test_heights_of_experts()
   each(function(stages, path)
     for _, role in ipairs { "moe_gate_up", "moe_down" } do
-      for _, share in ipairs(shares_of(stages.kernels.of[role])) do
-        local tiles, last = block_of(share.type), 0
-        for _, height in ipairs(share.heights) do
+      for _, tiling in ipairs(tilings_of(stages.kernels.of[role])) do
+        local tiles, last = block_of(tiling.type), 0
+        for _, height in ipairs(tiling.heights) do
           local own, rows = block_of(height.type)
           lu.assertEquals(own, tiles, path .. ": " .. role .. ": " .. height.type)
           lu.assertTrue(height.upto > last and rows >= height.upto, path .. ": " .. role .. ": " .. height.type)
           last = height.upto
         end
         -- an expert has at most a pair of each row
-        lu.assertEquals({ last, share.height },
-          { math.min(share.upto, ITEM[stages.target.name]), last }, path .. ": " .. role)
-        lu.assertEquals(share.single, share.upto == 1, path .. ": " .. role)
+        lu.assertEquals({ last, tiling.height },
+          { math.min(tiling.upto, ITEM[stages.target.name]), last }, path .. ": " .. role)
+        lu.assertEquals(tiling.single, tiling.upto == 1, path .. ": " .. role)
       end
     end
   end)
@@ -485,8 +485,8 @@ end
 -- The argmax has an entry for the four tiles of a wave.
 function TestShares.test_four_tiles_an_entry()
   each(function(stages)
-    for _, share in ipairs(shares_of(stages.kernels.of.unembed_best)) do
-      local _, frags = cut(share.type)
+    for _, tiling in ipairs(tilings_of(stages.kernels.of.unembed_best)) do
+      local _, frags = cut(tiling.type)
       lu.assertEquals(frags, stages.kernels.of.unembed_best.parameters.width)
     end
   end)
@@ -495,18 +495,18 @@ end
 -- Every way to cut a product that a kernel names, each once.
 local function cuts_of(kernel)
   local found = {}
-  for _, share in ipairs(shares_of(kernel)) do
-    if share.type then found[share.type] = true end
-    for _, height in ipairs(share.heights or {}) do found[height.type] = true end
+  for _, tiling in ipairs(tilings_of(kernel)) do
+    if tiling.type then found[tiling.type] = true end
+    for _, height in ipairs(tiling.heights or {}) do found[height.type] = true end
   end
   return chain.sorted_names(found)
 end
 
 -- Units of columns that a wave of a kernel goes through.
-local function units_of(kernel) return kernel.parameters.units // (kernel.parameters.splits or 1) end
+local function units_of(kernel) return kernel.parameters.kblocks // (kernel.parameters.splits or 1) end
 
 -- What the product functions take: of a staged block waves in equal parts, whose threads copy eight octets of some rows
--- of tokens at a time; of others whole rounds of units. And no more waves than the target's block has.
+-- of tokens at a time; of others whole rounds of kblocks. And no more waves than the target's block has.
 function TestShares.test_cuts()
   each(function(stages, path)
     for _, kernel in ipairs(stages.kernels.list) do
@@ -530,29 +530,29 @@ function TestShares.test_cuts()
 end
 
 -- sm_90: for a single row, rings as long as lets all warps of a launch be on the 132 multiprocessors at a time, each of
--- which has 228 KiB, 1 KiB of a block the system's. { warps, units of a wave, bytes of a unit with that of its token }.
+-- which has 228 KiB, 1 KiB of a block the system's. { warps, kblocks of a wave, bytes of a kblock with that of its token }.
 local SINGLE <const> = { matmul_qkv = { 320, 45, 8 * (256 + 32) + 128 }, matmul_o = { 360, 32, 8 * (256 + 32) + 128 },
   moe_gate_up = { 4 * 360, 45, 4 * 128 + 80 + 32 + 128 }, moe_down = { 4 * 180, 45, 4 * 128 + 80 + 32 + 128 } }
 
 function TestShares.test_rings_of_a_single_row()
   local stages = run(chain.GPT_OSS_20B, nil, { target = sm_90 })
   for role, of in pairs(SINGLE) do
-    local warps, units, bytes = table.unpack(of)
-    local kind, tokens, round, ring = cut(shares_of(stages.kernels.of[role])[1].type)
+    local warps, kblocks, bytes = table.unpack(of)
+    local kind, tokens, round, ring = cut(tilings_of(stages.kernels.of[role])[1].type)
     local here = math.ceil(warps / 132)
     lu.assertEquals({ kind, tokens }, { "streamed", 1 }, role)
     lu.assertTrue(here * (ring * round * bytes + 1024) <= 228 * 1024, role)
-    lu.assertTrue(ring * round == units or here * ((ring + 1) * round * bytes + 1024) > 228 * 1024, role)
+    lu.assertTrue(ring * round == kblocks or here * ((ring + 1) * round * bytes + 1024) > 228 * 1024, role)
   end
 end
 
--- Passes of more rows get another share, or none of their own; but a single row does without a work list.
+-- Passes of more rows get another tiling, or none of their own; but a single row does without a work list.
 function TestShares.test_neighbours_differ()
   each(function(stages, path)
     for _, kernel in ipairs(stages.kernels.list) do
       local last
-      for _, share in ipairs(shares_of(kernel)) do
-        local cut_of = { share.type or share.rows, share.single }
+      for _, tiling in ipairs(tilings_of(kernel)) do
+        local cut_of = { tiling.type or tiling.rows, tiling.single }
         lu.assertNotEquals(cut_of, last, path .. ": " .. kernel.role)
         last = cut_of
       end
@@ -774,7 +774,7 @@ end
 function TestTrees.test_kernels_h()
   local function assert_holds(path, given, ...)
     local text = chain.files(run(path, nil, given))["kernels.h"]
-    for _, line in ipairs { "enum { STEPS_SHARED = 0 };",
+    for _, line in ipairs { "enum { STEPS_ON_ALL_THREADS = 0 };",
       "enum { STEPS_CAPTURED = 1, HEAD_SPLIT = 1, HALF_ACTIVATIONS = 1 };", ... } do
       lu.assertStrContains(text, "\n" .. line)
     end

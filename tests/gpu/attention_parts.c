@@ -14,8 +14,8 @@
 #include <string.h>
 
 enum {
-  QUERY = (MODEL_HEAD_DIM + 31) / 32 * 32,             // halves of a head of q, padded
-  OUT = (MODEL_HEADS * MODEL_HEAD_DIM + 63) / 64 * 64, // halves of a row of the result
+  QUERY = (MODEL_D_HEAD + 31) / 32 * 32,               // halves of a head of q, padded
+  OUT = (MODEL_N_HEADS * MODEL_D_HEAD + 63) / 64 * 64, // halves of a row of the result
   GROUPS = 4,
   MOST_ROWS = GROUPS * GROUP_ROWS,
 };
@@ -61,38 +61,38 @@ static void fill(struct test *test, void *halves, size_t n, int exponent) {
 
 // ---- the reference ----
 
-// What attention gives a row's head: `out` has MODEL_HEAD_DIM numbers.
+// What attention gives a row's head: `out` has MODEL_D_HEAD numbers.
 static void attend(const struct test *test, int row, int head, double *out) {
-  const int kv_head = head / (MODEL_HEADS / MODEL_KV_HEADS);
+  const int kv_head = head / (MODEL_N_HEADS / MODEL_N_KV_HEADS);
   const uint16_t *region = (const uint16_t *)test->host_cache.at +
                            KV_REGION(test->slot[row], kv_head, KV_FULL_POSITIONS);
   const uint16_t *q = (const uint16_t *)((const char *)test->host_arena.at + BUF_Q) +
-                      ((size_t)row * MODEL_HEADS + (size_t)head) * QUERY;
+                      ((size_t)row * MODEL_N_HEADS + (size_t)head) * QUERY;
   double base = ((const float *)test->host_sink.at)[head] * log2(exp(1)), sum = 1;
-  memset(out, 0, MODEL_HEAD_DIM * sizeof *out);
+  memset(out, 0, MODEL_D_HEAD * sizeof *out);
   for (int t = 0; t <= test->position[row]; t++) {
     double score = 0;
-    for (int d = 0; d < MODEL_HEAD_DIM; d++)
+    for (int d = 0; d < MODEL_D_HEAD; d++)
       score += value_of(q[d]) * value_of(region[KV_KEY(t, KV_FULL_POSITIONS) + d]);
     const double shrink = score > base ? exp2(base - score) : 1;
     base = fmax(base, score);
     const double p = exp2(score - base);
     sum = sum * shrink + p;
-    for (int d = 0; d < MODEL_HEAD_DIM; d++)
+    for (int d = 0; d < MODEL_D_HEAD; d++)
       out[d] = out[d] * shrink + p * value_of(region[KV_VALUE(t, d, KV_FULL_POSITIONS)]);
   }
-  for (int d = 0; d < MODEL_HEAD_DIM; d++)
+  for (int d = 0; d < MODEL_D_HEAD; d++)
     out[d] /= sum;
 }
 
 // The relative L2 error of a row.
 static double error_of(const struct test *test, int row, const uint16_t *got) {
   double difference = 0, norm = 0;
-  for (int head = 0; head < MODEL_HEADS; head++) {
-    double want[MODEL_HEAD_DIM];
+  for (int head = 0; head < MODEL_N_HEADS; head++) {
+    double want[MODEL_D_HEAD];
     attend(test, row, head, want);
-    for (int d = 0; d < MODEL_HEAD_DIM; d++) {
-      const double missed = value_of(got[head * MODEL_HEAD_DIM + d]) - want[d];
+    for (int d = 0; d < MODEL_D_HEAD; d++) {
+      const double missed = value_of(got[head * MODEL_D_HEAD + d]) - want[d];
       difference += missed * missed;
       norm += want[d] * want[d];
     }
@@ -104,8 +104,8 @@ static double error_of(const struct test *test, int row, const uint16_t *got) {
 
 static bool take(struct test *test, struct memory *there, struct memory *here, size_t bytes,
                  struct error *err) {
-  return device_take(test->device, there, bytes, "the test", err) &&
-         device_take_host(test->device, here, bytes, "the test", err);
+  return device_alloc(test->device, there, bytes, "the test", err) &&
+         device_alloc_host(test->device, here, bytes, "the test", err);
 }
 
 static bool put(struct test *test, const struct memory *there, const struct memory *here,
@@ -120,9 +120,9 @@ static bool take_memory(struct test *test, struct error *err) {
               KV_LAYER_SIZE(KV_FULL_POSITIONS) * sizeof(uint16_t), err) &&
          take(test, &test->arena, &test->host_arena, ARENA_BYTES, err) &&
          take(test, &test->rows, &test->host_rows, numbers * sizeof(int32_t), err) &&
-         take(test, &test->sink, &test->host_sink, MODEL_HEADS * sizeof(float), err) &&
-         device_take_host(test->device, &test->result, MOST_ROWS * OUT * sizeof(uint16_t),
-                          "the test", err);
+         take(test, &test->sink, &test->host_sink, MODEL_N_HEADS * sizeof(float), err) &&
+         device_alloc_host(test->device, &test->result, MOST_ROWS * OUT * sizeof(uint16_t),
+                           "the test", err);
 }
 
 static void give_memory_back(struct test *test) {
@@ -130,11 +130,11 @@ static void give_memory_back(struct test *test) {
   struct memory *here[] = {&test->host_cache, &test->host_arena, &test->host_rows,
                            &test->host_sink};
   for (int i = 0; test->device && i < 4; i++) {
-    device_give_back(test->device, there[i]);
-    device_give_back_host(test->device, here[i]);
+    device_free(test->device, there[i]);
+    device_free_host(test->device, here[i]);
   }
   if (test->device)
-    device_give_back_host(test->device, &test->result);
+    device_free_host(test->device, &test->result);
   device_close(test->device);
 }
 
@@ -166,14 +166,14 @@ static void list_rows(struct test *test, const struct group *groups, struct pass
 static void draw_all(struct test *test) {
   fill(test, test->host_cache.at, KV_LAYER_SIZE(KV_FULL_POSITIONS), 11);
   fill(test, test->host_arena.at, ARENA_BYTES / sizeof(uint16_t), 12);
-  for (int head = 0; head < MODEL_HEADS; head++)
+  for (int head = 0; head < MODEL_N_HEADS; head++)
     ((float *)test->host_sink.at)[head] = (float)value_of(draw_half(&test->draws, 14));
 }
 
 // The last row of the last group is to be that of the first.
 static void repeat_last_row(struct test *test) {
   uint16_t *q = (uint16_t *)((char *)test->host_arena.at + BUF_Q);
-  const size_t row = (size_t)MODEL_HEADS * QUERY;
+  const size_t row = (size_t)MODEL_N_HEADS * QUERY;
   memcpy(q + (size_t)(test->n - 1) * row, q, row * sizeof *q);
 }
 
@@ -205,7 +205,7 @@ static bool report(bool good, const char *what, double worst) {
 static bool is_padded(const struct test *test) {
   const uint16_t *got = test->result.at;
   for (int row = 0; row < test->n; row++)
-    for (int i = MODEL_HEADS * MODEL_HEAD_DIM; i < OUT; i++)
+    for (int i = MODEL_N_HEADS * MODEL_D_HEAD; i < OUT; i++)
       if (got[row * OUT + i] != 0)
         return false;
   return true;

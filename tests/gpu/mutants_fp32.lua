@@ -1,6 +1,6 @@
 -- Mistakes for the kernels of the rand_mxfp4 tree of precision fp32; tests/gpu/mutants.lua says what each field is.
 return {
-  { name = "an element past the row", kernel = "embed", text = "i < HIDDEN", mutant = "i <= HIDDEN" },
+  { name = "an element past the row", kernel = "embed", text = "i < D_MODEL", mutant = "i <= D_MODEL" },
   { name = "no barrier between the rounds of the sum", kernel = "norm_attn", header = "target/hip.h",
     text = "shared[t] += shared[t + half];\n    __syncthreads();", mutant = "shared[t] += shared[t + half];" },
   { name = "no barrier between the maximum and the sum", kernel = "attn_full", header = "target/hip.h",
@@ -11,7 +11,7 @@ return {
   { name = "a window of one position more", kernel = "attn_sliding",
     text = "last - WINDOW + 1;", mutant = "last - WINDOW;" },
   { name = "the key-value heads in turn", kernel = "attn_full",
-    text = "KV_ROW(slot[r], h / GROUP,", mutant = "KV_ROW(slot[r], h % KV_HEADS," },
+    text = "KV_VECTOR(slot[r], h / GROUP,", mutant = "KV_VECTOR(slot[r], h % N_KV_HEADS," },
   { name = "no sink in the sum", kernel = "attn_full", text = "total = 1,", mutant = "total = 0," },
   { name = "v in the place of k", kernel = "rope_append",
     text = "keys + KV_HALF(positions)", mutant = "keys" },

@@ -119,7 +119,7 @@ static double relative_error(const float *got, const float *want, int n) {
 static bool on_position(void *context, int position, const float *logits, const float *hidden,
                         struct error *err) {
   struct sequence *sequence = context;
-  const int vocab = sequence->config->vocab_size;
+  const int vocab = sequence->config->vocab;
   (void)hidden;
   sequence->position = position;
   sequence->error = relative_error(sequence->got + (size_t)position * (size_t)vocab, logits, vocab);
@@ -189,7 +189,7 @@ static bool compare_all(const char *folder, const struct id_lines *lines, const 
   int swapped = 0;
   bool ok = sequence || fail(err, "out of memory");
   ok = ok && model_config_read(&config, folder, err) && safetensors_open(&checkpoint, folder, err);
-  const size_t vocab = ok ? (size_t)config.vocab_size : 0, positions = lines->start[lines->n];
+  const size_t vocab = ok ? (size_t)config.vocab : 0, positions = lines->start[lines->n];
   if (ok && logits->n != positions * vocab * sizeof(float))
     ok = fail(err, "want %zu bytes of logits, found %zu", positions * vocab * sizeof(float),
               logits->n);

@@ -100,9 +100,9 @@ function TestIsa.test_bytes()
 end
 
 function TestIsa.test_units()
-  for op, unit in pairs { v_exp_f32_e32 = "valu", s_add_u32 = "salu", s_load_dword = "salu", s_waitcnt = "wait",
+  for op, kblock in pairs { v_exp_f32_e32 = "valu", s_add_u32 = "salu", s_load_dword = "salu", s_waitcnt = "wait",
     s_barrier = "barrier", ds_swizzle_b32 = "lds", buffer_load_dword = "global", scratch_load_dword = "scratch" } do
-    lu.assertEquals(isa.unit(op), unit, op)
+    lu.assertEquals(isa.kblock(op), kblock, op)
   end
   lu.assertEquals({ isa.vector_slots "v_exp_f32_e32", isa.vector_slots "v_exchange", isa.vector_slots "v_pk_fma_f32" },
     { 4, 1, 1 })
@@ -179,7 +179,7 @@ function TestFigures.test_mix()
   local of = figures.measure(kernel_of(PRODUCT))
   lu.assertEquals(of.count, { mfma = 4, valu = 1, salu = 5, lds = 2, global = 2, scratch = 0, barrier = 1, wait = 1 })
   lu.assertEquals({ of.passes, of.valu_slots, of.lds_bytes, of.read_bytes, of.written_bytes }, { 32, 4, 2048, 1536, 0 })
-  lu.assertEquals({ of.mfma_share, of.valu_load, of.lds_load, of.l1_load }, { 25.0, 12.5, 50.0, 75.0 })
+  lu.assertEquals({ of.mfma_percent, of.valu_load, of.lds_load, of.l1_load }, { 25.0, 12.5, 50.0, 75.0 })
 end
 
 -- Two sums of 32 k a turn, one barrier. At the wait of the second turn 4 loads are under way, of which the
@@ -226,7 +226,7 @@ local function slots(body)
   return mca.slots(code, support.scratch)
 end
 
--- An MFMA of 16x16x16 keeps its unit for 8 slots, and 7 others fit in between.
+-- An MFMA of 16x16x16 keeps its kblock for 8 slots, and 7 others fit in between.
 function TestSlots.test_the_matrix_unit_is_the_bound()
   local mfma = "v_mfma_f32_16x16x16f16 v[%d:%d], v[80:81], v[82:83], v[%d:%d]\n"
   local body = {}
@@ -268,7 +268,7 @@ end
 
 TestGates = {}
 
-local GATE <const> = { name = "g", roles = "^m", kernels = { "" }, waves = 2, mfma_share = 35, lds_load = 25,
+local GATE <const> = { name = "g", roles = "^m", kernels = { "" }, waves = 2, mfma_percent = 35, lds_load = 25,
   l1_load = 25, barriers_per_64_k = 1, slots_per_mfma = 11 }
 
 local function clean()
@@ -276,7 +276,7 @@ local function clean()
 end
 
 local function good()
-  return { code = {}, waves = 2, mfma_share = 35, lds_load = 25, l1_load = 25, barriers_per_64_k = 1, slots = 1,
+  return { code = {}, waves = 2, mfma_percent = 35, lds_load = 25, l1_load = 25, barriers_per_64_k = 1, slots = 1,
     slots_per_mfma = 11 }
 end
 
@@ -285,13 +285,13 @@ function TestGates.test_at_the_bound()
 end
 
 function TestGates.test_one_step_beyond()
-  for field, value in pairs { waves = 1.75, mfma_share = 34.9, lds_load = 25.1, l1_load = 26, barriers_per_64_k = 2,
+  for field, value in pairs { waves = 1.75, mfma_percent = 34.9, lds_load = 25.1, l1_load = 26, barriers_per_64_k = 2,
     slots_per_mfma = 11.1 } do
     local measured = good()
     measured[field] = value
     local list = gates.complaints(clean(), measured, GATE)
     lu.assertEquals(#list, 1, field)
-    local side = (field == "waves" or field == "mfma_share") and "least" or "most"
+    local side = (field == "waves" or field == "mfma_percent") and "least" or "most"
     lu.assertStrContains(list[1], string.format("want at %s %d ", side, GATE[field]))
   end
 end
@@ -355,11 +355,11 @@ function TestReport.test_figures()
   local scalar, other = judged "scalar", judged "other_compiler"
   scalar.measured.code, other.compiler = nil, { name = "clang 22", version = "22.1.8" }
   local list = { judged "m", judged("attn", { slots_per_tile = 150.04 }), scalar, other,
-    judged("m", { vgprs = 210, mfma_share = 40, slots_per_mfma = 10, waves = 1.5 }) }
+    judged("m", { vgprs = 210, mfma_percent = 40, slots_per_mfma = 10, waves = 1.5 }) }
   local text = report.figures(list, "15.0.6")
   lu.assertEquals(load(text)(), { compiler = "15.0.6",
-    { kernel = "attn", vgprs = 200, agprs = 0, lds = 0, waves = "2", mfma_share = "35", slots = "150.0 a tile" },
-    { kernel = "m", vgprs = 210, agprs = 0, lds = 0, waves = "1.5", mfma_share = "35", slots = "11.0 an MFMA" } })
+    { kernel = "attn", vgprs = 200, agprs = 0, lds = 0, waves = "2", mfma_percent = "35", slots = "150.0 a tile" },
+    { kernel = "m", vgprs = 210, agprs = 0, lds = 0, waves = "1.5", mfma_percent = "35", slots = "11.0 an MFMA" } })
 end
 
 function TestReport.test_table()

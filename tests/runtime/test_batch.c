@@ -1,6 +1,7 @@
 // Continuous batching over a fake engine whose next token is a hash of everything that the slot was
 // fed: a row that comes twice, late, or to the wrong slot changes what follows. As a device may, it
 // does a pass no earlier than it is collected, and feeds itself with what it picked.
+#include "formats/handed_token.h"
 #include "serve/batch.h"
 
 #include <setjmp.h>
@@ -80,7 +81,8 @@ static void feed(struct engine *engine, const struct pass *pass, int r) {
     engine->fed[slot] = 0;
   }
   assert_int_equal(pass->position[r], engine->fed[slot]);
-  engine->hash[slot] = step(engine->hash[slot], token >= 0 ? token : engine->picked[-1 - token]);
+  engine->hash[slot] = step(engine->hash[slot],
+                            IS_HANDED_TOKEN(token) ? engine->picked[HANDED_TOKEN(token)] : token);
   engine->fed[slot]++;
 }
 

@@ -110,19 +110,19 @@ static void assert_refused(const char *folder, const char *want) {
 static void test_reads_abacus(void **state) {
   (void)state;
   struct model_config c = read_good(MODELS "abacus");
-  assert_int_equal(c.vocab_size, 1024);
-  assert_int_equal(c.hidden_size, 192);
-  assert_int_equal(c.intermediate_size, 128);
+  assert_int_equal(c.vocab, 1024);
+  assert_int_equal(c.d_model, 192);
+  assert_int_equal(c.d_ff, 128);
   assert_int_equal(c.n_layers, 4);
   assert_int_equal(c.n_heads, 8);
   assert_int_equal(c.n_kv_heads, 2);
-  assert_int_equal(c.head_dim, 64);
+  assert_int_equal(c.d_head, 64);
   assert_int_equal(c.n_experts, 8);
   assert_int_equal(c.top_k, 2);
-  assert_int_equal(c.sliding_window, 32);
+  assert_int_equal(c.window, 32);
   assert_string_equal(c.layer_types, "sfsf");
-  assert_true(c.rms_norm_eps == 1e-5 && c.swiglu_limit == 7 && c.swiglu_alpha == 1.702);
-  assert_true(c.attention_bias && !c.tie_word_embeddings && c.mxfp4);
+  assert_true(c.eps == 1e-5 && c.limit == 7 && c.alpha == 1.702);
+  assert_true(c.attention_bias && !c.tied && c.mxfp4);
   assert_true(c.rope.yarn && !c.rope.truncate);
   assert_true(c.rope.theta == 10000 && c.rope.factor == 4);
   assert_true(c.rope.beta_fast == 32 && c.rope.beta_slow == 1);
@@ -136,7 +136,7 @@ static void test_reads_the_other_models(void **state) {
   assert_true(!c.mxfp4 && !c.rope.yarn && c.rope.theta == 500000);
   assert_string_equal(c.layer_types, "fs");
   c = read_good(MODELS "rand_tied");
-  assert_true(c.tie_word_embeddings && !c.attention_bias);
+  assert_true(c.tied && !c.attention_bias);
   c = read_good(MODELS "rand_mxfp4");
   assert_true(c.rope.truncate);
   c = read_good(MODELS "odd_all_experts"); // rope_parameters
@@ -149,11 +149,11 @@ static void test_reads_the_other_models(void **state) {
 
 static void test_fills_in_defaults(void **state) {
   struct model_config c = read_changed(*state, "");
-  assert_int_equal(c.head_dim, 64); // not hidden_size / heads
-  assert_int_equal(c.sliding_window, 128);
+  assert_int_equal(c.d_head, 64); // not hidden_size / heads
+  assert_int_equal(c.window, 128);
   assert_string_equal(c.layer_types, "sfs");
-  assert_true(c.rms_norm_eps == 1e-5 && c.swiglu_limit == 7 && c.swiglu_alpha == 1.702);
-  assert_true(c.attention_bias && !c.tie_word_embeddings && !c.mxfp4);
+  assert_true(c.eps == 1e-5 && c.limit == 7 && c.alpha == 1.702);
+  assert_true(c.attention_bias && !c.tied && !c.mxfp4);
   assert_true(c.rope.yarn && !c.rope.truncate);
   assert_true(c.rope.theta == 150000 && c.rope.factor == 32);
   assert_true(c.rope.beta_fast == 32 && c.rope.beta_slow == 1);
@@ -195,7 +195,7 @@ static void test_window_and_layer_types_agree(void **state) {
   };
   for (size_t i = 0; i < sizeof full / sizeof *full; i++) {
     struct model_config c = read_changed(*state, full[i]);
-    assert_int_equal(c.sliding_window, 0);
+    assert_int_equal(c.window, 0);
     assert_string_equal(c.layer_types, "fff");
   }
 }
@@ -380,7 +380,7 @@ static void test_same_ignores_what_does_not_matter(void **state) {
   struct model_config want = read_changed(*state, "");
   struct model_config got = read_changed(*state, "'rope_scaling': {" LIKE_DEFAULT "}");
   assert_true(model_config_same(&want, &got, &err));
-  got.rms_norm_eps = (double)1e-5f; // as generated code spells it
+  got.eps = (double)1e-5f; // as generated code spells it
   assert_true(model_config_same(&want, &got, &err));
   want.rope.yarn = got.rope.yarn = false;
   got.rope.factor = 2;

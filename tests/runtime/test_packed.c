@@ -95,14 +95,14 @@ static void a_file_holds_every_tensor(void **state) {
   assert_int_equal((uintptr_t)packed.image % 4096, 0);
   for (int i = 0; i < table->n; i++) {
     struct weight_view weight;
-    assert_true(weight_find(&weight, &table->rows[i], f->checkpoint, &err));
-    const size_t n = weight_bytes(&table->rows[i]);
+    assert_true(weight_find(&weight, &table->specs[i], f->checkpoint, &err));
+    const size_t n = weight_bytes(&table->specs[i]);
     uint8_t *want = malloc(n);
     weight_read(&weight, 0, n, want);
-    const size_t place = weight_place(&table->rows[i], &end);
+    const size_t place = weight_offset(&table->specs[i], &end);
     const uint8_t *got = packed.image + place;
     assert_int_equal((uintptr_t)got % 64, 0);
-    if (table->rows[i].offset !=
+    if (table->specs[i].offset !=
         WEIGHT_MAPPED) { // the generator and weights.c count the same bytes
       assert_int_equal(place, reached);
       reached = (place + n + 63) / 64 * 64;
@@ -137,9 +137,9 @@ static void no_tokenizer_is_no_bytes(void **state) {
 static void another_model_is_refused(void **state) {
   struct fixture *f = *state;
   write_file(f);
-  f->config.sliding_window++;
+  f->config.window++;
   assert_other(f);
-  f->config.sliding_window--;
+  f->config.window--;
   f->config.layer_types[1] = 's';
   assert_other(f);
   f->config.layer_types[1] = 'f';
@@ -150,12 +150,12 @@ static void another_model_is_refused(void **state) {
 static void another_table_is_refused(void **state) {
   struct fixture *f = *state;
   struct weight_table *table = &f->content.table;
-  struct weight_row *rows = malloc((size_t)table->n * sizeof *rows);
+  struct weight_spec *rows = malloc((size_t)table->n * sizeof *rows);
   struct packed packed;
   struct error err;
-  memcpy(rows, table->rows, (size_t)table->n * sizeof *rows);
+  memcpy(rows, table->specs, (size_t)table->n * sizeof *rows);
   write_file(f);
-  table->rows = rows;
+  table->specs = rows;
   rows[4].layout++;
   assert_other(f);
   rows[4].layout--;

@@ -72,7 +72,7 @@ static int set_up(void **state) {
   *state = fixture;
   assert_true(model_config_read(&fixture->config, MODEL, &err));
   assert_true(safetensors_open(&fixture->checkpoint, MODEL, &err));
-  assert_int_equal(fixture->config.vocab_size, VOCAB);
+  assert_int_equal(fixture->config.vocab, VOCAB);
   json_t *reference = json_load_file(MODEL "/reference.json", 0, NULL);
   const json_t *first = json_array_get(json_object_get(reference, "sequences"), 0);
   assert_int_equal(json_array_size(first), POSITIONS);

@@ -81,11 +81,11 @@ static void open_fixture(struct fixture *fixture, const char *folder) {
   size_t n;
   fixture->logits = read_floats(folder, "logits.f32", &n);
   assert_true(n > 0);
-  assert_int_equal(n, count_positions(sequences) * (size_t)fixture->config.vocab_size);
+  assert_int_equal(n, count_positions(sequences) * (size_t)fixture->config.vocab);
   fixture->hidden = read_floats(folder, "hidden.f32", &n);
   if (fixture->hidden)
     assert_int_equal(n, json_array_size(last) * (size_t)(fixture->config.n_layers + 1) *
-                            (size_t)fixture->config.hidden_size);
+                            (size_t)fixture->config.d_model);
 }
 
 static void close_fixture(struct fixture *fixture) {
@@ -113,8 +113,8 @@ static double larger(double a, double b) {
 static bool compare(void *context, int position, const float *logits, const float *hidden,
                     struct error *err) {
   struct comparison *c = context;
-  size_t vocab = (size_t)c->fixture->config.vocab_size, p = (size_t)position;
-  size_t width = (size_t)c->fixture->config.hidden_size;
+  size_t vocab = (size_t)c->fixture->config.vocab, p = (size_t)position;
+  size_t width = (size_t)c->fixture->config.d_model;
   c->logits_error = larger(relative_error(logits, c->logits + p * vocab, vocab), c->logits_error);
   for (size_t layer = 0; c->hidden && layer <= (size_t)c->fixture->config.n_layers; layer++) {
     const float *want = c->hidden + (layer * c->positions + p) * width;
@@ -145,7 +145,7 @@ static void run_sequence(struct comparison *c, const json_t *sequence) {
   free(ids);
   if (!ok)
     fail_msg("%s", err.text);
-  c->logits += c->positions * (size_t)c->fixture->config.vocab_size;
+  c->logits += c->positions * (size_t)c->fixture->config.vocab;
 }
 
 // *state is the folder of a model.
@@ -204,7 +204,7 @@ static void test_refuses_by_name(void **state) {
   assert_run_fails(&f, &config, good, 3,
                    "model.layers.0.mlp.experts.gate_up_proj: want shape [5, 128, 192], found no");
   config = f.config;
-  config.hidden_size = 144;
+  config.d_model = 144;
   assert_run_fails(&f, &config, good, 3, "multiples of 32 for MXFP4, found 144 and 96");
   close_fixture(&f);
 }
@@ -230,8 +230,7 @@ static void test_refuses_packed_weights_in_a_dense_role(void **state) {
   struct error err = {{0}};
   if (!safetensors_open(&f.checkpoint, folder, &err))
     fail_msg("%s", err.text);
-  const struct model_config config = {
-      .vocab_size = 2, .hidden_size = 32, .n_layers = 1, .intermediate_size = 32};
+  const struct model_config config = {.vocab = 2, .d_model = 32, .n_layers = 1, .d_ff = 32};
   assert_run_fails(&f, &config, (int32_t[]){1}, 1,
                    "model.embed_tokens.weight: want dtype BF16, F16 or F32, found U8");
   close_fixture(&f);

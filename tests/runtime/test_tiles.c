@@ -38,7 +38,7 @@ static uint8_t *take(size_t bytes) {
 }
 
 static size_t numbers_of(const struct tile_source *source) {
-  return source->matrices * source->rows * source->columns;
+  return source->matrices * source->features * source->columns;
 }
 
 static struct packed_tiles make(struct tile_source source, size_t width) {
@@ -123,22 +123,22 @@ static uint16_t tile_half(const uint8_t *tile, size_t row, size_t column) {
 
 // A number of a matrix as a kernel has it in the end, by its row among the rows as stored.
 static double unpacked(const struct packed_tiles *t, size_t matrix, size_t row, size_t column) {
-  const size_t in_matrix = (t->source.rows + 15) / 16;
+  const size_t in_matrix = (t->source.features + 15) / 16;
   const uint8_t *tile = t->tiles + (matrix * in_matrix + row / 16) * t->tile_bytes;
   const size_t r = row % 16, s = column % 64 / 32;
   if (t->width)
     return half_value(tile_half(tile, r, column)) * row_scale(tile, r);
-  const uint8_t *unit = tile + 64 + column / 64 * 544;
+  const uint8_t *kblock = tile + 64 + column / 64 * 544;
   const size_t p = t->source.woven ? column % 8 / 2 : column % 32 / 8;
   const size_t c = t->source.woven ? column % 32 / 8 * 2 + column % 2 : column % 8;
-  const uint32_t codes = load_word(unit + (p * 16 + r) * 8 + s * 4);
-  const double scale = half_value((uint16_t)(unit[512 + 2 * r + s] << 8));
+  const uint32_t codes = load_word(kblock + (p * 16 + r) * 8 + s * 4);
+  const double scale = half_value((uint16_t)(kblock[512 + 2 * r + s] << 8));
   return code_value(codes, (int)c) * scale * row_scale(tile, r);
 }
 
 // Which of the checkpoint's rows is row `row` as stored.
 static size_t row_in_checkpoint(const struct tile_source *source, size_t row) {
-  const size_t d = source->head_dim;
+  const size_t d = source->d_head;
   if (d == 0)
     return row;
   const size_t head = row / d, i = row % d;
@@ -171,7 +171,8 @@ static double largest_of_row(const struct packed_tiles *t, size_t matrix, size_t
   return largest;
 }
 
-// What a half in units of 2^(e - 14) makes of a number, 2^e <= the largest of its row < 2^(e + 1).
+// What a half in kblocks of 2^(e - 14) makes of a number, 2^e <= the largest of its row < 2^(e +
+// 1).
 static double as_half(double value, double largest) {
   int exponent, own;
   if (!isfinite(value) || largest == 0)
@@ -236,7 +237,7 @@ static size_t width_of(enum dtype dtype) {
   return dtype == DTYPE_F32 ? 4 : 2;
 }
 
-// { matrices, rows, columns }: whole tiles and units, one less, one more, one, several strips.
+// { matrices, rows, columns }: whole tiles and kblocks, one less, one more, one, several strips.
 static const size_t SIZES[][3] = {
     {1, 16, 64}, {1, 1, 1},    {3, 17, 65},  {2, 15, 63},  {1, 33, 31},
     {2, 40, 96}, {1, 16, 256}, {2, 31, 257}, {1, 16, 543}, {4, 8, 320},
@@ -366,7 +367,7 @@ static void fill_codes(struct packed_tiles *t, uint32_t largest, uint32_t spread
   const size_t groups = t->source.columns / 32;
   for (size_t i = 0; i < numbers_of(&t->source) / 2; i++)
     t->data[i] = (uint8_t)draw(&t->state);
-  for (size_t row = 0; row < t->source.matrices * t->source.rows; row++) {
+  for (size_t row = 0; row < t->source.matrices * t->source.features; row++) {
     const uint32_t top = spread + draw(&t->state) % (largest - spread + 1);
     for (size_t g = 0; g < groups; g++)
       t->scales[row * groups + g] = (uint8_t)(top - draw(&t->state) % (spread + 1));
@@ -450,7 +451,7 @@ static void rows_of_heads_are_paired(void **state) {
   for (int i = 0; i < 6; i++) {
     const size_t heads = HEADS[i][0], d = HEADS[i][1];
     struct tile_source source = {
-        .matrices = 1, .rows = heads * d, .columns = 70, .head_dim = d, .dtype = DTYPE_BF16};
+        .matrices = 1, .rows = heads * d, .columns = 70, .d_head = d, .dtype = DTYPE_BF16};
     struct packed_tiles t = make(source, 2);
     fill_floats(&t);
     pack(&t);
@@ -487,7 +488,7 @@ static void pieces_are_those_of_the_whole(void **state) {
   t.source.transposed = true;
   assert_pieces(&t);
   t.source.transposed = false;
-  t.source.head_dim = 20;
+  t.source.d_head = 20;
   assert_pieces(&t);
   release(&t);
   source.dtype = DTYPE_U8;
@@ -518,7 +519,7 @@ static void a_core_packs_gigabytes_a_second(void **state) {
   fill_floats(&t);
   const double bf16 = rate(&t, numbers_of(&source) * 2);
   release(&t);
-  source.rows = 8192;
+  source.features = 8192;
   source.dtype = DTYPE_U8;
   t = make(source, 0);
   fill_codes(&t, 130, 9);
@@ -537,10 +538,10 @@ static void weights_in_tiles_are_read_by_bytes(void **state) {
   struct packed_tiles t = make(source, 2);
   fill_floats(&t);
   pack(&t);
-  const struct weight_row row = {.source = SOURCE_TRANSPOSED,
-                                 .stored = STORED_F16,
-                                 .layout = LAYOUT_TILES,
-                                 .shape = {2, 24, 72}};
+  const struct weight_spec row = {.source = SOURCE_TRANSPOSED,
+                                  .stored = STORED_F16,
+                                  .layout = LAYOUT_TILES,
+                                  .shape = {2, 24, 72}};
   const struct tensor tensor = {.data = t.data, .dtype = DTYPE_BF16};
   const struct weight_view view = {&row, &tensor, NULL};
   const size_t granule = weight_granule(&row), bytes = weight_bytes(&row);
@@ -560,7 +561,7 @@ static void packed_weights_in_tiles_have_codes_and_scales(void **state) {
   struct packed_tiles t = make(source, 0);
   fill_codes(&t, 130, 9);
   pack(&t);
-  const struct weight_row row = {
+  const struct weight_spec row = {
       .source = SOURCE_MXFP4, .stored = STORED_MXFP4, .layout = LAYOUT_TILES, .shape = {3, 20, 96}};
   const struct tensor codes = {.data = t.data, .dtype = DTYPE_U8};
   const struct tensor scales = {.data = t.scales, .dtype = DTYPE_U8};
@@ -585,11 +586,11 @@ static void vectors_are_paired_within_heads(void **state) {
                          }){(float)i})
                              .u >>
                          16);
-  const struct weight_row row = {.source = SOURCE_PLAIN,
-                                 .stored = STORED_F32,
-                                 .layout = LAYOUT_PAIRS,
-                                 .head_dim = D,
-                                 .shape = {N}};
+  const struct weight_spec row = {.source = SOURCE_PLAIN,
+                                  .stored = STORED_F32,
+                                  .layout = LAYOUT_PAIRS,
+                                  .d_head = D,
+                                  .shape = {N}};
   const struct tensor tensor = {.data = (const uint8_t *)bits, .dtype = DTYPE_BF16};
   const struct weight_view view = {&row, &tensor, NULL};
   assert_int_equal(weight_bytes(&row), sizeof got);

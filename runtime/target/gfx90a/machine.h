@@ -75,10 +75,10 @@ DEVICE int lane_of_wave() {
 
 // Which of the 16 rows of a weight fragment, or of the 16 tokens of a token fragment, part `h` of
 // this lane belongs to, and the first of its 4 columns.
-DEVICE int weight_row(int lane, int) {
+DEVICE int feature_of_lane(int lane, int) {
   return lane % 16;
 }
-DEVICE int token_row(int lane, int) {
+DEVICE int token_of_lane(int lane, int) {
   return lane % 16;
 }
 DEVICE int first_column(int lane) {
@@ -93,15 +93,16 @@ struct fragments {
     part[0][0] = bits_as<half4>(make_uint2(octet.x, octet.y));
     part[1][0] = bits_as<half4>(make_uint2(octet.z, octet.w));
   }
-  // Octet o of row r is at from + o * stride + row(h), h being what is held of r.
-  template <class Row> DEVICE_MEMBER void load(const char *from, uint32_t stride, Row row) {
+  // octet o of line r is at from + o * stride + offset(h), h being the held line of r.
+  template <class Offset>
+  DEVICE_MEMBER void load(const char *from, uint32_t stride, Offset offset) {
     set(0,
         *(const uint4 *)(from + offset_of_lane((uint32_t)first_column(lane_of_wave()) / 4 * stride +
-                                               row(0))));
+                                               offset(0))));
   }
 };
 
-// sum[token][row] += weights[row][k] tokens[token][k] over 16 k.
+// sum[token][feature] += weights[feature][k] tokens[token][k] over 16 k.
 DEVICE void multiply(quad (&sum)[HELD], const half4 (&weights)[HELD], const half4 (&tokens)[HELD]) {
   sum[0].value = __builtin_amdgcn_mfma_f32_16x16x16f16(weights[0].value, tokens[0].value,
                                                        sum[0].value, 0, 0, 0);

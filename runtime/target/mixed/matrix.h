@@ -3,29 +3,25 @@
 //
 // A matrix instruction multiplies a fragment of weights, 16 rows by 16 columns, with a fragment of
 // 16 tokens. A lane holds HELD parts of each, 4 consecutive columns of one row; of the sums it
-// holds, for HELD tokens, 4 consecutive rows (a quad). weight_row, token_row and first_column say
-// which. So the sums of a lane are, as columns, what it holds of a fragment of tokens: the result
-// of one product can be the operand of the next without leaving the registers.
+// holds, for HELD tokens, 4 consecutive rows (a quad). feature_of_lane, token_of_lane and
+// first_column say which. So the sums of a lane are, as columns, what it holds of a fragment of
+// tokens: the result of one product can be the operand of the next without leaving the registers.
 //
 // Every sum runs over the columns in the same order, whatever the tile: the result for a token does
 // not depend on how many others there are, or where it stands among them.
 #ifndef GETP_TARGET_MIXED_MATRIX_H
 #define GETP_TARGET_MIXED_MATRIX_H
 
+#include "formats/tiles.h"
 #include "target/mixed/machine.h"
 
-constexpr int TILE = 16;         // rows of a fragment
-constexpr int UNIT = 64;         // columns between two looks at memory
-constexpr int OCTETS = UNIT / 8; // 16 bytes each, of a row
-constexpr int TILE_HEAD = 64;    // bytes of a tile before its units: the scales of its rows
-constexpr int F16_UNIT = TILE * UNIT * 2; // bytes of a unit of a tile
-constexpr int MXFP4_UNIT = TILE * UNIT / 2 + TILE * UNIT / 32;
+constexpr int OCTETS = KBLOCK / 8; // 16 bytes each, of a token
 
 DEVICE int wave_of_block() {
   return uniform((int)threadIdx.x / WAVE);
 }
 
-// A block's waves that share its tiles of weights, so many for each, and those that split its
+// A block's waves that tiling its tiles of weights, so many for each, and those that split its
 // tokens.
 template <int FRAGS, int SPLIT> DEVICE int first_tile_of_wave() {
   return wave_of_block() / SPLIT * FRAGS;
@@ -36,16 +32,16 @@ template <int TOKENS, int SPLIT> DEVICE int first_token_of_wave() {
 
 // ---- weights ----
 
-// One unit of a tile as it comes from memory, and how to make fragments of it. Tile: 64 bytes with
-// the scale of each row, then its units.
-struct f16_unit {
-  static constexpr int BYTES = F16_UNIT;
+// One kblock of a tile as it comes from memory, and how to make fragments of it. Tile: 64 bytes
+// with the scale of each row, then its kblocks.
+struct f16_kblock {
+  static constexpr int BYTES = F16_KBLOCK_BYTES;
   fragments half[2]; // columns 0..31, 32..63
 
-  DEVICE_MEMBER void load(const char *tile, int unit) {
+  DEVICE_MEMBER void load(const char *tile, int kblock) {
     for (int s = 0; s < 2; s++)
-      half[s].load(tile + TILE_HEAD + unit * BYTES + s * BYTES / 2, TILE * 16,
-                   [](int h) { return (uint32_t)weight_row(lane_of_wave(), h) * 16; });
+      half[s].load(tile + TILE_HEAD + kblock * BYTES + s * BYTES / 2, TILE * 16,
+                   [](int h) { return (uint32_t)feature_of_lane(lane_of_wave(), h) * 16; });
   }
   template <int S> DEVICE_MEMBER fragments expand() const {
     return half[S];
@@ -63,19 +59,20 @@ DEVICE uint4 expand_codes(uint32_t codes, uint32_t scale) {
                     multiply_halves(back & MASK, scale), multiply_halves(back << 8 & MASK, scale));
 }
 
-struct mxfp4_unit {
-  static constexpr int BYTES = MXFP4_UNIT;
+struct mxfp4_kblock {
+  static constexpr int BYTES = MXFP4_KBLOCK_BYTES;
   uint2 codes[HELD];
   uint32_t scales[HELD]; // bytes: columns 0..31, 32..63
 
-  DEVICE_MEMBER void load(const char *tile, int unit) {
+  DEVICE_MEMBER void load(const char *tile, int kblock) {
     const int lane = lane_of_wave();
-    const char *from = tile + TILE_HEAD + unit * BYTES;
+    const char *from = tile + TILE_HEAD + kblock * BYTES;
     for (int h = 0; h < HELD; h++) {
-      const uint32_t row = (uint32_t)weight_row(lane, h);
-      codes[h] = *(const uint2 *)(from + offset_of_lane(
-                                             ((uint32_t)first_column(lane) / 4 * TILE + row) * 8));
-      scales[h] = *(const uint16_t *)(from + TILE * UNIT / 2 + offset_of_lane(row * 2));
+      const uint32_t feature = (uint32_t)feature_of_lane(lane, h);
+      codes[h] =
+          *(const uint2 *)(from +
+                           offset_of_lane(((uint32_t)first_column(lane) / 4 * TILE + feature) * 8));
+      scales[h] = *(const uint16_t *)(from + TILE * KBLOCK / 2 + offset_of_lane(feature * 2));
     }
   }
   template <int S> DEVICE_MEMBER fragments expand() const {
@@ -86,13 +83,13 @@ struct mxfp4_unit {
   }
 };
 
-template <class Unit> constexpr __device__ size_t tile_bytes(int units) {
-  return TILE_HEAD + (size_t)units * Unit::BYTES;
+template <class Kblock> constexpr __device__ size_t tile_bytes(int kblocks) {
+  return TILE_HEAD + (size_t)kblocks * Kblock::BYTES;
 }
 
 // The scales of the four rows of a tile whose sums a lane holds.
-template <class Unit> DEVICE float4 tile_scales(const char *weights, int tile, int units) {
-  const float4 *scales = (const float4 *)(weights + tile * tile_bytes<Unit>(units));
+template <class Kblock> DEVICE float4 tile_scales(const char *weights, int tile, int kblocks) {
+  const float4 *scales = (const float4 *)(weights + tile * tile_bytes<Kblock>(kblocks));
   return scales[first_column(lane_of_wave()) / 4];
 }
 
@@ -116,10 +113,10 @@ template <int FRAGS, int TOKENS> struct sums {
   }
 };
 
-// sums += weights x tokens over a unit; load(half, tile) are fragments of tokens. What the next
+// sums += weights x tokens over a kblock; load(half, tile) are fragments of tokens. What the next
 // step needs is asked for before this step multiplies.
-template <class Unit, int FRAGS, int TOKENS, class Load>
-DEVICE void multiply_unit(sums<FRAGS, TOKENS> &sum, const Unit (&unit)[FRAGS], Load load) {
+template <class Kblock, int FRAGS, int TOKENS, class Load>
+DEVICE void multiply_kblock(sums<FRAGS, TOKENS> &sum, const Kblock (&kblock)[FRAGS], Load load) {
   fragments weights[FRAGS], tokens, next = load(0, 0);
 #pragma unroll
   for (int i = 0; i < 2 * TOKENS; i++) {
@@ -130,7 +127,7 @@ DEVICE void multiply_unit(sums<FRAGS, TOKENS> &sum, const Unit (&unit)[FRAGS], L
     if (i % TOKENS == 0)
 #pragma unroll
       for (int f = 0; f < FRAGS; f++)
-        weights[f] = i == 0 ? unit[f].template expand<0>() : unit[f].template expand<1>();
+        weights[f] = i == 0 ? kblock[f].template expand<0>() : kblock[f].template expand<1>();
 #pragma unroll
     for (int part = 0; part < 2; part++)
 #pragma unroll
@@ -139,46 +136,47 @@ DEVICE void multiply_unit(sums<FRAGS, TOKENS> &sum, const Unit (&unit)[FRAGS], L
   }
 }
 
-// sums = weights x tokens over UNITS units from `first_unit` on, for few tokens: all straight from
-// memory, no wave waits for another. Token t begins at byte row(t) of `tokens`, t < present; the
-// sums of others mean nothing. Weights are asked for DEPTH units ahead, tokens, which other waves
-// need too and have brought near, NEAR units. The loop goes DEPTH units at a time, so that places
-// in them are constants of the loads.
-template <class Unit, int UNITS, int DEPTH, int NEAR, int FRAGS, int TOKENS, class Tile, class Row>
-DEVICE void product_direct(sums<FRAGS, TOKENS> &sum, Tile tile_at, int first_unit,
-                           const char *tokens, Row row, int present) {
-  static_assert(UNITS % DEPTH == 0 && DEPTH % NEAR == 0, "whole rounds");
+// sums = weights x tokens over KBLOCKS kblocks from `first_kblock` on, for few tokens: all straight
+// from memory, no wave waits for another. Token t begins at byte offset(t) of `tokens`, t <
+// present; the sums of others mean nothing. Weights are asked for DEPTH kblocks ahead, tokens,
+// which other waves need too and have brought near, NEAR kblocks. The loop goes DEPTH kblocks at a
+// time, so that places in them are constants of the loads.
+template <class Kblock, int KBLOCKS, int DEPTH, int NEAR, int FRAGS, int TOKENS, class Tile,
+          class Offset>
+DEVICE void product_direct(sums<FRAGS, TOKENS> &sum, Tile tile_at, int first_kblock,
+                           const char *tokens, Offset offset, int present) {
+  static_assert(KBLOCKS % DEPTH == 0 && DEPTH % NEAR == 0, "whole rounds");
   const int lane = lane_of_wave();
-  const char *tile[FRAGS], *columns = tokens + first_unit * UNIT * 2;
+  const char *tile[FRAGS], *columns = tokens + first_kblock * KBLOCK * 2;
   uint32_t from[TOKENS][HELD];
-  Unit unit[DEPTH][FRAGS];
+  Kblock kblock[DEPTH][FRAGS];
   fragments token[NEAR][2][TOKENS];
   const auto load_weights = [&](int slot) {
 #pragma unroll
     for (int f = 0; f < FRAGS; f++)
-      unit[slot][f].load(tile[f], slot);
+      kblock[slot][f].load(tile[f], slot);
   };
   const auto load_tokens = [&](int u) {
 #pragma unroll
     for (int s = 0; s < 2; s++)
 #pragma unroll
       for (int n = 0; n < TOKENS; n++)
-        token[u % NEAR][s][n].load(columns + u * UNIT * 2 + s * UNIT, 16,
+        token[u % NEAR][s][n].load(columns + u * KBLOCK * 2 + s * KBLOCK, 16,
                                    [&](int h) { return from[n][h]; });
   };
   const auto use = [&](int slot) {
-    multiply_unit(sum, unit[slot], [&](int s, int n) { return token[slot % NEAR][s][n]; });
+    multiply_kblock(sum, kblock[slot], [&](int s, int n) { return token[slot % NEAR][s][n]; });
     keep_order();
   };
 #pragma unroll
   for (int f = 0; f < FRAGS; f++)
-    tile[f] = tile_at(wave_of_block() * FRAGS + f) + (size_t)first_unit * Unit::BYTES;
+    tile[f] = tile_at(wave_of_block() * FRAGS + f) + (size_t)first_kblock * Kblock::BYTES;
 #pragma unroll
   for (int n = 0; n < TOKENS; n++)
 #pragma unroll
     for (int h = 0; h < HELD; h++) {
-      const int t = n * TILE + token_row(lane, h);
-      from[n][h] = row(t < present ? t : present - 1);
+      const int t = n * TILE + token_of_lane(lane, h);
+      from[n][h] = offset(t < present ? t : present - 1);
     }
   sum.clear();
 #pragma unroll
@@ -188,10 +186,10 @@ DEVICE void product_direct(sums<FRAGS, TOKENS> &sum, Tile tile_at, int first_uni
       load_tokens(d);
   }
 #pragma unroll 1
-  for (int u = DEPTH; u < UNITS; u += DEPTH) {
+  for (int u = DEPTH; u < KBLOCKS; u += DEPTH) {
 #pragma unroll
     for (int f = 0; f < FRAGS; f++)
-      tile[f] += DEPTH * Unit::BYTES;
+      tile[f] += DEPTH * Kblock::BYTES;
 #pragma unroll
     for (int d = 0; d < DEPTH; d++) {
       use(d);
@@ -199,7 +197,7 @@ DEVICE void product_direct(sums<FRAGS, TOKENS> &sum, Tile tile_at, int first_uni
       load_tokens(d + NEAR);
       keep_order();
     }
-    columns += DEPTH * UNIT * 2;
+    columns += DEPTH * KBLOCK * 2;
   }
 #pragma unroll
   for (int d = 0; d < DEPTH; d++) {

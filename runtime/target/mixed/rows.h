@@ -33,7 +33,7 @@ template <int THREADS> DEVICE float block_total(float value) {
 
 // What thread t of a block has of a row of N: elements 4t..4t+3, the four 4 THREADS behind them,
 // ...
-template <int N, int THREADS> struct row_part {
+template <int N, int THREADS> struct row_slice {
   static_assert(N % 4 == 0, "whole quads");
   static constexpr int COUNT = (N / 4 + THREADS - 1) / THREADS;
   float4 value[COUNT];
@@ -53,7 +53,7 @@ template <int N, int THREADS> struct row_part {
       value[j] = f(has(j) ? first(j) : N - 4);
   }
   // f(first of four elements, values, the other's values)
-  template <class F> DEVICE_MEMBER void each(const row_part &other, F f) const {
+  template <class F> DEVICE_MEMBER void each(const row_slice &other, F f) const {
 #pragma unroll
     for (int j = 0; j < COUNT; j++)
       if (has(j))

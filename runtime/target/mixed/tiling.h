@@ -1,4 +1,4 @@
-// How the blocks of a matrix kernel share the work out, and what they do with the sums. The
+// How the blocks of a matrix kernel tiling the work out, and what they do with the sums. The
 // target's headers and matrix.h come first.
 #ifndef GETP_TARGET_MIXED_TILING_H
 #define GETP_TARGET_MIXED_TILING_H
@@ -8,21 +8,21 @@
 
 #include "target/mixed/vectors.h"
 
-// ---- how a block shares a product out ----
+// ---- how a block tilings a product out ----
 // Each has the sums of a wave for FRAGS tiles of weights and TOKENS tiles of tokens, and says which
 // of the block's they are; `shared` is the LDS that it needs. EARLY: its multiply calls
 // await_inputs and let_next_begin once weights are on their way, the kernel does not.
 // THROUGH_CACHE: all its loads.
 
-// A block of WAVES waves. SPLIT of them share the same weights and split the tokens; RING units are
-// in LDS.
+// A block of WAVES waves. SPLIT of them tiling the same weights and split the tokens; RING kblocks
+// are in LDS.
 template <int FRAGS, int TOKENS, int SPLIT, int WAVES, int RING> struct staged {
   static constexpr int THREADS = WAVES * WAVE, BLOCKS = residents(WAVES, FRAGS *(TOKENS + 2));
   static constexpr int WEIGHT_TILES = WAVES / SPLIT * FRAGS;
   static constexpr int TOKEN_ROWS = TOKENS * SPLIT * TILE;
   static constexpr int WIDTH = FRAGS, HEIGHT = TOKENS;
   static constexpr bool EARLY = false, THROUGH_CACHE = false;
-  template <class Unit> using shared = stage_of<Unit, FRAGS, TOKENS, SPLIT, WAVES, RING>;
+  template <class Kblock> using shared = ring_of<Kblock, FRAGS, TOKENS, SPLIT, WAVES, RING>;
   sums<FRAGS, TOKENS> sum;
 
   static DEVICE_MEMBER int first_tile() {
@@ -34,11 +34,11 @@ template <int FRAGS, int TOKENS, int SPLIT, int WAVES, int RING> struct staged {
   static DEVICE_MEMBER bool idles() {
     return false;
   }
-  template <class Unit, int UNITS, class Tile, class Row>
-  DEVICE_MEMBER void multiply(Tile tile_at, int first_unit, shared<Unit> &stage, const char *tokens,
-                              Row row, int present) {
-    product_staged<Unit, UNITS, FRAGS, TOKENS, SPLIT, WAVES, RING>(sum, tile_at, first_unit, stage,
-                                                                   tokens, row, present);
+  template <class Kblock, int KBLOCKS, class Tile, class Offset>
+  DEVICE_MEMBER void multiply(Tile tile_at, int first_kblock, shared<Kblock> &lds,
+                              const char *tokens, Offset offset, int present) {
+    product_staged<Kblock, KBLOCKS, FRAGS, TOKENS, SPLIT, WAVES, RING>(
+        sum, tile_at, first_kblock, lds, tokens, offset, present);
   }
 };
 
@@ -49,7 +49,7 @@ template <int FRAGS, int TOKENS, int DEPTH, int NEAR, int WAVES> struct direct {
   static constexpr int WIDTH = FRAGS, HEIGHT = TOKENS;
   static constexpr bool EARLY = false, THROUGH_CACHE = true;
   struct nothing {};
-  template <class Unit> using shared = nothing;
+  template <class Kblock> using shared = nothing;
   sums<FRAGS, TOKENS> sum;
 
   static DEVICE_MEMBER int first_tile() {
@@ -61,116 +61,122 @@ template <int FRAGS, int TOKENS, int DEPTH, int NEAR, int WAVES> struct direct {
   static DEVICE_MEMBER bool idles() {
     return wave_of_block() >= WAVES;
   }
-  template <class Unit, int UNITS, class Tile, class Row>
-  DEVICE_MEMBER void multiply(Tile tile_at, int first_unit, nothing &, const char *tokens, Row row,
-                              int present) {
-    product_direct<Unit, UNITS, DEPTH, NEAR, FRAGS, TOKENS>(sum, tile_at, first_unit, tokens, row,
-                                                            present);
+  template <class Kblock, int KBLOCKS, class Tile, class Offset>
+  DEVICE_MEMBER void multiply(Tile tile_at, int first_kblock, nothing &, const char *tokens,
+                              Offset offset, int present) {
+    product_direct<Kblock, KBLOCKS, DEPTH, NEAR, FRAGS, TOKENS>(sum, tile_at, first_kblock, tokens,
+                                                                offset, present);
   }
 };
 
-// share's sums = the product of its tiles of weights, the block's beginning with `first_tile` of
-// TILES, and tokens at bytes row(0) .. row(present - 1) of `tokens`, over UNITS units of all
-// UNITS_A_TILE. False: this wave has no part in it. A tile past the last stands for the last.
-template <class Unit, int TILES, int UNITS_A_TILE, int UNITS, class Share, class Row>
-DEVICE bool multiply_tiles(Share &share, const char *weights, int first_tile, int first_unit,
-                           typename Share::template shared<Unit> &stage, const void *tokens,
-                           Row row, int present) {
-  if (share.idles())
+// tiling's sums = the product of its tiles of weights, the block's beginning with `first_tile` of
+// TILES, and tokens at bytes offset(0) .. offset(present - 1) of `tokens`, over KBLOCKS kblocks of
+// all KBLOCKS_PER_TILE. False: this wave has no part in it. A tile past the last stands for the
+// last.
+template <class Kblock, int TILES, int KBLOCKS_PER_TILE, int KBLOCKS, class Tiling, class Offset>
+DEVICE bool multiply_tiles(Tiling &tiling, const char *weights, int first_tile, int first_kblock,
+                           typename Tiling::template shared<Kblock> &lds, const void *tokens,
+                           Offset offset, int present) {
+  if (tiling.idles())
     return false;
   const auto tile_at = [&](int i) {
     const int tile = first_tile + i < TILES ? first_tile + i : TILES - 1;
-    return weights + (size_t)tile * tile_bytes<Unit>(UNITS_A_TILE);
+    return weights + (size_t)tile * tile_bytes<Kblock>(KBLOCKS_PER_TILE);
   };
-  share.template multiply<Unit, UNITS>(tile_at, first_unit, stage, (const char *)tokens, row,
-                                       present);
+  tiling.template multiply<Kblock, KBLOCKS>(tile_at, first_kblock, lds, (const char *)tokens,
+                                            offset, present);
   return true;
 }
 
-// What a kernel needs besides the sums of a lane: the scales of the weights' rows, what row_of says
-// of each row and the three behind it, and what token_of says of each token of the block. An EARLY
-// share loads it before its product, so it must not be what the step before wrote; others behind
-// it.
-template <class Unit, int TILES, int UNITS_A_TILE, class Share, class RowOf, class TokenOf>
+// What a kernel needs besides the sums of a lane: the scales of the weights' rows, what
+// weight_context says of each feature and the three after it, and what token_context says of each
+// token of the block. An EARLY tiling loads it before its product, so it must not be what the step
+// before wrote; others behind it.
+template <class Kblock, int TILES, int KBLOCKS_PER_TILE, class Tiling, class WeightContext,
+          class TokenContext>
 struct quad_context {
   const char *weights;
   int first_tile;
-  RowOf row_of;
-  TokenOf token_of;
-  decltype(token_of(0)) token[Share::HEIGHT][HELD];
-  decltype(row_of(0)) row[Share::WIDTH];
-  float4 scale[Share::WIDTH];
+  WeightContext weight_context;
+  TokenContext token_context;
+  decltype(token_context(0)) token[Tiling::HEIGHT][HELD];
+  decltype(weight_context(0)) weight[Tiling::WIDTH];
+  float4 scale[Tiling::WIDTH];
 
-  DEVICE_MEMBER quad_context(const char *of_weights, int first, RowOf of_row, TokenOf of_token)
-      : weights(of_weights), first_tile(first), row_of(of_row), token_of(of_token) {
-    if (Share::EARLY)
+  DEVICE_MEMBER quad_context(const char *of_weights, int first, WeightContext of_weight,
+                             TokenContext of_token)
+      : weights(of_weights), first_tile(first), weight_context(of_weight), token_context(of_token) {
+    if (Tiling::EARLY)
       load();
   }
   DEVICE_MEMBER int token_at(int n, int h) const {
-    return Share::first_token() + n * TILE + token_row(lane_of_wave(), h);
+    return Tiling::first_token() + n * TILE + token_of_lane(lane_of_wave(), h);
   }
   DEVICE_MEMBER int tile_at(int f) const {
-    return first_tile + Share::first_tile() + f;
+    return first_tile + Tiling::first_tile() + f;
   }
   DEVICE_MEMBER void load() {
 #pragma unroll
-    for (int n = 0; n < Share::HEIGHT; n++)
+    for (int n = 0; n < Tiling::HEIGHT; n++)
 #pragma unroll
       for (int h = 0; h < HELD; h++)
-        token[n][h] = token_of(token_at(n, h));
+        token[n][h] = token_context(token_at(n, h));
 #pragma unroll
-    for (int f = 0; f < Share::WIDTH; f++) {
+    for (int f = 0; f < Tiling::WIDTH; f++) {
       const int tile = tile_at(f) < TILES ? tile_at(f) : TILES - 1;
-      scale[f] = tile_scales<Unit>(weights, tile, UNITS_A_TILE);
-      row[f] = row_of(tile * TILE + first_column(lane_of_wave()));
+      scale[f] = tile_scales<Kblock>(weights, tile, KBLOCKS_PER_TILE);
+      weight[f] = weight_context(tile * TILE + first_column(lane_of_wave()));
     }
   }
 };
 
-template <class Unit, int TILES, int UNITS_A_TILE, class Share, class RowOf, class TokenOf>
-DEVICE auto context_of(const Share &, const char *weights, int first_tile, RowOf row_of,
-                       TokenOf token_of) {
-  return quad_context<Unit, TILES, UNITS_A_TILE, Share, RowOf, TokenOf>(weights, first_tile, row_of,
-                                                                        token_of);
+template <class Kblock, int TILES, int KBLOCKS_PER_TILE, class Tiling, class WeightContext,
+          class TokenContext>
+DEVICE auto context_of(const Tiling &, const char *weights, int first_tile,
+                       WeightContext weight_context, TokenContext token_context) {
+  return quad_context<Kblock, TILES, KBLOCKS_PER_TILE, Tiling, WeightContext, TokenContext>(
+      weights, first_tile, weight_context, token_context);
 }
 
-// take(row of the weights, what is known of it, token of the block, what is known of it, four sums
-// of that row and the next, scaled) for all of the lane's sums but those of tiles past the last.
-template <class Unit, int TILES, int UNITS_A_TILE, class Share, class RowOf, class TokenOf,
-          class Take>
-DEVICE void each_quad(Share &share,
-                      quad_context<Unit, TILES, UNITS_A_TILE, Share, RowOf, TokenOf> &context,
-                      Take take) {
-  if (!Share::EARLY)
+// use(feature of the weights, what is known of it, token of the block, what is known of it, four
+// sums of that feature and the next, scaled) for all of the lane's sums but those of tiles past the
+// last.
+template <class Kblock, int TILES, int KBLOCKS_PER_TILE, class Tiling, class WeightContext,
+          class TokenContext, class Use>
+DEVICE void each_quad(
+    Tiling &tiling,
+    quad_context<Kblock, TILES, KBLOCKS_PER_TILE, Tiling, WeightContext, TokenContext> &context,
+    Use use) {
+  if (!Tiling::EARLY)
     context.load();
 #pragma unroll
-  for (int f = 0; f < Share::WIDTH; f++) {
+  for (int f = 0; f < Tiling::WIDTH; f++) {
     if (context.tile_at(f) >= TILES)
       break;
 #pragma unroll
-    for (int n = 0; n < Share::HEIGHT; n++)
+    for (int n = 0; n < Tiling::HEIGHT; n++)
 #pragma unroll
       for (int h = 0; h < HELD; h++) {
-        quad &q = share.sum.at[f][n][h];
+        quad &q = tiling.sum.at[f][n][h];
         const float4 scale = context.scale[f];
-        take(context.tile_at(f) * TILE + first_column(lane_of_wave()), context.row[f],
-             context.token_at(n, h), context.token[n][h],
-             make_float4(q[0] * scale.x, q[1] * scale.y, q[2] * scale.z, q[3] * scale.w));
+        use(context.tile_at(f) * TILE + first_column(lane_of_wave()), context.weight[f],
+            context.token_at(n, h), context.token[n][h],
+            make_float4(q[0] * scale.x, q[1] * scale.y, q[2] * scale.z, q[3] * scale.w));
       }
   }
 }
 
-// Of a row or a token of which there is nothing to load.
+// A feature or a token that needs nothing loaded.
 struct no_context {};
 
-// A kernel has the shared memory of its highest share, and so for all.
-template <class Share, class Highest, class Unit> constexpr bool fits() {
-  return sizeof(typename Share::template shared<Unit>) <=
-             sizeof(typename Highest::template shared<Unit>) &&
-         Share::THREADS <= Highest::THREADS && Share::WEIGHT_TILES == Highest::WEIGHT_TILES;
+// A kernel has the shared memory of its highest tiling, and so for all.
+template <class Tiling, class Highest, class Kblock> constexpr bool fits() {
+  return sizeof(typename Tiling::template shared<Kblock>) <=
+             sizeof(typename Highest::template shared<Kblock>) &&
+         Tiling::THREADS <= Highest::THREADS && Tiling::WEIGHT_TILES == Highest::WEIGHT_TILES;
 }
 
-// Blocks of a work item and some weights: of those that run at the same time most share the
+// Blocks of a work item and some weights: of those that run at the same time most tiling the
 // weights, or else the item's tokens. MANY: of passes with more than a few rows.
 template <bool MANY> struct item_order {
   static constexpr bool ITEMS = MANY && ITEMS_FIRST;
@@ -185,12 +191,12 @@ template <bool MANY> struct item_order {
   }
 };
 
-// The blocks of a share that cover so many tiles of weights, or tokens.
-template <class Share> constexpr unsigned weight_blocks(int tiles) {
-  return (unsigned)((tiles + Share::WEIGHT_TILES - 1) / Share::WEIGHT_TILES);
+// The blocks of a tiling that cover so many tiles of weights, or tokens.
+template <class Tiling> constexpr unsigned weight_blocks(int tiles) {
+  return (unsigned)((tiles + Tiling::WEIGHT_TILES - 1) / Tiling::WEIGHT_TILES);
 }
-template <class Share> constexpr unsigned token_blocks(int tokens) {
-  return (unsigned)((tokens + Share::TOKEN_ROWS - 1) / Share::TOKEN_ROWS);
+template <class Tiling> constexpr unsigned token_blocks(int tokens) {
+  return (unsigned)((tokens + Tiling::TOKEN_ROWS - 1) / Tiling::TOKEN_ROWS);
 }
 
 #endif

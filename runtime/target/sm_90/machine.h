@@ -79,10 +79,10 @@ DEVICE int lane_of_wave() {
 // Which of the 16 rows of a weight fragment, or of the 16 tokens of a token fragment, part `h` of
 // this lane belongs to, and the first of its 4 columns where it has four: of sums, whose rows of
 // weights are those that one lane then holds side by side, and of products of sums.
-DEVICE int weight_row(int lane, int h) {
+DEVICE int feature_of_lane(int lane, int h) {
   return lane / 8 * 4 + h * 2 + lane / 4 % 2;
 }
-DEVICE int token_row(int lane, int h) {
+DEVICE int token_of_lane(int lane, int h) {
   return lane / 4 + h * 8;
 }
 DEVICE int first_column(int lane) {
@@ -97,10 +97,11 @@ struct fragments {
     part[0][h] = bits_as<half4>(make_uint2(pairs.x, pairs.y));
     part[1][h] = bits_as<half4>(make_uint2(pairs.z, pairs.w));
   }
-  // Octet o of row r is at from + o * stride + row(h), h being what is held of r.
-  template <class Row> DEVICE_MEMBER void load(const char *from, uint32_t stride, Row row) {
+  // octet o of line r is at from + o * stride + offset(h), h being the held line of r.
+  template <class Offset>
+  DEVICE_MEMBER void load(const char *from, uint32_t stride, Offset offset) {
     for (int h = 0; h < HELD; h++) {
-      const char *at = from + row(h) + first_column(lane_of_wave());
+      const char *at = from + offset(h) + first_column(lane_of_wave());
       set(h,
           make_uint4(*(const uint32_t *)at, *(const uint32_t *)(at + stride),
                      *(const uint32_t *)(at + 2 * stride), *(const uint32_t *)(at + 3 * stride)));
@@ -108,7 +109,7 @@ struct fragments {
   }
 };
 
-// sum[token][row] += weights[row][k] tokens[token][k] over 16 k.
+// sum[token][feature] += weights[feature][k] tokens[token][k] over 16 k.
 DEVICE void multiply(quad (&sum)[HELD], const half4 (&weights)[HELD], const half4 (&tokens)[HELD]) {
   for (int h = 0; h < HELD; h++)
     mma_m16n8k16(sum[0][2 * h], sum[0][2 * h + 1], sum[1][2 * h], sum[1][2 * h + 1],
@@ -116,7 +117,7 @@ DEVICE void multiply(quad (&sum)[HELD], const half4 (&weights)[HELD], const half
                  weights[h].value.x, weights[h].value.y);
 }
 
-// sum[row] += weights[row][k] token[k] over 16 k for one token, in the same order: the operands
+// sum[row] += weights[feature][k] token[k] over 16 k for one token, in the same order: the operands
 // change places, so that one instruction has all 16 rows. What a lane holds of them becomes a quad
 // with quad_of_token.
 DEVICE void multiply_token(float (&sum)[4], const half4 (&weights)[HELD], uint2 token) {
@@ -124,7 +125,8 @@ DEVICE void multiply_token(float (&sum)[4], const half4 (&weights)[HELD], uint2 
                weights[0].value.y, weights[1].value.y, token.x, token.y);
 }
 DEVICE quad quad_of_token(const float (&sum)[4]) {
-  const int from = lane_of_wave() % 4 * 8; // lanes 4 i hold rows weight_row(4 i, 0) and (4 i, 1)
+  const int from =
+      lane_of_wave() % 4 * 8; // lanes 4 i hold rows feature_of_lane(4 i, 0) and (4 i, 1)
   return {{__shfl(sum[0], from), __shfl(sum[0], from + 4), __shfl(sum[2], from),
            __shfl(sum[2], from + 4)}};
 }

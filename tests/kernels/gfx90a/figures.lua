@@ -1,16 +1,16 @@
 -- A kernel (assembly.lua) -> the figures that say how well it will run: waves a SIMD, and of the hot loop, by
--- wave and turn: what it issues, what it moves, how that loads the units that a matrix instruction shares the
--- compute unit with. Formulas take a pass of the matrix unit as 4 clocks, an issue slot, and see one SIMD of the
--- four of a compute unit.
+-- wave and turn: what it issues, what it moves, how that loads the kblocks that a matrix instruction tilings the
+-- compute kblock with. Formulas take a pass of the matrix kblock as 4 clocks, an issue slot, and see one SIMD of the
+-- four of a compute kblock.
 
 local isa = require "tests.kernels.gfx90a.isa"
 local loops = require "tests.kernels.gfx90a.loops"
 local figures = {}
 
 local LANES = 64
-local SIMDS = 4 -- of a compute unit
+local SIMDS = 4 -- of a compute kblock
 local REGISTERS = 512 -- a lane, of all waves of a SIMD
-local LDS = 65536 -- bytes of a compute unit
+local LDS = 65536 -- bytes of a compute kblock
 local MAX_WAVES = 8 -- of a SIMD
 local LDS_SLOT, L1_SLOT = 128, 64 -- bytes that a SIMD's part of LDS and L1 moves in an issue slot
 local TILE_PASSES = 8 -- of a 16x16x16 MFMA
@@ -25,15 +25,15 @@ local function waves(kernel)
   return blocks * a_block / SIMDS
 end
 
--- Counts of the path's instructions by unit, the slots of its vector ones, and bytes of a wave.
+-- Counts of the path's instructions by kblock, the slots of its vector ones, and bytes of a wave.
 local function mix(code)
   local count = { mfma = 0, valu = 0, salu = 0, lds = 0, global = 0, scratch = 0, barrier = 0, wait = 0 }
   local sum = { count = count, passes = 0, valu_slots = 0, lds_bytes = 0, read_bytes = 0, written_bytes = 0 }
   for _, each in ipairs(code) do
-    local unit, access = isa.unit(each.op), isa.access(each.op)
-    count[unit] = count[unit] + 1
+    local kblock, access = isa.kblock(each.op), isa.access(each.op)
+    count[kblock] = count[kblock] + 1
     sum.passes = sum.passes + isa.passes(each.op)
-    if unit == "valu" then sum.valu_slots = sum.valu_slots + isa.vector_slots(each.op) end
+    if kblock == "valu" then sum.valu_slots = sum.valu_slots + isa.vector_slots(each.op) end
     if access then
       local what = access.space == "lds" and "lds_bytes" or access.kind == "read" and "read_bytes" or "written_bytes"
       sum[what] = sum[what] + access.bytes * LANES
@@ -83,16 +83,16 @@ end
 -- -> {
 --   waves (a SIMD), code (of the hot loop) or nil if no loop has an MFMA, and if one has:
 --   count = { mfma, valu, salu, lds, global, scratch, barrier, wait } (instructions), passes, lds_bytes,
---   read_bytes, written_bytes (a wave), mfma_share (per cent of the instructions), valu_load, lds_load, l1_load
+--   read_bytes, written_bytes (a wave), mfma_percent (per cent of the instructions), valu_load, lds_load, l1_load
 --   (per cent of the time of its MFMAs), depth (k a turn), barriers_per_64_k, loads_in_flight (bytes a compute
---   unit), tiles (of attention: 16 keys x 16 query heads, by its MFMAs; else nil),
+--   kblock), tiles (of attention: 16 keys x 16 query heads, by its MFMAs; else nil),
 -- }
 function figures.measure(kernel)
   local code = loops.hot(kernel.blocks)
   if not code then return { waves = waves(kernel) } end
   local of, head = mix(code), head_size(kernel)
   of.waves, of.code = waves(kernel), code
-  of.mfma_share = 100 * of.count.mfma / #code
+  of.mfma_percent = 100 * of.count.mfma / #code
   of.valu_load = 100 * of.valu_slots / of.passes
   of.lds_load = 100 * of.lds_bytes / LDS_SLOT / of.passes
   of.l1_load = 100 * of.read_bytes / L1_SLOT / of.passes
@@ -105,7 +105,7 @@ function figures.measure(kernel)
 end
 
 -- Adds what issue slots (mca.lua) mean: slots a 16x16x16 MFMA or its like, slots a tile of attention, and the
--- share of its time that the matrix unit is busy with one wave, and at most with all of them.
+-- tiling of its time that the matrix kblock is busy with one wave, and at most with all of them.
 function figures.add_slots(of, slots)
   of.slots = slots
   of.slots_per_mfma = slots * TILE_PASSES / of.passes

@@ -12,11 +12,11 @@ local NEVER = {
 -- What a gate may bound, and from which side.
 local BOUNDS = {
   { "vgprs", "most", "VGPRs" }, { "lds", "most", "bytes of LDS" }, { "waves", "least", "waves a SIMD" },
-  { "mfma_share", "least", "per cent of MFMAs in the hot loop" },
+  { "mfma_percent", "least", "per cent of MFMAs in the hot loop" },
   { "lds_load", "most", "per cent of the MFMAs' time for LDS" },
   { "l1_load", "most", "per cent of the MFMAs' time for L1" },
   { "barriers_per_64_k", "most", "barriers for 64 k" },
-  { "loads_in_flight", "least", "bytes of loads in flight a compute unit" },
+  { "loads_in_flight", "least", "bytes of loads in flight a compute kblock" },
   { "slots_per_mfma", "most", "issue slots an MFMA", by_model = true },
   { "slots_per_tile", "most", "issue slots a tile of attention", by_model = true },
 }

@@ -1,5 +1,5 @@
--- What an instruction of gfx90a asks of the machine: which unit, how many issue slots (4 clocks) of the
--- matrix unit, how many bytes. Instructions are as the compiler writes them, `op` is their first word.
+-- What an instruction of gfx90a asks of the machine: which kblock, how many issue slots (4 clocks) of the
+-- matrix kblock, how many bytes. Instructions are as the compiler writes them, `op` is their first word.
 
 local isa = {}
 
@@ -16,7 +16,7 @@ function isa.mfma(op)
   return math.tointeger(rows), math.tointeger(k)
 end
 
--- Issue slots that an MFMA keeps the matrix unit busy for, 0 for what is none.
+-- Issue slots that an MFMA keeps the matrix kblock busy for, 0 for what is none.
 function isa.passes(op)
   local rows = isa.mfma(op)
   if not rows then return 0 end
@@ -28,8 +28,8 @@ end
 local TRANSCENDENTAL = { exp = true, log = true, rcp = true, rsq = true, sqrt = true, sin = true, cos = true }
 function isa.vector_slots(op) return TRANSCENDENTAL[op:match("^v_(%a+)_")] and 4 or 1 end
 
--- The unit that an instruction goes to.
-function isa.unit(op)
+-- The kblock that an instruction goes to.
+function isa.kblock(op)
   if op:find("^v_mfma") then return "mfma" end
   local prefix = op:match("^(%a+)_")
   if prefix == "v" then return "valu" end

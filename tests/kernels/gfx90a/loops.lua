@@ -1,5 +1,5 @@
 -- Blocks (assembly.lua) -> the code of the hot loop: of the natural loops, the one that owns most work of the
--- matrix unit, along the path through it that does most. Loops inside count for themselves; on the path they
+-- matrix kblock, along the path through it that does most. Loops inside count for themselves; on the path they
 -- are walked once.
 
 local isa = require "tests.kernels.gfx90a.isa"
@@ -87,7 +87,7 @@ local function natural(blocks, order, place)
   return list
 end
 
--- What a block does, in order of weight: passes of the matrix unit; bytes a lane of accesses of a dword or
+-- What a block does, in order of weight: passes of the matrix kblock; bytes a lane of accesses of a dword or
 -- more, less those of smaller ones to memory, which are tails; the less instructions the better.
 local function merit(block)
   local passes, bytes = 0, 0

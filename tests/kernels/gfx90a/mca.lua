@@ -1,5 +1,5 @@
 -- Issue slots that one wave needs for a turn of a loop, by llvm-mca's model of gfx90a: issue in order, the
--- units' pipes, the counters of s_waitcnt. It knows no other wave, no bank conflict, no cache miss beyond the
+-- kblocks' pipes, the counters of s_waitcnt. It knows no other wave, no bank conflict, no cache miss beyond the
 -- latencies given here, and no barrier.
 
 local isa = require "tests.kernels.gfx90a.isa"

@@ -3,7 +3,7 @@
 
 local report = { figures_path = "gen/target/gfx90a_figures.lua" }
 
-local HEAD = { "kernel", "clang", "VGPR + AGPR", "spilled", "LDS", "waves", "MFMA share", "VALU : LDS : L1 %",
+local HEAD = { "kernel", "clang", "VGPR + AGPR", "spilled", "LDS", "waves", "MFMA tiling", "VALU : LDS : L1 %",
   "barriers for 64 k", "loads in flight", "slots an MFMA", "one wave", "all waves" }
 
 local function line(cells) return "| " .. table.concat(cells, " | ") .. " |" end
@@ -16,7 +16,7 @@ local function loop_cells(of)
   local slots = of.slots and string.format("%.1f", of.slots_per_mfma) or "?"
   if of.slots_per_tile then slots = slots .. string.format(", a tile %.0f", of.slots_per_tile) end
   return {
-    string.format("%.0f %%", of.mfma_share),
+    string.format("%.0f %%", of.mfma_percent),
     string.format("%.0f : %.0f : %.0f", of.valu_load, of.lds_load, of.l1_load), number(of.barriers_per_64_k),
     string.format("%.0f KiB", of.loads_in_flight / 1024), slots,
     of.slots and string.format("%.2f", of.busy) or "?", of.slots and string.format("%.2f", of.busy_at_most) or "?",
@@ -43,7 +43,7 @@ end
 local function worst(a, b)
   if not a then return b end
   return { name = a.name, vgprs = math.max(a.vgprs, b.vgprs), agprs = math.max(a.agprs, b.agprs),
-    lds = math.max(a.lds, b.lds), waves = math.min(a.waves, b.waves), share = math.min(a.share, b.share),
+    lds = math.max(a.lds, b.lds), waves = math.min(a.waves, b.waves), tiling = math.min(a.tiling, b.tiling),
     slots = math.max(a.slots, b.slots), per = a.per }
 end
 
@@ -52,12 +52,12 @@ local function entry(each)
   local slots, per = of.slots_per_mfma, "an MFMA"
   if of.slots_per_tile then slots, per = of.slots_per_tile, "a tile" end
   return { name = kernel.name, vgprs = kernel.vgprs, agprs = kernel.agprs, lds = kernel.lds, waves = of.waves,
-    share = of.mfma_share, slots = slots, per = per }
+    tiling = of.mfma_percent, slots = slots, per = per }
 end
 
 local ENTRY = [[
   { kernel = %q,
-    vgprs = %d, agprs = %d, lds = %d, waves = "%.3g", mfma_share = "%.0f", slots = "%.1f %s" },
+    vgprs = %d, agprs = %d, lds = %d, waves = "%.3g", mfma_percent = "%.0f", slots = "%.1f %s" },
 ]]
 
 -- The text of the figures file: the kernels that the build's compiler gave matrix instructions, by name.
@@ -73,7 +73,7 @@ function report.figures(judged, version)
   table.sort(names)
   for i, name in ipairs(names) do
     local e = of[name]
-    parts[i] = ENTRY:format(e.name, e.vgprs, e.agprs, e.lds, e.waves, e.share, e.slots, e.per)
+    parts[i] = ENTRY:format(e.name, e.vgprs, e.agprs, e.lds, e.waves, e.tiling, e.slots, e.per)
   end
   return string.format([[
 -- Written by `ninja figures`: what clang %s makes of the matrix kernels of the committed gfx90a trees and of
