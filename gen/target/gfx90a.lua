@@ -1,6 +1,6 @@
 -- AMD MI200: one GCD of an MI250 is one device.
 
-local mixed = require "gen.target.mixed"
+local mixed = require "gen.precision.mixed"
 
 local direct, staged = mixed.direct, mixed.staged
 
@@ -45,4 +45,4 @@ local facts = {
   figures = require "gen.target.gfx90a_figures",
 }
 
-return { fp32 = require("gen.target.fp32")(facts), mixed = mixed.target(facts) }
+return { fp32 = require("gen.precision.fp32")(facts), mixed = mixed.target(facts) }

@@ -1,6 +1,6 @@
 -- NVIDIA Hopper, as an H200 has it: for running and timing the HIP sources on a GPU at hand.
 
-local mixed = require "gen.target.mixed"
+local mixed = require "gen.precision.mixed"
 
 local direct, staged, streamed = mixed.direct, mixed.staged, mixed.streamed
 
@@ -58,4 +58,4 @@ local facts = {
   },
 }
 
-return { fp32 = require("gen.target.fp32")(facts), mixed = mixed.target(facts) }
+return { fp32 = require("gen.precision.fp32")(facts), mixed = mixed.target(facts) }

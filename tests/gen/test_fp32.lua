@@ -1,4 +1,4 @@
--- gen/target/fp32.lua with templates/fp32, as gfx90a and sm_90 use them: how the baseline keeps the weights,
+-- gen/precision/fp32.lua with templates/fp32, as gfx90a and sm_90 use them: how the baseline keeps the weights,
 -- its kernels, that every model generates, and what a reviewer sees when a config or the target changes.
 -- luacheck: globals TestWeights TestKernels TestMemory TestTrees TestReview
 package.path = "./?.lua;" .. package.path

@@ -1,4 +1,4 @@
--- Precision mixed on gfx90a and sm_90 (gen/target/mixed.lua, gen/ops_fused.lua, templates/mixed): weights in tiles,
+-- Precision mixed on gfx90a and sm_90 (gen/precision/mixed.lua, gen/ops_fused.lua, templates/mixed): weights in tiles,
 -- the fused ops and their refusals, kernels and how they are cut, memory, and the text of every model's tree.
 -- luacheck: globals TestWeights TestOps TestRefusals TestBuffers TestKernels TestShares TestMemory TestSchedule
 -- luacheck: globals TestTrees

@@ -19,7 +19,7 @@ local MACHINES <const> = {
 -- have more rows than the largest work item.
 local SLOTS <const> = { odd_one_expert = 300, rand_mxfp4 = 300 }
 
--- Positions of a part of the keys (attention_part of gen/target/mixed.lua) in trees whose sequences shall fill several.
+-- Positions of a part of the keys (attention_part of gen/precision/mixed.lua) in trees whose sequences shall fill several.
 local PART <const> = { odd_no_window = 128, odd_sharded = 128, rand_bf16 = 128 }
 
 function trees.machine(name) return MACHINES[name] or error("want gfx90a, sm_90, simt_64 or simt_32", 0) end

@@ -148,8 +148,8 @@ static size_t row_in_checkpoint(const struct tile_source *source, size_t row) {
 // The number at a place of the checkpoint.
 static double original(const struct packed_tiles *t, size_t matrix, size_t row, size_t column) {
   const struct tile_source *s = &t->source;
-  const size_t plain = (matrix * s->rows + row) * s->columns + column;
-  const size_t turned = (matrix * s->columns + column) * s->rows + row;
+  const size_t plain = (matrix * s->features + row) * s->columns + column;
+  const size_t turned = (matrix * s->columns + column) * s->features + row;
   const uint8_t *at = t->data + (s->transposed ? turned : plain) * t->width;
   if (t->width == 4)
     return (double)float_value(load_word(at));
@@ -194,17 +194,17 @@ static void assert_number(double got, double want) {
 // Every number of a source, and all padding.
 static void assert_tiles(const struct packed_tiles *t) {
   const struct tile_source *s = &t->source;
-  const size_t rows = (s->rows + 15) / 16 * 16, columns = (s->columns + 63) / 64 * 64;
+  const size_t rows = (s->features + 15) / 16 * 16, columns = (s->columns + 63) / 64 * 64;
   for (size_t m = 0; m < s->matrices; m++)
     for (size_t row = 0; row < rows; row++) {
       const uint8_t *tile = t->tiles + (m * (rows / 16) + row / 16) * t->tile_bytes;
-      const size_t from = row < s->rows ? row_in_checkpoint(s, row) : 0;
-      const double largest = row < s->rows ? largest_of_row(t, m, from) : 0;
-      if (row >= s->rows)
+      const size_t from = row < s->features ? row_in_checkpoint(s, row) : 0;
+      const double largest = row < s->features ? largest_of_row(t, m, from) : 0;
+      if (row >= s->features)
         assert_true(row_scale(tile, row % 16) == 1);
       for (size_t column = 0; column < columns; column++) {
         double want = 0;
-        if (row < s->rows && column < s->columns)
+        if (row < s->features && column < s->columns)
           want = original(t, m, from, column);
         assert_number(unpacked(t, m, row, column), t->width ? as_half(want, largest) : want);
       }
@@ -250,7 +250,7 @@ static void f16_tiles_hold_every_number(void **state) {
   for (int i = 0; i < SIZE_COUNT * 6; i++) {
     const size_t *size = SIZES[i / 6];
     const struct tile_source source = {.matrices = size[0],
-                                       .rows = size[1],
+                                       .features = size[1],
                                        .columns = size[2],
                                        .dtype = DTYPES[i % 3],
                                        .transposed = i / 3 % 2 == 1};
@@ -266,7 +266,7 @@ static void f16_tiles_hold_every_number(void **state) {
 
 // A row of 64 BF16 or F32, alone in a tile.
 static struct packed_tiles make_row(enum dtype dtype) {
-  const struct tile_source source = {.matrices = 1, .rows = 1, .columns = 64, .dtype = dtype};
+  const struct tile_source source = {.matrices = 1, .features = 1, .columns = 64, .dtype = dtype};
   struct packed_tiles t = make(source, width_of(dtype));
   memset(t.data, 0, 64 * t.width);
   return t;
@@ -382,7 +382,7 @@ static void mxfp4_tiles_hold_every_number(void **state) {
   for (int i = 0; i < 14; i++) {
     const size_t *size = MXFP4_SIZES[i / 2];
     const struct tile_source source = {.matrices = size[0],
-                                       .rows = size[1],
+                                       .features = size[1],
                                        .columns = size[2],
                                        .dtype = DTYPE_U8,
                                        .woven = i % 2 == 1};
@@ -398,7 +398,7 @@ static void mxfp4_tiles_hold_every_number(void **state) {
 
 static void every_code_at_every_place_and_every_scale(void **state) {
   (void)state;
-  const struct tile_source source = {.matrices = 1, .rows = 255, .columns = 64, .dtype = DTYPE_U8};
+  const struct tile_source source = {.matrices = 1, .features = 255, .columns = 64, .dtype = DTYPE_U8};
   struct packed_tiles t = make(source, 0);
   for (size_t i = 0; i < numbers_of(&source); i += 2) {
     const size_t row = i / 64, column = i % 64, first = (column + row) % 16;
@@ -415,7 +415,7 @@ static void every_code_at_every_place_and_every_scale(void **state) {
 // A group 2^30 or more below the row's largest scale is zeros.
 static void groups_far_below_the_largest_are_zero(void **state) {
   (void)state;
-  const struct tile_source source = {.matrices = 1, .rows = 1, .columns = 128, .dtype = DTYPE_U8};
+  const struct tile_source source = {.matrices = 1, .features = 1, .columns = 128, .dtype = DTYPE_U8};
   struct packed_tiles t = make(source, 0);
   memset(t.data, 0x77, 64);
   const uint8_t scales[4] = {200, 171, 170, 0};
@@ -430,7 +430,7 @@ static void groups_far_below_the_largest_are_zero(void **state) {
 
 static void the_scale_255_is_a_nan(void **state) {
   (void)state;
-  const struct tile_source source = {.matrices = 1, .rows = 2, .columns = 64, .dtype = DTYPE_U8};
+  const struct tile_source source = {.matrices = 1, .features = 2, .columns = 64, .dtype = DTYPE_U8};
   struct packed_tiles t = make(source, 0);
   memset(t.data, 0x12, 64);
   const uint8_t scales[4] = {255, 127, 255, 255};
@@ -451,7 +451,7 @@ static void rows_of_heads_are_paired(void **state) {
   for (int i = 0; i < 6; i++) {
     const size_t heads = HEADS[i][0], d = HEADS[i][1];
     struct tile_source source = {
-        .matrices = 1, .rows = heads * d, .columns = 70, .d_head = d, .dtype = DTYPE_BF16};
+        .matrices = 1, .features = heads * d, .columns = 70, .d_head = d, .dtype = DTYPE_BF16};
     struct packed_tiles t = make(source, 2);
     fill_floats(&t);
     pack(&t);
@@ -480,7 +480,7 @@ static void assert_pieces(struct packed_tiles *t) {
 }
 
 static void pieces_are_those_of_the_whole(void **state) {
-  struct tile_source source = {.matrices = 3, .rows = 40, .columns = 288, .dtype = DTYPE_BF16};
+  struct tile_source source = {.matrices = 3, .features = 40, .columns = 288, .dtype = DTYPE_BF16};
   (void)state;
   struct packed_tiles t = make(source, 2);
   fill_floats(&t);
@@ -513,7 +513,7 @@ static double rate(struct packed_tiles *t, size_t bytes) {
 // A GPU's link takes 25 to 55 GB/s, and a host has 16 cores or more. The bound leaves room for a
 // sanitizer.
 static void a_core_packs_gigabytes_a_second(void **state) {
-  struct tile_source source = {.matrices = 1, .rows = 2048, .columns = 2880, .dtype = DTYPE_BF16};
+  struct tile_source source = {.matrices = 1, .features = 2048, .columns = 2880, .dtype = DTYPE_BF16};
   (void)state;
   struct packed_tiles t = make(source, 2);
   fill_floats(&t);
@@ -534,7 +534,7 @@ static void a_core_packs_gigabytes_a_second(void **state) {
 static void weights_in_tiles_are_read_by_bytes(void **state) {
   (void)state;
   const struct tile_source source = {
-      .matrices = 2, .rows = 24, .columns = 72, .dtype = DTYPE_BF16, .transposed = true};
+      .matrices = 2, .features = 24, .columns = 72, .dtype = DTYPE_BF16, .transposed = true};
   struct packed_tiles t = make(source, 2);
   fill_floats(&t);
   pack(&t);
@@ -557,7 +557,7 @@ static void weights_in_tiles_are_read_by_bytes(void **state) {
 
 static void packed_weights_in_tiles_have_codes_and_scales(void **state) {
   (void)state;
-  const struct tile_source source = {.matrices = 3, .rows = 20, .columns = 96, .dtype = DTYPE_U8};
+  const struct tile_source source = {.matrices = 3, .features = 20, .columns = 96, .dtype = DTYPE_U8};
   struct packed_tiles t = make(source, 0);
   fill_codes(&t, 130, 9);
   pack(&t);
