@@ -6,8 +6,9 @@
 //
 // WHERE is the nearest name that the user knows: a path, PATH:LINE, PATH: KEY, an option, a tensor;
 // or else what was at work: text, batch, engine, device, a HIP call. If opening, reading or writing
-// the file WHERE failed, `what failed` is left out: "PATH: No such file or directory". What the
-// user can do about it comes last, as a command: ": pack the checkpoint anew".
+// the file WHERE failed, `what failed` is left out: "PATH: No such file or directory". "found Y" is
+// left out if Y would be a whole line. What the user can do about it comes last, as a command:
+// ": pack the checkpoint anew".
 #ifndef GETP_BASE_ERROR_H
 #define GETP_BASE_ERROR_H
 
