@@ -13,7 +13,7 @@ _Static_assert(!HEAD_SPLIT || LIMIT_ROWS * sizeof(struct candidates) == RESULTS_
 
 _Static_assert(STAGING_BYTES == 0 ||
                    STAGING_BYTES == DEVICE_STAGING_BUFFERS * (size_t)DEVICE_STAGING_BYTES,
-               "the plan counts the staging buffers of runtime/device.h");
+               "the plan counts the staging buffers of device/device.h");
 
 enum { HALF = MODEL_D_HEAD / 2 };
 
@@ -37,7 +37,7 @@ static bool upload_half(struct engine *engine, bool cosine, struct error *err) {
     if (!staging)
       return false;
     fill_rope(staging, first, n, cosine);
-    if (!device_send(engine->device, to + first * HALF, bytes, err))
+    if (!device_upload_staging(engine->device, to + first * HALF, bytes, err))
       return false;
   }
   return true;

@@ -46,10 +46,10 @@ static int bucket_of(int n) {
 
 static bool capture(struct engine *engine, const struct pass *pass, enum schedule_list list,
                     struct device_graph **graph, struct error *err) {
-  if (!device_record(engine->device, err))
+  if (!device_capture_begin(engine->device, err))
     return false;
   schedule_run(pass, list, NULL, NULL);
-  return device_recorded(engine->device, graph, err);
+  return device_capture_end(engine->device, graph, err);
 }
 
 // Captures what every pass needs, and runs it once on no rows: what a device does only the first
@@ -59,8 +59,8 @@ static bool capture_passes(struct engine *engine, struct error *err) {
     const struct pass pass = describe_pass(engine, ROW_BUCKETS[b], ROW_BUCKETS[b]);
     if (!capture(engine, &pass, SCHEDULE_STEPS, &engine->steps[b], err) ||
         !capture(engine, &pass, SCHEDULE_GREEDY, &engine->greedy[b], err) ||
-        !device_replay(engine->device, engine->steps[b], err) ||
-        !device_replay(engine->device, engine->greedy[b], err))
+        !device_graph_launch(engine->device, engine->steps[b], err) ||
+        !device_graph_launch(engine->device, engine->greedy[b], err))
       return false;
   }
   const struct pass none = describe_pass(engine, ROW_BUCKETS[0], 1);
@@ -86,8 +86,8 @@ bool passes_prepare(struct engine *engine, struct error *err) {
 
 void passes_drop(struct engine *engine) {
   for (int b = 0; b < ROW_BUCKET_COUNT; b++) {
-    device_drop(engine->steps[b]);
-    device_drop(engine->greedy[b]);
+    device_graph_destroy(engine->steps[b]);
+    device_graph_destroy(engine->greedy[b]);
     engine->steps[b] = engine->greedy[b] = NULL;
   }
   timing_close(engine->timing);
@@ -123,7 +123,7 @@ static bool put_rows(struct engine *engine, const struct engine_rows *rows, stru
     timing_begin(engine->timing);
     timing_load(engine->timing, &load);
   }
-  return device_put(engine->device, engine->rows.at, record, ROWS_BYTES, err);
+  return device_upload(engine->device, engine->rows.at, record, ROWS_BYTES, err);
 }
 
 // Runs a list launch by launch.
@@ -136,8 +136,8 @@ static bool run_bucket(struct engine *engine, enum schedule_list list, int n, st
   const int b = bucket_of(n);
   const struct pass pass = describe_pass(engine, ROW_BUCKETS[b], ROW_BUCKETS[b]);
   if (!engine->timing)
-    return device_replay(engine->device,
-                         list == SCHEDULE_STEPS ? engine->steps[b] : engine->greedy[b], err);
+    return device_graph_launch(engine->device,
+                               list == SCHEDULE_STEPS ? engine->steps[b] : engine->greedy[b], err);
   launch(engine, &pass, list);
   return true;
 }
@@ -176,15 +176,15 @@ static const void *get_results(struct engine *engine, int outputs, enum engine_w
   void *to = engine->host_results[engine->submitted % ENGINE_PASSES].at;
   const size_t n = (size_t)outputs;
   if (want == ENGINE_GREEDY)
-    return device_get(engine->device, engine->picked.at, n * sizeof(int32_t), to, err);
+    return device_download(engine->device, engine->picked.at, n * sizeof(int32_t), to, err);
   if (want == ENGINE_CANDIDATES)
-    return device_get(engine->device, arena + BUF_CANDIDATES, n * sizeof(struct candidates), to,
-                      err);
+    return device_download(engine->device, arena + BUF_CANDIDATES, n * sizeof(struct candidates),
+                           to, err);
   if (!engine->host_logits.at && // few jobs want them, and pinning so much takes a while
       !memory_alloc_host(engine, &engine->host_logits, LOGITS_BYTES, "logits", err))
     return NULL;
-  return device_get(engine->device, arena + BUF_LOGITS, n * MODEL_VOCAB * sizeof(float),
-                    engine->host_logits.at, err);
+  return device_download(engine->device, arena + BUF_LOGITS, n * MODEL_VOCAB * sizeof(float),
+                         engine->host_logits.at, err);
 }
 
 bool passes_send(struct engine *engine, const struct engine_rows *rows, enum engine_want want,
