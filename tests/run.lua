@@ -6,8 +6,9 @@ package.path = "./?.lua;" .. package.path
 local lfs = require "lfs"
 
 local MODELS = "tests/models"
-local UNITS = { "tokenizer", "safetensors", "config", "reference", "sampler", "batch", "harmony", "parity", "tiles",
-  "cpu", "engine", "packed", "simt_64", "simt_32" }
+local UNITS = { "utf8", "replace", "dtype", "safetensors", "config", "stop_ids", "tiles", "weights", "weight_source",
+  "tokenizer", "tokenizer_json", "split", "bpe", "harmony", "reference", "sampler", "batch", "parity", "cpu", "engine",
+  "packed", "simt_64", "simt_32" }
 local AT_A_TIME <const> = 2 -- suites
 local thorough = arg[1] == "--thorough" and table.remove(arg, 1) ~= nil
 local suites = {}

@@ -7,7 +7,7 @@
 // and candidates must be what the sequence got alone, to the bit, and the greedy pick the first of
 // the largest logits; nothing there has a tolerance. The candidates that a sequence gets alone must
 // be the best of its logits.
-#include "../runtime/support.h"
+#include "../runtime/warm_up.h"
 #include "base/lines.h"
 
 #include <math.h>
