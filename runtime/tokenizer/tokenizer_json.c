@@ -199,11 +199,11 @@ static bool read_split(const struct reader *r, const json_t *split) {
 static bool read_pre_tokenizer(const struct reader *r, const json_t *sequence) {
   if (!check_object(r, "pre_tokenizer", sequence, sequence_rules))
     return false;
-  const json_t *parts = json_object_get(sequence, "pretokenizers");
-  if (json_array_size(parts) != 2)
-    return refuse(r, "pre_tokenizer.pretokenizers", "an array of Split and ByteLevel", parts);
-  return read_split(r, json_array_get(parts, 0)) &&
-         check_object(r, "pre_tokenizer.pretokenizers[1]", json_array_get(parts, 1),
+  const json_t *list = json_object_get(sequence, "pretokenizers");
+  if (json_array_size(list) != 2)
+    return refuse(r, "pre_tokenizer.pretokenizers", "an array of Split and ByteLevel", list);
+  return read_split(r, json_array_get(list, 0)) &&
+         check_object(r, "pre_tokenizer.pretokenizers[1]", json_array_get(list, 1),
                       byte_level_rules);
 }
 
