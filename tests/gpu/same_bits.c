@@ -9,6 +9,7 @@
 // be the best of its logits.
 #include "../runtime/support.h"
 #include "base/lines.h"
+#include "serve/sampler.h"
 
 #include <math.h>
 #include <stdio.h>
