@@ -19,13 +19,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { O_BIAS_BYTES = MODEL_D_MODEL * sizeof(float), SINKS_BYTES = MODEL_N_HEADS * sizeof(float) };
+
 struct timing {
   struct engine *engine;
-  struct engine_rows rows;         // of the pass
-  FILE *out;                       // NULL: the pass is not recorded
-  struct memory arena, kv, o_bias; // copies on the host
-  float *x;                        // (LIMIT_ROWS, MODEL_D_MODEL) the last one recorded
-  float *values;                   // of the quantity that is read
+  struct engine_rows rows;                // of the pass
+  FILE *out;                              // NULL: the pass is not recorded
+  struct memory arena, kv, o_bias, sinks; // copies on the host
+  float *x;                               // (LIMIT_ROWS, MODEL_D_MODEL) the last one recorded
+  float *values;                          // of the quantity that is read
   bool failed;
   struct error error; // why
 };
@@ -54,11 +56,11 @@ static struct kv_layer kv_layer(int layer) {
                            full ? KV_FULL_POSITIONS : KV_SLIDING_POSITIONS};
 }
 
-// The bias of a layer's output projection, on the device; NULL if the tree has none.
-static const void *find_o_bias(const struct engine *engine, int layer) {
+// A weight of a layer's attention, on the device; NULL if the tree has none of that name.
+static const void *find_weight(const struct engine *engine, int layer, const char *what) {
   const struct weight_table table = engine_weights();
   char name[128];
-  snprintf(name, sizeof name, "model.layers.%d.self_attn.o_proj.bias", layer);
+  snprintf(name, sizeof name, "model.layers.%d.self_attn.%s", layer, what);
   for (int i = 0; i < table.n; i++)
     if (strcmp(table.specs[i].name, name) == 0)
       return engine->weight[i];
@@ -77,15 +79,17 @@ static bool fetch(struct timing *dump, int layer, struct step_memory *memory, st
   const struct engine *engine = dump->engine;
   const struct kv_layer kv = kv_layer(layer < 0 ? 0 : layer);
   const char *cache = engine->kv.at;
-  const void *arena, *o_bias;
+  const void *arena, *o_bias, *sinks;
   *memory = (struct step_memory){.rows = &dump->rows, .x = dump->x, .positions = kv.positions};
   if (!get(dump, engine->arena.at, ARENA_BYTES, &dump->arena, &arena, err) ||
       !get(dump, cache + kv.offset, kv.bytes, &dump->kv, &memory->kv, err) ||
-      !get(dump, find_o_bias(engine, layer), sizeof(float) * MODEL_D_MODEL, &dump->o_bias, &o_bias,
-           err))
+      !get(dump, find_weight(engine, layer, "o_proj.bias"), O_BIAS_BYTES, &dump->o_bias, &o_bias,
+           err) ||
+      !get(dump, find_weight(engine, layer, "sinks"), SINKS_BYTES, &dump->sinks, &sinks, err))
     return false;
   memory->arena = arena;
   memory->o_bias = o_bias;
+  memory->sinks = sinks;
   return device_wait(engine->device, err);
 }
 
@@ -146,7 +150,8 @@ bool timing_open(struct timing **out, struct device *device, int most, double be
     return fail(err, "out of memory");
   return device_alloc_host(device, &dump->arena, ARENA_BYTES, "the arena", err) &&
          device_alloc_host(device, &dump->kv, largest_kv_layer(), "keys and values", err) &&
-         device_alloc_host(device, &dump->o_bias, sizeof(float) * MODEL_D_MODEL, "a bias", err);
+         device_alloc_host(device, &dump->o_bias, O_BIAS_BYTES, "a bias", err) &&
+         device_alloc_host(device, &dump->sinks, SINKS_BYTES, "sinks", err);
 }
 
 void timing_close(struct timing *dump) {
@@ -155,6 +160,7 @@ void timing_close(struct timing *dump) {
   device_free_host(dump->engine->device, &dump->arena);
   device_free_host(dump->engine->device, &dump->kv);
   device_free_host(dump->engine->device, &dump->o_bias);
+  device_free_host(dump->engine->device, &dump->sinks);
   free(dump->x);
   free(dump->values);
 }

@@ -8,7 +8,8 @@
 //   h               d_model floats: x after the norm
 //   q               n_heads * d_head floats: after RoPE, a head's first half before its second
 //   key, value      n_kv_heads * d_head floats: what the KV cache has for the row; keys as q
-//   attn            n_heads * d_head floats
+//   attn            n_heads * d_head floats; attn_parts is the same, from the sums of parts of the
+//                   keys before attn_merge adds them
 //   o               d_model floats: the output projection and its bias
 //   router          n_experts floats: logits; only plain trees leave them in memory
 //   expert          top_k ids, ascending; expert_weight has their weights
@@ -41,6 +42,7 @@ struct step_memory {
   int positions;       // that the layer keeps of a sequence
   const float *x;      // (rows, d_model) the residual stream before the step
   const float *o_bias; // (d_model) of the layer, NULL if it has none
+  const float *sinks;  // (n_heads) of the layer
 };
 
 struct reading {
@@ -132,6 +134,36 @@ static void read_value(const struct step_memory *memory, const struct reading *r
               1);
 }
 
+#ifdef KV_PARTS
+// For each row and part of its keys a struct part_state: the mix of each head, then its base and
+// its sum, in powers of two.
+static void read_parts(const struct step_memory *memory, const struct reading *reading,
+                       float *out) {
+  const size_t state = Q_SIZE + 2 * MODEL_N_HEADS;
+  const float *from = buffer_at(memory, reading->buffer);
+  for (int i = 0; i < memory->rows->rows * MODEL_N_HEADS; i++) {
+    const int row = i / MODEL_N_HEADS, head = i % MODEL_N_HEADS;
+    const float *parts = from + (size_t)row * KV_PARTS * state;
+    const int n = memory->rows->position[row] / KV_PART + 1;
+    const float *mix = parts + head * MODEL_D_HEAD, *base = parts + Q_SIZE + 2 * head;
+    float max = memory->sinks[head] * (float)log2(exp(1)), *to = out + (size_t)i * MODEL_D_HEAD;
+    const float sink = max;
+    for (int p = 0; p < n; p++)
+      max = fmaxf(max, base[(size_t)p * state]);
+    float total = exp2f(sink - max);
+    memset(to, 0, MODEL_D_HEAD * sizeof *to);
+    for (size_t p = 0; p < (size_t)n; p++) {
+      const float shrink = exp2f(base[p * state] - max);
+      total += base[p * state + 1] * shrink;
+      for (int d = 0; d < MODEL_D_HEAD; d++)
+        to[d] += mix[p * state + (size_t)d] * shrink;
+    }
+    for (int d = 0; d < MODEL_D_HEAD; d++)
+      to[d] /= total;
+  }
+}
+#endif
+
 // The splits of a row's output projection, and its bias.
 static void read_o(const struct step_memory *memory, const struct reading *reading, float *out) {
   const float *from = buffer_at(memory, reading->buffer);
@@ -204,6 +236,7 @@ static const struct reading READINGS[] = {
     {"matmul_qkv", "value", 0, KV_SIZE, read_value},
     {"attn_sliding", "attn", BUF_ATTN, Q_SIZE, read_halves},
 #ifdef KV_PARTS
+    {"attn_full", "attn_parts", BUF_PARTS, Q_SIZE, read_parts},
     {"attn_merge", "attn", BUF_ATTN, Q_SIZE, read_halves},
 #else
     {"attn_full", "attn", BUF_ATTN, Q_SIZE, read_halves},
@@ -281,6 +314,7 @@ static const struct reading READINGS[] = {
     {"rope_append", "key", 0, KV_SIZE, read_key},
     {"rope_append", "value", 0, KV_SIZE, read_value},
     {"attn_sliding", "attn", BUF_ATTN, Q_SIZE, read_floats},
+    {"attn_full", "attn_parts", BUF_ATTN, Q_SIZE, read_floats},
     {"attn_full", "attn", BUF_ATTN, Q_SIZE, read_floats},
     {"matmul_o", "o", BUF_X, MODEL_D_MODEL, read_o},
     {"matmul_o", "x", BUF_X, MODEL_D_MODEL, read_floats},

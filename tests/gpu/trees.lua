@@ -26,6 +26,24 @@ local PART <const> = { odd_no_window = 128, odd_sharded = 128, rand_bf16 = 128 }
 
 function trees.machine(name) return MACHINES[name] or error("want gfx90a, sm_90, simt_64 or simt_32", 0) end
 
+local function named(machine, name, fields)
+  fields.name, fields.sources = name, machine.folder .. "/trees/" .. name
+  fields.getp = machine.folder .. "/" .. name .. "/getp"
+  fields.same_bits = machine.folder .. "/" .. name .. "/same_bits" -- of mixed
+  return fields
+end
+
+-- The machine and the description of a built tree, by its folder: one of the reference models, or one of build.ninja.
+function trees.of_folder(path)
+  local folder, name = path:match("^(.*)/([^/]+)/*$")
+  for _, machine in pairs(MACHINES) do
+    if machine.folder == folder then return machine, named(machine, name, {}) end
+  end
+  local tree = { name = name, sources = "generated/" .. (name or ""), getp = path .. "/getp" }
+  if folder == "build" then return { folder = folder, ninja = "build.ninja" }, tree end
+  error(path .. ": want a folder of a built tree, say build/abacus-cpu or build/simt_64/abacus-gfx90a", 0)
+end
+
 -- The output of a command that must succeed.
 function trees.must(command)
   local status, out, err = support.run(command)
@@ -47,13 +65,6 @@ function trees.models()
   end
   table.sort(names)
   return names
-end
-
-local function named(machine, name, fields)
-  fields.name, fields.sources = name, machine.folder .. "/trees/" .. name
-  fields.getp = machine.folder .. "/" .. name .. "/getp"
-  fields.same_bits = machine.folder .. "/" .. name .. "/same_bits" -- of mixed
-  return fields
 end
 
 -- One tree: its model, target and precision, its folder of sources and its programs.
