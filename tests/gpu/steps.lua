@@ -17,20 +17,29 @@ local BOUND <const> = { floats = 1e-4, halves = 2e-2 }
 -- Which of the two is chosen is then a matter of rounding; near_ties.c derives the number.
 local NEAR <const> = { floats = 2.0 ^ -18, halves = 2.0 ^ -8 }
 
-local TOKENS <const> = 40 -- of a sequence of the pass, if no file of ids is given
+-- The most tokens of each of several sequences, and of a sequence alone.
+local TOKENS <const>, LONG <const> = 40, 200
 
 -- ---- the pass ----
 
--- A file of ids for a model: the beginnings of the two longest and the two shortest reference sequences.
-function steps.write_ids(folder)
+-- The reference sequences of a model, the longest first.
+local function list_sequences(folder)
   local sequences = assert(json.decode(support.read(folder .. "/reference.json"))).sequences
   table.sort(sequences, function(a, b) return #a > #b end)
-  local heads = {}
-  for _, i in ipairs { 1, 2, #sequences - 1, #sequences } do
-    heads[#heads + 1] = table.move(sequences[i], 1, math.min(TOKENS, #sequences[i]), 1, {})
-  end
+  return sequences
+end
+
+local function head(sequence, most) return table.move(sequence, 1, math.min(most, #sequence), 1, {}) end
+
+-- A file of ids with the beginnings of a model's two longest and two shortest reference sequences.
+function steps.write_ids(folder)
+  local all, heads = list_sequences(folder), {}
+  for _, i in ipairs { 1, 2, #all - 1, #all } do heads[#heads + 1] = head(all[i], TOKENS) end
   return support.ids("steps.ids", heads)
 end
+
+-- A file of ids with the longest one alone.
+function steps.write_longest(folder) return support.ids("steps.ids", { head(list_sequences(folder)[1], LONG) }) end
 
 -- Builds dump_steps for a tree and returns its path; `change` is that of trees.link_program.
 function steps.build(machine, tree, change)
@@ -71,11 +80,17 @@ function steps.parse(text, list)
   return dump
 end
 
--- Runs a program of steps.build on a pass.
+-- Runs a program of steps.build on a pass. Where a step ends the program, what was left before it is the dump, and
+-- `failure` is what the program said.
 function steps.dump(program, folder, ids, last)
   local path = support.scratch .. "/steps.values"
-  trees.must(string.format("timeout 300 %s %s %s %d %s", program, folder, ids, last, path))
-  return steps.parse(support.read(path), list_rows(ids, last))
+  os.remove(path)
+  local status, _, err = support.run(string.format("timeout 300 %s %s %s %d %s", program, folder, ids, last, path))
+  local text = support.exists(path) and support.read(path) or ""
+  if not text:find("^tree [^\n]*\n.") then error(string.format("%s: exit status %d: %s", program, status, err), 0) end
+  local dump = steps.parse(text, list_rows(ids, last))
+  dump.failure = status ~= 0 and (err:match("[^\n]+") or "exit status " .. status) or nil
+  return dump
 end
 
 -- ---- comparing ----
@@ -183,8 +198,16 @@ end
 
 local LINE <const> = "%-5s %-15s %-15s %-14s %-12s %s"
 
+-- The verdict on two dumps of which one may be of a pass that failed, if no step before that differs.
+local function verdict_on_end(got, want)
+  local failed = got.failure and got or want.failure and want
+  if not failed then return nil, "no step differs" end
+  local record = failed.list[#failed.list]
+  return record, string.format("the pass failed after %s%s: %s", layer_of(record), record.role, failed.failure)
+end
+
 -- Compares two dumps of one pass -> the lines of a table, the last of which names the first step of `got` that is
--- wrong; and the record of that step, or nil.
+-- wrong; and a record of that step, or nil.
 function steps.diff(got, want)
   local lines = { LINE:format("layer", got.tree, want.tree, "quantity", "relative L2", "of") }
   local pass = { rows = got.rows, left_out = {}, router = want.of.router,
@@ -199,7 +222,8 @@ function steps.diff(got, want)
       if wrong and not first then first, last = record, verdict(record, size, pass.form) end
     end
   end
-  lines[#lines + 1] = last or "no step differs"
+  if not first then first, last = verdict_on_end(got, want) end
+  lines[#lines + 1] = last
   return lines, first
 end
 
