@@ -181,7 +181,7 @@ local function compare(got, want, pass)
   if got.quantity == "expert" then
     local router = pass.router and pass.router[got.number]
     local wrong, ties, at = compare_experts(got, want, router, NEAR[pass.form], pass.rows, pass.left_out)
-    local remark = ties > 0 and ties .. " near ties taken otherwise" or where(at)
+    local remark = ties > 0 and string.format("%d more in near ties", ties) or where(at)
     return wrong > 0, string.format("%d of %d rows", wrong, got.rows), remark
   end
   local worst, at = worst_row(got, want, pass.left_out)
