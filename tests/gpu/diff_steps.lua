@@ -1,7 +1,7 @@
 -- Names the first wrong step of a pass: `lua5.4 tests/gpu/diff_steps.lua MODEL [MACHINE [PRECISION]] [--ids FILE]
 -- [--last N]` builds the tree of a reference model for a machine (simt_64) and a precision (mixed), runs one pass in it
 -- and in the tree for the CPU, and compares what each step leaves. `... MODEL TREE TREE` does so with two built trees,
--- say build/simt_64/abacus-gfx90a and build/simt_32/abacus-sm_90, of which the second is taken to be right.
+-- say build/simt_64/abacus-gfx90a and build/simt_32/abacus-sm_90; the second is the reference.
 --
 -- Prints a line for each quantity: layer, role in each tree, quantity, the largest relative L2 difference of a row, and
 -- which row that is; then the first step that differs by more than the bound. Exit status 0 if none does, 1 if one

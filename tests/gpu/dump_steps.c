@@ -9,7 +9,8 @@
 // ROLE QUANTITY ROWS COLUMNS" and its ROWS * COLUMNS float32.
 //
 // This file defines what engine/timing.h declares, so that the linker leaves the library's timing
-// out: a timed engine launches its passes step by step and reports each to timing_step.
+// out: a timed engine launches its passes step by step and reports each step to timing_step. The
+// addresses of the engine's memory are those of engine/state.h.
 #include "../runtime/support.h"
 #include "base/lines.h"
 #include "engine/state.h"
@@ -38,7 +39,7 @@ static int least(int a, int b) {
 
 // ---- what a step leaves ----
 
-// The layer's part of the KV cache: kv.h counts layers by their kind.
+// Where the KV cache of a layer is: kv.h counts layers by their kind.
 struct kv_layer {
   size_t offset, bytes; // from the cache's beginning
   int positions;
