@@ -197,7 +197,7 @@ function emit.own_ninja(trees)
     .. " It lists your own trees. If ninja refuses it: lua5.4 gen/main.lua --regen\n" }
   for _, tree in ipairs(trees) do
     pieces[#pieces + 1] = string.format("\ncheck = $builddir/%s/check.stamp\nbuild $check: check\n", tree.name)
-    pieces[#pieces + 1] = string.format("  only = --name %s\n", tree.name)
+    pieces[#pieces + 1] = string.format("  name = %s\n  only = --name %s\n", tree.name, tree.name)
     pieces[#pieces + 1] = tree.build:gsub("^[^\n]*\n", ""):gsub("\ndefault [^\n]*", "")
   end
   return table.concat(pieces)

@@ -87,7 +87,8 @@ local function read_templates(target)
   return templates
 end
 
--- A make rule by which ninja learns when to check again: after a change of any file read, or any module loaded.
+-- A make rule by which ninja learns when to check again: after a change of any file read, or any module loaded. A name
+-- that a make rule cannot hold (with quotes, for instance) is a missing file for ninja, which then checks every time.
 local function write_depfile(path)
   for name in pairs(package.loaded) do
     if name:find("^gen%.") then was_read[name:gsub("%.", "/") .. ".lua"] = true end
@@ -95,7 +96,7 @@ local function write_depfile(path)
   was_read["gen/main.lua"] = true
   local words = {}
   for _, name in ipairs(tables.sorted_keys(was_read)) do
-    words[#words + 1] = name:gsub("[ #]", "\\%0"):gsub("%$", "$$$$")
+    words[#words + 1] = name:gsub("[ #]", "\\%0"):gsub("%$", "$$")
   end
   write_if_changed(path, path:gsub("%.d$", "") .. ": " .. table.concat(words, " ") .. "\n")
 end
@@ -216,18 +217,17 @@ local function trees_ninja(out)
   return emit.trees_ninja(names)
 end
 
--- Only the options of gen/trees.lua may write a committed tree.
-local function refuse_committed(given)
+-- The options of gen/trees.lua for the tree that `given` makes, or nil for an own tree. Other options are refused.
+local function listed_options(given)
   local _, of = committed()
   local name = name_of(given)
   local listed = of[name]
-  if not listed then return end
+  if not listed then return nil end
   local function command(each)
     return options.command(setmetatable({ config = config_path(each.config) }, { __index = each }), name)
   end
-  if command(given) ~= command(listed) then
-    fail("--name: want a name that gen/trees.lua does not list with other options, found %q", name)
-  end
+  if command(given) == command(listed) then return listed end
+  return fail("--name: want a name that gen/trees.lua does not list with other options, found %q", name)
 end
 
 -- ---- the user's own trees ----
@@ -303,8 +303,8 @@ local function generate(given)
     return
   end
   local in_generated = same_folder(given.out, GENERATED)
-  if in_generated then refuse_committed(given) end
-  write_tree(tree, given.out)
+  local listed = in_generated and listed_options(given)
+  write_tree(listed and run_chain(listed) or tree, given.out)
   if in_generated then
     write_own_ninja()
   else

@@ -329,8 +329,8 @@ function TestTrees.test_own_trees()
     return "# Code generated\n# Made by: x\nbuild " .. name .. ": phony a |@ $check\ndefault " .. name .. "\n"
   end
   local function piece(name)
-    return string.format("\ncheck = $builddir/%s/check.stamp\nbuild $check: check\n  only = --name %s\n"
-      .. "# Made by: x\nbuild %s: phony a |@ $check\n", name, name, name)
+    return string.format("\ncheck = $builddir/%s/check.stamp\nbuild $check: check\n  name = %s\n  only = --name %s\n"
+      .. "# Made by: x\nbuild %s: phony a |@ $check\n", name, name, name, name)
   end
   local text = emit.own_ninja { { name = "a.b", build = build "a.b" }, { name = "c", build = build "c" } }
   lu.assertEquals(text, OWN .. piece "a.b" .. piece "c")
