@@ -1,16 +1,16 @@
--- Numbers, identifiers and symbols as C text: the only formatter of the generator. What it returns is
--- valid C as it stands, the same on every machine. It refuses, with the caller's position in the
--- message, whatever has no such text: it never rounds, escapes or mends.
+-- Numbers, identifiers and symbols as C text: the only formatter of the generator. Its texts are valid C, the same on
+-- every machine. It refuses values that have no such text, with the caller's position in the message; it never rounds,
+-- escapes or repairs a value.
 
 local ctext = {}
 
 ctext.COLUMNS = 119 -- of a generated line
 
--- The order in which a symbol states its dimensions: rows out, reduction, query heads, kv heads, head
--- size, window, experts, experts a token.
+-- The order of the dimensions in a symbol: features, reduction, query heads, KV heads, head size, window, experts,
+-- experts per token.
 local DIMENSIONS = { "n", "k", "h", "g", "d", "w", "e", "top" }
 
--- Words of C11 and C++ that cannot name anything.
+-- Words of C11 and C++ that cannot be names.
 local KEYWORDS = {}
 for word in ([[
   alignas alignof and asm auto bitand bitor bool break case catch char class compl const constexpr
@@ -27,7 +27,7 @@ local function show(value)
   return tostring(value)
 end
 
--- Level 3: the position of whoever called the public function.
+-- Level 3: the position of the call of the public function.
 local function refuse(format, ...) error(string.format(format, ...), 3) end
 
 function ctext.integer(i)
@@ -42,8 +42,8 @@ local function nine_digits(x)
   return text:find("[.e]") and text or text .. ".0"
 end
 
--- A C float literal that reads back as the float nearest to x. Refuses what is not a finite float, and
--- what is not zero but would read back as zero.
+-- A C float literal that reads back as the float nearest to x. It refuses NaN, infinities, values beyond the floats,
+-- and values other than zero that would read back as zero.
 function ctext.f32(x)
   if not math.type(x) then refuse("ctext.f32: want a number, found %s", show(x)) end
   local nearest = to_f32(x)
@@ -51,7 +51,7 @@ function ctext.f32(x)
     refuse("ctext.f32: want a number in the range of a float, found %.17g", x)
   end
   local text = nine_digits(x)
-  -- Nine digits of a double may cross the midpoint of two floats; nine digits of a float never do.
+  -- Nine digits of a double may lie across the midpoint of two floats; nine digits of a float never do.
   if to_f32(tonumber(text)) ~= nearest then text = nine_digits(nearest) end
   return text .. "f"
 end
@@ -121,8 +121,8 @@ local function dimension_parts(dims)
 end
 
 -- The name of a device function, `<act>_<weight>w_<op>[_<fused>]_<dims>__<target>`, for instance
--- `bf16_mf4w_moe_gate_up_swiglu_n5760_k2880_e32_top4__gfx90a`. `weight` is nil for an op that reads no
--- weights, `fused` for one that fuses nothing; `dims` is a list of { letter, size } in any order.
+-- `bf16_mf4w_moe_gate_up_swiglu_n5760_k2880_e32_top4__gfx90a`. `weight` is nil if the op reads no weights, `fused` is
+-- nil if it fuses nothing; `dims` is a list of { letter, size } in any order.
 function ctext.symbol(s)
   local parts, message = dimension_parts(s.dims)
   if not parts then refuse("ctext.symbol: %s: %s", show(s.op), message) end
@@ -135,7 +135,7 @@ function ctext.symbol(s)
   return name
 end
 
--- a // b, where b divides a; `what` names the quotient in the error.
+-- a // b for a b that divides a. what: a name for the quotient in the error.
 function ctext.div_exact(a, b, what)
   if math.type(a) ~= "integer" or math.type(b) ~= "integer" or b < 1 then
     refuse("%s: want an integer divided by a positive one, found %s / %s", what, show(a), show(b))

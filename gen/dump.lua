@@ -1,4 +1,4 @@
--- Any stage's value as text, the same on every run: keys sorted, lists in order.
+-- The value of any stage as text, the same on every run: keys are sorted, lists keep their order.
 
 local ctext = require "gen.ctext"
 local tables = require "gen.tables"

@@ -17,6 +17,7 @@ local dump = require "gen.dump"
 local emit = require "gen.emit"
 local options = require "gen.options"
 local tables = require "gen.tables"
+local target = require "gen.target"
 
 local GENERATED <const>, OWN_NINJA <const> = "generated", "generated/own.ninja"
 
@@ -77,9 +78,10 @@ local function entries(folder, mode)
   return names
 end
 
-local function read_templates(target)
+-- The templates of every tree, and those in the target's folder: { [path] = text }.
+local function read_templates(target_folder)
   local templates = {}
-  for _, folder in ipairs { "templates", target.templates } do
+  for _, folder in ipairs { "templates", target_folder } do
     for _, name in ipairs(entries(folder, "file")) do
       templates[folder .. "/" .. name] = read_file(folder .. "/" .. name)
     end
@@ -114,15 +116,21 @@ local function name_of(given) return options.tree_name(given, (config_path(given
 
 local function load_target(name)
   for _, known in ipairs(options.TARGETS) do
-    if known == name then return require("gen.target." .. name) end
+    if known == name then
+      local precisions = require("gen.target." .. name)
+      for _, precision in ipairs(options.PRECISIONS) do
+        local record = precisions[precision]
+        if record then target.check(record, string.format("gen/target/%s.lua", name)) end
+      end
+      return precisions
+    end
   end
   return fail("--target: want %s, found %q", options.TARGET_LIST, name)
 end
 
 local function load_precision(given)
   local precisions = load_target(given.target)
-  local target = precisions[given.precision]
-  if target then return target end
+  if precisions[given.precision] then return precisions[given.precision] end
   return fail("--precision: want %s on target %s, found %q", table.concat(tables.sorted_keys(precisions), " or "),
     given.target, given.precision)
 end
@@ -138,10 +146,9 @@ end
 local function run_chain(given)
   local path, label = config_path(given.config)
   local name, default_name = name_of(given)
-  local target = load_precision(given)
-  local tree = chain.run(parse_config(path), target, given)
+  local tree = chain.run(parse_config(path), load_precision(given), given)
   tree.name, tree.label, tree.command = name, label, options.command(given, default_name)
-  tree.files = emit.files(tree, read_templates(target))
+  tree.files = emit.files(tree, read_templates(tree.target.templates))
   return tree
 end
 
@@ -374,9 +381,9 @@ end
 
 local function list()
   for _, name in ipairs(options.TARGETS) do
-    for _, precision in ipairs { "mixed", "fp32" } do
-      local target = load_target(name)[precision]
-      if target then say("target %s, %s: %s", name, precision, target.summary) end
+    for _, precision in ipairs(options.PRECISIONS) do
+      local record = load_target(name)[precision]
+      if record then say("target %s, %s: %s", name, precision, record.summary) end
     end
   end
   for _, given in ipairs(committed()) do

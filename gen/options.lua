@@ -7,6 +7,7 @@
 local options = {}
 
 options.TARGETS = { "gfx90a", "sm_90", "cpu" }
+options.PRECISIONS = { "mixed", "fp32" }
 options.TARGET_LIST = "gfx90a, sm_90 or cpu"
 
 -- The stages that --dump can print, in the order of the chain.

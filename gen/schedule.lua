@@ -40,7 +40,7 @@ function schedule.steps(built, model)
   return steps
 end
 
--- The gate: every step's kernel, buffers and KV layer exist.
+-- The gate: the kernel, buffers and KV layer of every step exist.
 function schedule.check(steps, kernels, plan)
   local known = {}
   for _, buffer in ipairs(plan.buffers) do known[buffer.name] = true end
@@ -49,8 +49,8 @@ function schedule.check(steps, kernels, plan)
     for _, step in ipairs(paragraph.lines) do
       assert(kernels.of[step.role], step.role .. " has no kernel")
       for _, name in ipairs(step.arguments) do
-        local placed = name:find("^BUF_") or name:find("^KV_%d")
-        assert(not placed or known[name], step.role .. ": " .. name .. " has no place")
+        local planned = name:find("^BUF_") or name:find("^KV_%d")
+        assert(not planned or known[name], step.role .. ": " .. name .. " is not in the plan")
       end
     end
   end

@@ -354,6 +354,15 @@ function TestCheck.test_depfile()
   end
 end
 
+function TestCheck.test_a_misspelt_field_of_a_target()
+  assert_check({}, "true")
+  assert(os.execute("sed -i 's/compute_units = 104/compute_unit = 104/' " .. COPY .. "/gen/target/gfx90a.lua"))
+  for _, words in ipairs { "--check", "--list", ON_GPU .. " --precision fp32" } do
+    refused(words, "gen/target/gfx90a.lua: compute_units: want an integer, found nothing\n"
+      .. "gen/target/gfx90a.lua: compute_unit: want a field of gen/target.lua, found 104", INSIDE)
+  end
+end
+
 function TestCheck.test_the_name_says_fp32()
   assert_check({}, "true")
   write(COPY .. "/gen/trees.lua", 'return { { config = "tests/models/abacus", target = "cpu", precision = "fp32" } }\n')
