@@ -139,7 +139,7 @@ end
 
 -- A tile, as the kernels' own header sizes it, of the reduction's length in float.
 function TestCost.test_workspaces()
-  local header = chain.read("runtime/target/cpu.h")
+  local header = chain.read("runtime/target/cpu/mixed.h")
   local rows, columns = tonumber(header:match("ROW_TILE = (%d+)")), tonumber(header:match("COLUMN_TILE = (%d+)"))
   local of = chain.run(chain.GPT_OSS_20B).kernels.of
   lu.assertEquals({ of.matmul_o.workspace, of.moe_down.workspace, of.matmul_unembed.workspace },

@@ -1,7 +1,7 @@
 -- What the compilers make of the kernels of every committed gfx90a tree, and of those that only a long context has,
--- without the GPU: no warning, no spilled register, no scratch memory, and the gates of gen/target/gfx90a.lua, which
--- look at the hot loop of each kernel with matrix instructions. Prints TAP, one test for each kernel and compiler, and
--- a table.
+-- without the GPU: no warning, no spilled register, no scratch memory, and the gates of tests/kernels/gfx90a/gates.lua,
+-- which look at the hot loop of each kernel with matrix instructions. Prints TAP, one test for each kernel and
+-- compiler, and a table.
 --
 --   lua5.4 tests/kernels/check_gfx90a.lua             the tests
 --   lua5.4 tests/kernels/check_gfx90a.lua --table [FILE.hip...]
