@@ -1,5 +1,5 @@
 -- Written by `ninja figures`: what clang 15.0.6 makes of the matrix kernels of the committed gfx90a trees and of
--- attention over long contexts, for summary.txt. tests/kernels/check_gfx90a.lua holds that it is so.
+-- attention over long contexts, for summary.txt. tests/machine_code/check_gfx90a.lua holds that it is so.
 return {
   compiler = "15.0.6",
   { kernel = "f16_attn_full_h64_g8_d64__gfx90a",

@@ -3,8 +3,8 @@
 -- compute kblock with. Formulas take a pass of the matrix kblock as 4 clocks, an issue slot, and see one SIMD of the
 -- four of a compute kblock.
 
-local isa = require "tests.kernels.gfx90a.isa"
-local loops = require "tests.kernels.gfx90a.loops"
+local isa = require "tests.machine_code.gfx90a.isa"
+local loops = require "tests.machine_code.gfx90a.loops"
 local figures = {}
 
 local LANES = 64

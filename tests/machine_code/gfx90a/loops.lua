@@ -2,7 +2,7 @@
 -- matrix kblock, along the path through it that does most. Loops inside count for themselves; on the path they
 -- are walked once.
 
-local isa = require "tests.kernels.gfx90a.isa"
+local isa = require "tests.machine_code.gfx90a.isa"
 local loops = {}
 
 -- Blocks in reverse postorder from the entry -> list, { [block] = its place }.

@@ -3,19 +3,19 @@
 -- look at the hot loop of each kernel with matrix instructions. Prints TAP, one test for each kernel and compiler, and
 -- a table.
 --
---   lua5.4 tests/kernels/check_gfx90a.lua             the tests
---   lua5.4 tests/kernels/check_gfx90a.lua --table [FILE.hip...]
+--   lua5.4 tests/machine_code/check_gfx90a.lua             the tests
+--   lua5.4 tests/machine_code/check_gfx90a.lua --table [FILE.hip...]
 --                                                     the table alone, of matrix kernels or of all of FILE
---   lua5.4 tests/kernels/check_gfx90a.lua --figures   writes gen/target/gfx90a_figures.lua, for summary.txt
+--   lua5.4 tests/machine_code/check_gfx90a.lua --figures   writes gen/target/gfx90a_figures.lua, for summary.txt
 
 package.path = "./?.lua;" .. package.path
 local lfs = require "lfs"
-local assembly = require "tests.kernels.gfx90a.assembly"
-local compile = require "tests.kernels.gfx90a.compile"
-local figures = require "tests.kernels.gfx90a.figures"
-local gates = require "tests.kernels.gfx90a.gates"
-local mca = require "tests.kernels.gfx90a.mca"
-local report = require "tests.kernels.gfx90a.report"
+local assembly = require "tests.machine_code.gfx90a.assembly"
+local compile = require "tests.machine_code.gfx90a.compile"
+local figures = require "tests.machine_code.gfx90a.figures"
+local gates = require "tests.machine_code.gfx90a.gates"
+local mca = require "tests.machine_code.gfx90a.mca"
+local report = require "tests.machine_code.gfx90a.report"
 local support = require "tests.support"
 
 local OF_BUILD = compile.compilers[1]
@@ -172,7 +172,7 @@ end
 local function write_figures()
   local missing = OF_BUILD.missing or mca.missing
   if missing then
-    io.stderr:write("tests/kernels/check_gfx90a.lua: --figures: want what ./gen/setup --test installs, ", missing, "\n")
+    io.stderr:write("tests/machine_code/check_gfx90a.lua: --figures: want what ./gen/setup --test installs, ", missing, "\n")
     os.exit(1)
   end
   local list = collect(all_paths(), { OF_BUILD })

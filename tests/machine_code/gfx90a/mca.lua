@@ -2,7 +2,7 @@
 -- kblocks' pipes, the counters of s_waitcnt. It knows no other wave, no bank conflict, no cache miss beyond the
 -- latencies given here, and no barrier.
 
-local isa = require "tests.kernels.gfx90a.isa"
+local isa = require "tests.machine_code.gfx90a.isa"
 local mca = {}
 
 local PROGRAM = "llvm-mca-22"

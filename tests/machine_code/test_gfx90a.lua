@@ -1,17 +1,17 @@
--- tests/kernels/gfx90a/, by which check_gfx90a.lua judges kernels: on assembly short enough to count by hand, and
+-- tests/machine_code/gfx90a/, by which check_gfx90a.lua judges kernels: on assembly short enough to count by hand, and
 -- on kernels that a compiler must spoil.
 -- luacheck: globals TestIsa TestAssembly TestLoops TestFigures TestSlots TestGates TestReport TestCompilers
 
 package.path = "./?.lua;" .. package.path
-local assembly = require "tests.kernels.gfx90a.assembly"
-local compile = require "tests.kernels.gfx90a.compile"
-local figures = require "tests.kernels.gfx90a.figures"
-local gates = require "tests.kernels.gfx90a.gates"
-local isa = require "tests.kernels.gfx90a.isa"
-local loops = require "tests.kernels.gfx90a.loops"
+local assembly = require "tests.machine_code.gfx90a.assembly"
+local compile = require "tests.machine_code.gfx90a.compile"
+local figures = require "tests.machine_code.gfx90a.figures"
+local gates = require "tests.machine_code.gfx90a.gates"
+local isa = require "tests.machine_code.gfx90a.isa"
+local loops = require "tests.machine_code.gfx90a.loops"
 local lu = require "luaunit"
-local mca = require "tests.kernels.gfx90a.mca"
-local report = require "tests.kernels.gfx90a.report"
+local mca = require "tests.machine_code.gfx90a.mca"
+local report = require "tests.machine_code.gfx90a.report"
 local support = require "tests.support"
 
 -- The assembly of one kernel, as clang frames it.

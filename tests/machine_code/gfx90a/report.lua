@@ -77,7 +77,7 @@ function report.figures(judged, version)
   end
   return string.format([[
 -- Written by `ninja figures`: what clang %s makes of the matrix kernels of the committed gfx90a trees and of
--- attention over long contexts, for summary.txt. tests/kernels/check_gfx90a.lua holds that it is so.
+-- attention over long contexts, for summary.txt. tests/machine_code/check_gfx90a.lua holds that it is so.
 return {
   compiler = %q,
 %s}
