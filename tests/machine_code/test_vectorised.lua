@@ -1,5 +1,5 @@
--- Checks by the compiler's own report that every loop marked `#pragma omp simd` is vectorised, in the cpu kernels and in
--- their header. Together the three trees have every kind of kernel and odd sizes; one of them must vectorise the loop.
+-- Checks by the compiler's own report that every loop marked `#pragma omp simd` is vectorised, in the cpu kernels and
+-- their header. Together the three trees have every kind of kernel and odd sizes; one must vectorise the loop.
 
 package.path = "./?.lua;" .. package.path
 local luaunit = require "luaunit"
