@@ -8,17 +8,13 @@
 --     attention: a key and its value, read once for a group of rows),
 -- }
 
+local BYTES = require("gen.sizes").BYTES
+local tables = require "gen.tables"
+
 local costs = {}
 
-local BYTES = { F32 = 4, I32 = 4, F16 = 2 }
 local ATTENTION = { attention = true, attention_parts = true } -- what reads the keys
 local EXPERTS = { moe_gate_up = true, moe_down = true }
-
-local function named(list)
-  local of = {}
-  for _, each in ipairs(list) do of[each.name] = each end
-  return of
-end
 
 local function counted_per(op, model, buffers)
   if ATTENTION[op.op] then return model.layers[op.layer + 1].attention:upper() end
@@ -63,7 +59,7 @@ local function describe(op, kernel, model, weights, buffers, key_bytes)
 end
 
 function costs.list(built, kernels, model, weights, plan)
-  local list, seen, buffers = {}, {}, named(built.buffers)
+  local list, seen, buffers = {}, {}, tables.by_name(built.buffers)
   for _, op in ipairs(built.list) do
     if not seen[op.role] then
       seen[op.role] = true

@@ -14,14 +14,13 @@
 --   least = elements that every step moves, or nil: all; dtype = "F32" | "I32" | "F16" }
 -- ops.build serves the baseline and cpu; targets that fuse have gen/ops_fused.lua.
 
+local arguments = require "gen.arguments"
 local fused = require "gen.ops_fused"
+local names = require "gen.names"
 
 local ops = {}
 
-local function reads(name, buffer) return { name = name, type = "buffer", value = buffer, access = "read" } end
-local function writes(name, buffer) return { name = name, type = "buffer", value = buffer, access = "write" } end
-local function updates(name, buffer) return { name = name, type = "buffer", value = buffer, access = "update" } end
-local function weight(name, symbol) return { name = name, type = "weight", value = symbol } end
+local reads, writes, updates, weight = arguments.reads, arguments.writes, arguments.updates, arguments.weight
 
 -- The buffers of a pass. A row is a token; an output is a row whose logits are wanted; a pair is a row
 -- and one of its experts.
@@ -49,20 +48,18 @@ end
 
 -- Parameter and weight of each given part, the biases last.
 local function linear_weights(parts, biased)
-  local arguments = {}
-  for _, part in ipairs(parts) do arguments[#arguments + 1] = weight(part[1], part[2]) end
+  local list = {}
+  for _, part in ipairs(parts) do list[#list + 1] = weight(part[1], part[2]) end
   if biased then
     for _, part in ipairs(parts) do
-      arguments[#arguments + 1] = weight(#parts == 1 and "bias" or part[1] .. "_bias", part[2] .. "_BIAS")
+      list[#list + 1] = weight(#parts == 1 and "bias" or part[1] .. "_bias", part[2] .. "_BIAS")
     end
   end
-  return table.unpack(arguments)
+  return table.unpack(list)
 end
 
 local function attention_ops(add, model, layer, w)
-  local kv = { name = "kv", type = "kv", value = string.format("KV_%02d", layer.index) }
-  local positions = { name = "positions", type = "positions",
-    value = string.format("KV_%s_POSITIONS", layer.attention:upper()) }
+  local kv, positions = arguments.kv(layer), arguments.positions(layer)
   local biased = model.attention_bias
   add("rmsnorm", "norm_attn", reads("in", "x"), writes("out", "h"), weight("weight", w("ATTN_NORM")))
   add("matmul_qkv", "matmul_qkv", reads("in", "h"), writes("out", "qkv"),
@@ -119,7 +116,7 @@ function ops.build(model, target, limits)
   add("embed", "embed", writes("out", "x"), weight("table", "W_EMBED"))
   for _, each in ipairs(model.layers) do
     layer = each
-    local function w(name) return string.format("W_%02d_%s", each.index, name) end
+    local function w(name) return names.weight(each, name) end
     attention_ops(add, model, each, w)
     mlp_ops(add, model, target, w)
   end

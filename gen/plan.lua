@@ -24,12 +24,14 @@
 -- It refuses limits that are out of range and a plan that does not fit the device.
 
 local ctext = require "gen.ctext"
-local padded = require("gen.weights").padded
+local names = require "gen.names"
+local sizes = require "gen.sizes"
+
+local BYTES, padded, pieces = sizes.BYTES, sizes.padded, sizes.pieces
 
 local plan = {}
 
 local ALIGN = 256
-local BYTES = { F32 = 4, I32 = 4, F16 = 2 }
 -- A row record (runtime/engine.c): PASS_COUNTS of runtime/pass.h; token, position, slot, output row and group of each
 -- row; the end of the last group.
 local PASS_COUNTS <const>, ROW_NUMBERS <const> = 8, 5
@@ -54,10 +56,10 @@ local function attention_parts(model, target, context)
   local whole = not target.attention_part or context <= target.attention_part
   for _, layer in ipairs(whole and {} or model.layers) do
     if layer.attention == "full" then
-      local most = math.min(target.attention_parts, (context + target.attention_part - 1) // target.attention_part)
+      local most = math.min(target.attention_parts, pieces(context, target.attention_part))
       local held = padded(context, target.kv.block)
-      local positions = padded((held + most - 1) // most, target.kv.block * target.attention_waves)
-      return { count = (held + positions - 1) // positions, positions = positions }
+      local positions = padded(pieces(held, most), target.kv.block * target.attention_waves)
+      return { count = pieces(held, positions), positions = positions }
     end
   end
   return nil
@@ -146,7 +148,7 @@ local function describe_buffers(built, model, limits, target)
     local count = buffer.count or target[buffer.count_of](model, limits.rows)
     local bytes, of = times[buffer.per] * count * BYTES[buffer.dtype], spans[buffer.name]
     described[i] = {
-      name = "BUF_" .. buffer.name:upper(), bytes = bytes, size = padded(bytes, ALIGN), spans = of,
+      name = names.buffer(buffer.name), bytes = bytes, size = padded(bytes, ALIGN), spans = of,
       from = built.list[of[1][1]].role, to = built.list[of[#of][2]].role,
     }
   end
@@ -183,7 +185,7 @@ local function kv_layout(model, limits, form)
   kv.full_positions = padded(limits.context, block)
   kv.sliding_positions = math.min(kv.full_positions, padded((model.window or 0) + limits.chunk, block))
   for i, layer in ipairs(model.layers) do
-    kv.layers[i] = { symbol = string.format("KV_%02d", layer.index), attention = layer.attention,
+    kv.layers[i] = { symbol = names.kv(layer), attention = layer.attention,
       sliding = kv.sliding, full = kv.full }
     kv[layer.attention] = kv[layer.attention] + 1
   end

@@ -4,9 +4,9 @@
 -- step = { list = "STEP" | "GREEDY" | "LOGITS" | "SAMPLED" (the macro), layer = 7 or -1 (no layer), role,
 --   arguments = list of C names }
 
-local schedule = {}
+local names = require "gen.names"
 
-local PREFIX = { buffer = "BUF_", weight = "", kv = "", positions = "" }
+local schedule = {}
 
 local HEADS = {
   greedy = "head: the greatest logit's id", logits = "head: whole logits",
@@ -14,8 +14,7 @@ local HEADS = {
 }
 
 local function c_name(argument)
-  local name = PREFIX[argument.type] .. argument.value
-  return argument.type == "buffer" and name:upper() or name
+  return argument.type == "buffer" and names.buffer(argument.value) or argument.value
 end
 
 local function title(op, model, begun)

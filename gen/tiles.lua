@@ -1,5 +1,7 @@
 -- The numbers of runtime/formats/tiles.h: matrices in tiles, as matrix kernels read them.
 
+local pieces = require("gen.sizes").pieces
+
 local tiles = {}
 
 tiles.TILE = 16 -- features of a tile
@@ -11,8 +13,8 @@ tiles.KBLOCK_BYTES = { -- of a kblock of a tile, by stored dtype
 }
 
 -- Tiles of n features; kblocks of k columns.
-function tiles.count(n) return (n + tiles.TILE - 1) // tiles.TILE end
-function tiles.kblocks(k) return (k + tiles.KBLOCK - 1) // tiles.KBLOCK end
+function tiles.count(n) return pieces(n, tiles.TILE) end
+function tiles.kblocks(k) return pieces(k, tiles.KBLOCK) end
 
 -- Bytes of `matrices` matrices of n features and k columns.
 function tiles.bytes(matrices, n, k, stored)

@@ -15,21 +15,19 @@
 --   offset = byte offset in the packed weights, or nil: read in place from the checkpoint's map,
 -- }
 
+local names = require "gen.names"
+local sizes = require "gen.sizes"
 local tiles = require "gen.tiles"
 
 local weights = {}
 
 local ALIGN = 64 -- of a packed tensor: a cache line
-local BYTES = { U8 = 1, F16 = 2, BF16 = 2, F32 = 4 }
 
 local function elements(shape)
   local n = 1
   for _, size in ipairs(shape) do n = n * size end
   return n
 end
-
--- `count` with what pads it to a whole number of `to`.
-function weights.padded(count, to) return (count + to - 1) // to * to end
 
 -- Kinds: "vector", "heads" (a vector along the heads of q or k), "table" (read row by row), "matrix", "head_matrix"
 -- (its rows are those of heads of q or k), "experts", "codes" (MXFP4 in the checkpoint's form). The target says how
@@ -42,7 +40,7 @@ local function storage(kind, model, target)
 end
 
 local function stored_bytes(shape, stored, layout)
-  if not layout:find("TILES") then return elements(shape) * BYTES[stored] end
+  if not layout:find("TILES") then return elements(shape) * sizes.BYTES[stored] end
   local n, k, matrices = shape[#shape - 1], shape[#shape], #shape == 3 and shape[1] or 1
   return tiles.bytes(matrices, n, k, stored)
 end
@@ -118,7 +116,7 @@ local function appender(list, model, target)
       list.mapped_bytes = list.mapped_bytes + tensor.bytes
       count(list, "mapped", stored, tensor.bytes)
     else
-      local aligned = weights.padded(tensor.bytes, ALIGN)
+      local aligned = sizes.padded(tensor.bytes, ALIGN)
       tensor.offset = list.packed_bytes
       list.packed_bytes = list.packed_bytes + aligned
       count(list, "packed", stored, aligned)
@@ -134,7 +132,7 @@ function weights.list(model, target)
   head_tensors(add, model)
   for _, layer in ipairs(model.layers) do
     local function add_layer(kind, symbol, name, shape, source)
-      add(kind, string.format("W_%02d_%s", layer.index, symbol),
+      add(kind, names.weight(layer, symbol),
         string.format("model.layers.%d.%s", layer.index, name), shape, source)
     end
     attention_tensors(add_layer, model)

@@ -1,27 +1,21 @@
 -- Precision `mixed` on the cpu target, which has templates of its own: weights as in the checkpoint, arithmetic
 -- FP32. Which template serves each op, with which constants.
 
+local BYTES = require("gen.sizes").BYTES
 local ctext = require "gen.ctext"
+local tensor_of = require("gen.arguments").tensor_of
 
 local ROW_TILE, COLUMN_TILE = 4, 32 -- as in runtime/target/cpu.h
 local WEIGHT_TYPE = { BF16 = "bf16", F32 = "f32", U8 = "mf4" }
-local WEIGHT_BYTES = { BF16 = 2, F32 = 4 }
 
 local kernel = {}
 
-local function argument(op, name)
-  for _, each in ipairs(op.arguments) do
-    if each.name == name then return each end
-  end
-  return nil
-end
-
 function kernel.embed(op, model, weights)
-  local stored = weights.of[argument(op, "table").value].stored
+  local stored = tensor_of(op, weights, "table").stored
   return {
     template = "embed", because = "one row of the table a token", weight = WEIGHT_TYPE[stored],
     name = "embed", dims = { { "k", model.d_model } }, workspace = 0, flops = 0,
-    parameters = { d_model = model.d_model, weight_type = WEIGHT_TYPE[stored], weight_bytes = WEIGHT_BYTES[stored] },
+    parameters = { d_model = model.d_model, weight_type = WEIGHT_TYPE[stored], weight_bytes = BYTES[stored] },
   }
 end
 
@@ -37,7 +31,7 @@ end
 
 -- parts: list of { argument name, label of its row count, rows }
 local function matmul(op, weights, parts, options)
-  local first = weights.of[argument(op, parts[1][1]).value]
+  local first = tensor_of(op, weights, parts[1][1])
   local biased = op.arguments[#op.arguments].name:find("bias") ~= nil
   local described, n = {}, 0
   for i, part in ipairs(parts) do
@@ -55,7 +49,7 @@ local function matmul(op, weights, parts, options)
     parameters = {
       parts = described, n = n, k = k, part_sizes = options.part_sizes or {},
       rows = options.rows or "rows", residual = options.residual or false, bias = biased,
-      weight_type = WEIGHT_TYPE[first.stored], weight_bytes = WEIGHT_BYTES[first.stored],
+      weight_type = WEIGHT_TYPE[first.stored], weight_bytes = BYTES[first.stored],
     },
   }
 end
@@ -68,7 +62,7 @@ function kernel.matmul_qkv(op, model, weights)
 end
 
 function kernel.matmul(op, _, weights)
-  local n = weights.of[argument(op, "weight").value].shape[1]
+  local n = tensor_of(op, weights, "weight").shape[1]
   local rows = op.role == "matmul_unembed" and "outputs" or "rows"
   return matmul(op, weights, { { "weight", "N", n } }, { rows = rows })
 end
@@ -122,7 +116,7 @@ end
 -- n outputs of k inputs for each of a row's experts
 local function moe_matmul(op, model, weights, n, k, gated)
   local packed = model.experts == "mxfp4"
-  local stored = weights.of[argument(op, packed and "codes" or "values").value].stored
+  local stored = tensor_of(op, weights, packed and "codes" or "values").stored
   return {
     template = "moe_matmul", because = packed and "rows of an expert tiling each expanded tile"
       or "weights lie input by output: sums run down the columns",
@@ -132,7 +126,7 @@ local function moe_matmul(op, model, weights, n, k, gated)
     parameters = {
       n_experts = model.n_experts, top_k = model.top_k, n = n, k = k, gated = gated, packed = packed,
       product = packed and "rows" or "columns", weight_type = WEIGHT_TYPE[stored],
-      weight_bytes = WEIGHT_BYTES[stored] or false,
+      weight_bytes = not packed and BYTES[stored],
       limit = gated and ctext.f32(model.limit), alpha = gated and ctext.f32(model.alpha),
     },
   }

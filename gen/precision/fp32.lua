@@ -2,6 +2,7 @@
 -- output, k in order; rows are a dimension of every grid. The targets that use it add their facts.
 
 local ctext = require "gen.ctext"
+local tensor_of = require("gen.arguments").tensor_of
 
 local kernel = {}
 
@@ -17,13 +18,6 @@ local function stored(kind, model)
   return EXPERT_DTYPES[model.experts == "mxfp4" and "MXFP4" or model.dtype], "CONTIGUOUS"
 end
 
-local function stored_of(op, weights, name)
-  for _, argument in ipairs(op.arguments) do
-    if argument.name == name then return weights.of[argument.value].stored end
-  end
-  return nil
-end
-
 -- Every choice names its target in the include line.
 local function choice(target, fields)
   fields.workspace = 0
@@ -32,7 +26,7 @@ local function choice(target, fields)
 end
 
 function kernel.embed(op, model, weights, target)
-  local dtype = stored_of(op, weights, "table")
+  local dtype = tensor_of(op, weights, "table").stored
   return choice(target, {
     template = "embed", because = "one thread an element", weight = WEIGHT_NAME[dtype], name = "embed",
     dims = { { "k", model.d_model } }, flops = 0,
@@ -52,7 +46,7 @@ end
 
 -- parts: list of { argument name, label of its row count, offset in a row of outputs }
 local function matmul(op, weights, target, parts, options)
-  local dtype = stored_of(op, weights, parts[1][1])
+  local dtype = tensor_of(op, weights, parts[1][1]).stored
   local described = {}
   for i, part in ipairs(parts) do
     local bias = #parts == 1 and "bias" or part[1] .. "_bias"
@@ -124,7 +118,7 @@ function kernel.router_topk(_, model, _, target)
 end
 
 local function moe_matmul(op, model, weights, target, n, k, parameters)
-  local dtype = stored_of(op, weights, "values")
+  local dtype = tensor_of(op, weights, "values").stored
   parameters.top_k, parameters.n, parameters.k = model.top_k, n, k
   parameters.weight_type = WEIGHT_TYPE[dtype]
   return choice(target, {
