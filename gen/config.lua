@@ -86,7 +86,7 @@ end
 
 local function refuse(reader, key, want, value)
   local errors = reader.report.errors
-  errors[#errors + 1] = string.format("%s: want %s, got %s", place(reader, key), want, show(value))
+  errors[#errors + 1] = string.format("%s: want %s, found %s", place(reader, key), want, show(value))
 end
 
 local function warn(reader, key, message)
@@ -418,8 +418,8 @@ end
 local function check_family(reader)
   local list = read_optional(reader, "architectures")
   if list ~= nil and not (is_json(list, "array") and #list == 1 and list[1] == "GptOssForCausalLM") then
-    local got = is_json(list, "array") and list[1] or list
-    refuse(reader, "architectures", '["GptOssForCausalLM"]', got)
+    local found = is_json(list, "array") and list[1] or list
+    refuse(reader, "architectures", '["GptOssForCausalLM"]', found)
   end
   local act = read_key(reader, "hidden_act")
   if act ~= nil and act ~= "silu" then refuse(reader, "hidden_act", '"silu"', act) end
@@ -518,13 +518,13 @@ local function decode(text)
 end
 
 -- Parses the text of a config.json; `file` stands in messages. -> config and a list of warnings, or
--- nil and a list of all errors, `FILE: KEY: want ..., got ...`.
+-- nil and a list of all errors, `FILE: KEY: want ..., found ...`.
 function config.parse(text, file)
   local report = { file = file, errors = {}, warnings = {} }
   local object, message = decode(text)
   if message then return nil, { string.format("%s: broken JSON: %s", file, message) } end
   if not is_json(object, "object") then
-    return nil, { string.format("%s: want a JSON object, got %s", file, show(object)) }
+    return nil, { string.format("%s: want a JSON object, found %s", file, show(object)) }
   end
   local out = read_dialect(new_reader(object, "", report))
   if #report.errors > 0 then return nil, report.errors end

@@ -22,7 +22,9 @@ local function append(out, indent, label, value)
   if is_list(value) then
     for _, item in ipairs(value) do append(out, indent .. "  ", "", item) end
   else
-    for _, key in ipairs(tables.sorted_keys(value)) do append(out, indent .. "  ", tostring(key) .. " = ", value[key]) end
+    for _, key in ipairs(tables.sorted_keys(value)) do
+      append(out, indent .. "  ", tostring(key) .. " = ", value[key])
+    end
   end
   out[#out + 1] = indent .. "}"
 end

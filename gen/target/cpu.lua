@@ -9,7 +9,7 @@
 --   maps_checkpoint (tensors stored as they are need no copy), expands_experts (as rows of outputs, not in the
 --   checkpoint's form), pairs_features (the rows of a RoPE pair side by side),
 --   defaults = { slots, context, rows, chunk }, memory = bytes of the device or nil: not checked,
---   flops, bytes_a_second (what it can do at the most, or nil: not known),
+--   flops, bytes_per_second (what it can do at the most, or nil: not known),
 --   kernel = { [op] = function(op, model, weights) -> choice },
 -- }
 -- choice = {

@@ -7,7 +7,7 @@ local direct, staged = mixed.direct, mixed.staged
 local facts = {
   name = "gfx90a",
   memory = 68698000000, -- 63.98 GiB, what the runtime reports of a GCD's 64 GB
-  flops = 181000000000000, bytes_a_second = 1638000000000, -- the matrix instructions on halves at 1.7 GHz; HBM2e
+  flops = 181000000000000, bytes_per_second = 1638000000000, -- the matrix instructions on halves at 1.7 GHz; HBM2e
   compute_units = 104, waves = 4, -- CUs; waves of 64 lanes in a block of 256 threads
   -- Of precision `mixed`: the order of MXFP4 codes; staged blocks that a kblock has room for; and the tilings of a
   -- kernel (runtime/target/tilings.h). All waves of a block tiling its tokens, the weights go straight to registers.

@@ -55,7 +55,7 @@ struct engine_limits engine_limits(void) {
 }
 
 struct engine_peak engine_peak(void) {
-  return (struct engine_peak){DEVICE_BYTES_A_SECOND, DEVICE_FLOPS};
+  return (struct engine_peak){DEVICE_BYTES_PER_SECOND, DEVICE_FLOPS};
 }
 
 void engine_model(struct model_config *config) {

@@ -32,11 +32,12 @@ end
 
 function TestLimits.test_out_of_range()
   local model = chain.model(chain.GPT_OSS_20B)
-  chain.refused("--context 131073: want 1 to 131072 (max_position_embeddings)", plan.limits, model, cpu,
+  chain.refused("--context: want 1 to 131072 (max_position_embeddings), found 131073", plan.limits, model, cpu,
     { context = 131073 })
-  chain.refused("--context 0: want 1 to 131072 (max_position_embeddings)", plan.limits, model, cpu, { context = 0 })
-  chain.refused("--slots 65537: want 1 to 65536", plan.limits, model, cpu, { slots = 65537 })
-  chain.refused("--slots 0: want 1 to 65536", plan.limits, model, cpu, { slots = 0 })
+  chain.refused("--context: want 1 to 131072 (max_position_embeddings), found 0", plan.limits, model, cpu,
+    { context = 0 })
+  chain.refused("--slots: want 1 to 65536, found 65537", plan.limits, model, cpu, { slots = 65537 })
+  chain.refused("--slots: want 1 to 65536, found 0", plan.limits, model, cpu, { slots = 0 })
   lu.assertEquals(limits(chain.GPT_OSS_20B, { slots = 65536 }).rows, 65536)
 end
 
@@ -221,7 +222,7 @@ function TestArena.test_random_ops()
     local built = random_ops(next)
     local result = plan.arena(built, { list = {} }, model, given, cpu)
     assert_apart { ops = built, plan = result }
-    plan.check(result, { mapped_bytes = 0, packed_bytes = 0, parts = {} }, cpu)
+    plan.check(result, { mapped_bytes = 0, packed_bytes = 0, totals = {} }, cpu)
   end
 end
 
@@ -303,8 +304,8 @@ local function account_of(stages) return plan.memory(stages.plan, stages.weights
 -- "what: place bytes", a part each.
 local function part_lines(account)
   local lines = {}
-  for i, part in ipairs(account.parts) do
-    lines[i] = string.format("%s: %s %d", part.what, part.place, part.bytes)
+  for i, item in ipairs(account.items) do
+    lines[i] = string.format("%s: %s %d", item.what, item.where, item.bytes)
   end
   return lines
 end
@@ -321,7 +322,7 @@ function TestMemory.test_gpt_oss_20b_on_gfx90a()
     "rows of two passes on the host: host " .. 2 * ROWS_BYTES, "logits on the host: host " .. 128 * 201088 * 4,
     "staging on the host: host " .. 2 * 16777216,
   })
-  local weights = account.parts[1].bytes + account.parts[2].bytes
+  local weights = account.items[1].bytes + account.items[2].bytes
   lu.assertEquals(string.format("%.1f", weights / 2^30), "42.3")
   lu.assertEquals(account.device_bytes, weights + 2013265920 + 104431616 + 262144 + 2596)
   lu.assertEquals(account.host_bytes, 5192 + 102957056 + 33554432)
@@ -331,7 +332,7 @@ end
 function TestMemory.test_abacus_on_cpu()
   local account = account_of(chain.run("tests/models/abacus/config.json"))
   local what = {}
-  for i, part in ipairs(account.parts) do what[i] = part.what end
+  for i, item in ipairs(account.items) do what[i] = item.what end
   lu.assertEquals(table.concat(what, "; "), "weights read in place, BF16; weights packed, F32; "
     .. "weights read in place, U8; KV cache; arena; workspace of a thread; RoPE cos and sin; rows; "
     .. "rows of two passes on the host; logits on the host")
@@ -343,7 +344,7 @@ function TestMemory.test_weights_are_complete()
   for _, path in ipairs(chain.configs()) do
     local stages = chain.run(path)
     local sums = { mapped = 0, packed = 0 }
-    for _, part in ipairs(stages.weights.parts) do sums[part.place] = sums[part.place] + part.bytes end
+    for _, total in ipairs(stages.weights.totals) do sums[total.where] = sums[total.where] + total.bytes end
     lu.assertEquals(sums, { mapped = stages.weights.mapped_bytes, packed = stages.weights.packed_bytes }, path)
   end
 end
@@ -378,12 +379,12 @@ end
 function TestCheck.test_memory()
   local total = 4018176 + 80128 + 22020096 + 753664 + 8192 + 512 * 64 * 4 + (8 + 5 * 128 + 1) * 4
   local parts = "(KV cache: 22,020,096; weights read in place, BF16: 2,764,800; weights read in place, U8: 1,253,376)"
-  assert_refused("the plan takes 27,013,924 bytes, small has 27,013,923 " .. parts .. ": lower --slots or --context",
-    function() end, total - 1)
-  assert_refused("the plan takes 27,013,924 bytes, small has 4,098,304 " .. parts .. ": lower --slots or --context",
-    function() end, 4018176 + 80128)
-  assert_refused("the plan takes 27,013,924 bytes, small has 4,098,303 " .. parts
-    .. ": the weights alone do not fit: want a smaller model, or a --target with more memory",
+  assert_refused("small: want a plan of at most 27,013,923 bytes, found 27,013,924 " .. parts
+    .. ": lower --slots or --context", function() end, total - 1)
+  assert_refused("small: want a plan of at most 4,098,304 bytes, found 27,013,924 " .. parts
+    .. ": lower --slots or --context", function() end, 4018176 + 80128)
+  assert_refused("small: want a plan of at most 4,098,303 bytes, found 27,013,924 " .. parts
+    .. ": the weights alone do not fit: give a smaller model, or a --target with more memory",
     function() end, 4018176 + 80128 - 1)
   local stages = chain.run("tests/models/abacus/config.json")
   plan.check(stages.plan, stages.weights, small(total))
@@ -394,9 +395,9 @@ function TestCheck.test_gpt_oss_120b_on_gfx90a()
   local experts, others = 2 * 114661785600, 4 * (116829156672 - 114661785600)
   lu.assertEquals({ experts, others }, { 229323571200, 8669484288 })
   lu.assertEquals(string.format("%.1f", (experts + others) / 2^30), "221.6")
-  chain.refused("the plan takes 238,192,123,684 bytes, gfx90a has 68,698,000,000 (weights packed, BF16: "
+  chain.refused("gfx90a: want a plan of at most 68,698,000,000 bytes, found 238,192,123,684 (weights packed, BF16: "
     .. "229,323,571,200; weights packed, F32: 8,669,484,288; arena: 104,431,616): the weights alone do not fit: "
-    .. "want a smaller model, or a --target with more memory", chain.run, chain.GPT_OSS_120B, nil,
+    .. "give a smaller model, or a --target with more memory", chain.run, chain.GPT_OSS_120B, nil,
     { target = gfx90a.fp32, slots = 1, context = 1024 })
 end
 

@@ -179,7 +179,8 @@ function TestStorage.test_bytes_and_offsets()
     local list, mapped, last = list_of(path), 0, 0
     for _, tensor in ipairs(list.tensors) do
       local size = ({ U8 = 1, BF16 = 2, F32 = 4 })[tensor.stored]
-      lu.assertEquals({ tensor.bytes, tensor.layout, tensor.source }, { size * elements(tensor), "ROWS", "PLAIN" })
+      lu.assertEquals({ tensor.bytes, tensor.layout, tensor.source },
+        { size * elements(tensor), "CONTIGUOUS", "PLAIN" })
       lu.assertIs(list.of[tensor.symbol], tensor)
       if tensor.offset then
         lu.assertEquals(tensor.offset, (last + 63) // 64 * 64, path .. tensor.symbol)
@@ -237,7 +238,7 @@ local function assert_refused(message, change)
 end
 
 function TestCheck.test_symbol_twice()
-  assert_refused("W_00_Q stands twice", function(list) list.of.W_03_DOWN.symbol = "W_00_Q" end)
+  assert_refused("W_00_Q is listed twice", function(list) list.of.W_03_DOWN.symbol = "W_00_Q" end)
 end
 
 function TestCheck.test_overlap()
