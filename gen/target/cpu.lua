@@ -1,21 +1,21 @@
--- The cpu target: any machine with a C11 compiler and OpenMP. Weights are read in place from the
--- checkpoint's map, arithmetic and KV cache are FP32, and one pass carries a prompt chunk or a batch.
+-- The cpu target: any machine with a C11 compiler and OpenMP. Weights are read where they lie in the mapped checkpoint,
+-- arithmetic and KV cache are FP32, and one pass has rows of a prompt or of many sequences.
 --
--- A target module has a record for each precision. A target = {
+-- A target module returns one record per precision. A target = {
 --   name, precision, extension (of a kernel file), summary (one line for summary.txt),
---   templates (folder), device (device_<it>.c is linked), builds_anywhere (without a GPU's compiler),
---   threads_run_steps (all threads of the host go through the schedule), sorts_rows (by expert),
+--   templates (a folder), device ("cpu", or the GPU for which runtime/device/hip.c is compiled), builds_anywhere
+--   (without a GPU's compiler), threads_run_steps (all threads of the host run the schedule), sorts_rows (by expert),
 --   stored = function(kind of gen/weights.lua, model) -> stored dtype, layout,
---   maps_checkpoint (tensors stored as they are need no copy), expands_experts (as rows of outputs, not in the
---   checkpoint's form), pairs_features (the rows of a RoPE pair side by side),
---   defaults = { slots, context, rows, chunk }, memory = bytes of the device or nil: not checked,
---   flops, bytes_per_second (what it can do at the most, or nil: not known),
+--   maps_checkpoint (tensors that are stored as in the checkpoint are not copied), expands_experts (stored (experts,
+--   features, K), whatever the checkpoint has), pairs_features (stores the features of a RoPE pair side by side),
+--   defaults = { slots, context, rows, chunk }, memory = bytes of the device, or nil if it is not checked,
+--   flops, bytes_per_second (peak rates, or nil if they are not known),
 --   kernel = { [op] = function(op, model, weights) -> choice },
 -- }
 -- choice = {
---   template, because (why this template), weight (abbreviation in the symbol) or nil,
+--   template, because (why this template), weight (its abbreviation in the symbol) or nil,
 --   name, fused (of the symbol), dims (of the symbol), parameters (of the template),
---   workspace (bytes a thread), flops (a row; of attention: a row and key),
+--   workspace (bytes per thread), flops (per row; of attention: per row and key),
 -- }
 
 local facts = { name = "cpu", device = "cpu", builds_anywhere = true }
