@@ -56,12 +56,12 @@ local function list_kernels()
   suite_alone("harness, waves of 32", "lua5.4 tests/gpu/run.lua simt_32 mixed rand_bf16 rand_mxfp4")
   suite_alone("tests/gpu/test_diff_steps.lua", "lua5.4 tests/gpu/test_diff_steps.lua -o tap")
   suite_alone("tests/gpu/test_faults.lua", "lua5.4 tests/gpu/test_faults.lua -o tap")
-  suite("gfx90a kernels", "lua5.4 tests/kernels/check_gfx90a.lua")
+  suite("gfx90a kernels", "lua5.4 tests/machine_code/check_gfx90a.lua")
   lua_suite("tests/gpu/test_passes.lua")
 end
 
 local function list_programs()
-  for _, folder in ipairs { "tests/kernels", "tests/getp" } do
+  for _, folder in ipairs { "tests/machine_code", "tests/getp" } do
     for _, path in ipairs(files(folder, "^test_.*%.lua$")) do lua_suite(path) end
   end
 end

@@ -1,5 +1,5 @@
--- The cpu target: any machine with a C11 compiler and OpenMP. Weights are read in place from the checkpoint's map,
--- arithmetic and KV cache are FP32, and one pass carries a prompt chunk or a batch.
+-- The cpu target: any machine with a C11 compiler and OpenMP. Weights are read where they lie in the mapped checkpoint,
+-- arithmetic and KV cache are FP32, and one pass has rows of a prompt or of many sequences.
 
 local facts = { name = "cpu", device = "cpu", builds_anywhere = true }
 

@@ -27,7 +27,7 @@ local facts = {
       { upto = 64, type = staged(3, 4, 1, 4, 2) }, { upto = 128, type = staged(3, 8, 1, 4, 2) },
     } },
   },
-  figures = require "gen.target.gfx90a_figures",
+  figures = require "gen.target.gfx90a_figures", -- of the compiled matrix kernels, for summary.txt
 }
 
 return { fp32 = require("gen.precision.fp32")(facts), mixed = mixed.target(facts) }

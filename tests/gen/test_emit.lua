@@ -298,7 +298,7 @@ end
 function TestTemplates.test_an_undefined_name()
   assert_refused("templates/model.h.in:6: undefined template variable 'nmae'", "templates/model.h.in", "${name}",
     "${nmae}")
-  assert_refused("templates/cpu/embed.c.in:6: undefined template variable 'modle'", "templates/cpu/embed.c.in",
+  assert_refused("templates/cpu/embed.c.in:8: undefined template variable 'modle'", "templates/cpu/embed.c.in",
     "${d_model}", "${modle}")
 end
 

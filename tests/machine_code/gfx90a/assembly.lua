@@ -1,17 +1,16 @@
--- The assembly of gfx90a as clang writes it -> its kernels, with what their metadata says and their code as
--- basic blocks. It knows clang 15 and 22. What a kernel calls is not followed: calls are counted, since a
--- kernel of ours has none.
+-- Reads gfx90a assembly as clang 15 and 22 write it: its kernels, with their resources from the metadata and their
+-- code as basic blocks. Calls are counted but not followed, since our kernels must have none.
 --
 -- kernel = {
---   symbol (of the linker), name (readable, see assembly.name), vgprs, agprs, registers (both, as a SIMD hands
---   them out), sgprs, vgpr_spills, sgpr_spills, scratch (bytes a lane), lds (bytes a block), threads (of a
+--   symbol (of the linker), name (readable, see assembly.name), vgprs, agprs, registers (their sum, as a SIMD
+--   allocates it), sgprs, vgpr_spills, sgpr_spills, scratch (bytes per lane), lds (bytes per block), threads (per
 --   block, at most), calls (of functions that were not inlined),
 --   blocks = list of { code = list of { op, text }, next = list of indices of blocks },
 -- }
 
 local assembly = {}
 
--- Of the metadata: what we call it, and what clang does.
+-- Fields of the metadata: clang's name and ours.
 local FIELDS = {
   agpr_count = "agprs", vgpr_count = "registers", sgpr_count = "sgprs", vgpr_spill_count = "vgpr_spills",
   sgpr_spill_count = "sgpr_spills", group_segment_fixed_size = "lds", private_segment_fixed_size = "scratch",
@@ -22,7 +21,7 @@ local ENDS = { s_endpgm = true, s_setpc_b64 = true }
 
 -- ---- names ----
 
--- Reads one template argument of a symbol: a number, a type with arguments of its own, or a letter.
+-- Reads one template argument of a symbol: a number, a type with its own arguments, or a letter.
 local function argument(symbol, at)
   local value, after = symbol:match("^L%a(n?%d+)E()", at)
   if value then return value:gsub("^n", "-"), after end
@@ -34,7 +33,7 @@ local function argument(symbol, at)
   return name .. arguments, after
 end
 
--- The template arguments that begin at `at` with an I -> "<4,8>", the position after them.
+-- The template arguments that begin with an I at position `at` -> "<4,8>", the position after them.
 function assembly.arguments(symbol, at)
   local list = {}
   at = at + 1
@@ -42,8 +41,8 @@ function assembly.arguments(symbol, at)
   return "<" .. table.concat(list, ",") .. ">", at + 1
 end
 
--- The name of a function with its template arguments, without its parameters: _ZL6kernelI6stagedILi4EEEvPKi ->
--- kernel<staged<4>>. What C++ has not changed stays as it is.
+-- The name of a function with its template arguments and without its parameters: _ZL6kernelI6stagedILi4EEEvPKi ->
+-- kernel<staged<4>>. A name that C++ did not mangle is returned unchanged.
 function assembly.name(symbol)
   local at = symbol:match("^_ZL?()%d")
   return at and (argument(symbol, at)) or symbol
@@ -51,7 +50,7 @@ end
 
 -- ---- metadata ----
 
--- The kernels that the metadata lists, with its fields.
+-- The kernels that the metadata lists, with their fields.
 local function metadata(text)
   local kernels, kernel = {}, nil
   local list = text:match("%.amdgpu_metadata\n(.-)\n%s*%.end_amdgpu_metadata") or ""
@@ -81,7 +80,7 @@ local function bodies(text, kernels)
   return of
 end
 
--- The blocks of a body, without their successors; and the block of each label.
+-- Cuts a body into blocks, without their successors -> blocks, { [label] = index of its block }.
 local function cut(lines)
   local blocks, of_label = {}, {}
   local function open() blocks[#blocks + 1] = { code = {}, next = {} } end
@@ -101,6 +100,7 @@ local function cut(lines)
   return blocks, of_label
 end
 
+-- Fills in the successors of each block.
 local function connect(blocks, of_label)
   for i, block in ipairs(blocks) do
     local last = block.code[#block.code] or { op = "", text = "" }
@@ -119,6 +119,7 @@ local function calls(blocks)
   return count
 end
 
+-- The kernels of a file of assembly, as a list.
 function assembly.parse(text)
   local kernels = metadata(text)
   local of = bodies(text, kernels)

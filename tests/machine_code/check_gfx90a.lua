@@ -1,24 +1,24 @@
--- What the compilers make of the kernels of every committed gfx90a tree, and of those that only a long context has,
--- without the GPU: no warning, no spilled register, no scratch memory, and the gates of tests/kernels/gfx90a/gates.lua,
--- which look at the hot loop of each kernel with matrix instructions. Prints TAP, one test for each kernel and
--- compiler, and a table.
+-- Judges the machine code of the gfx90a kernels without a GPU: those of every committed tree, and those that only a
+-- long context needs. A kernel must compile without a warning, spill no register, use no scratch memory, and keep its
+-- gate (gfx90a/gates.lua), which limits the figures of its hot loop. Prints TAP, one test per kernel and compiler, and
+-- a table.
 --
---   lua5.4 tests/kernels/check_gfx90a.lua             the tests
---   lua5.4 tests/kernels/check_gfx90a.lua --table [FILE.hip...]
---                                                     the table alone, of matrix kernels or of all of FILE
---   lua5.4 tests/kernels/check_gfx90a.lua --figures   writes gen/target/gfx90a_figures.lua, for summary.txt
+--   lua5.4 tests/machine_code/check_gfx90a.lua             runs the tests
+--   lua5.4 tests/machine_code/check_gfx90a.lua --table [FILE.hip...]
+--                                                          prints only the table, of matrix kernels or of each FILE
+--   lua5.4 tests/machine_code/check_gfx90a.lua --figures   writes gen/target/gfx90a_figures.lua, for summary.txt
 
 package.path = "./?.lua;" .. package.path
 local lfs = require "lfs"
-local assembly = require "tests.kernels.gfx90a.assembly"
-local compile = require "tests.kernels.gfx90a.compile"
-local figures = require "tests.kernels.gfx90a.figures"
-local gates = require "tests.kernels.gfx90a.gates"
-local mca = require "tests.kernels.gfx90a.mca"
-local report = require "tests.kernels.gfx90a.report"
+local assembly = require "tests.machine_code.gfx90a.assembly"
+local compile = require "tests.machine_code.gfx90a.compile"
+local figures = require "tests.machine_code.gfx90a.figures"
+local gates = require "tests.machine_code.gfx90a.gates"
+local mca = require "tests.machine_code.gfx90a.mca"
+local report = require "tests.machine_code.gfx90a.report"
 local support = require "tests.support"
 
-local OF_BUILD = compile.compilers[1]
+local BUILD_COMPILER = compile.compilers[1]
 
 local function sorted(folder, pattern)
   local names = {}
@@ -29,7 +29,7 @@ local function sorted(folder, pattern)
   return names
 end
 
--- The kernels of full attention that takes the keys in parts: no committed tree has a context that long.
+-- Kernel files of attention in parts of the keys, which only a longer context than any committed tree's needs.
 local function long_context()
   local out, name = support.scratch .. "/gfx90a_trees", "gpt-oss-20b-gfx90a-long"
   local status, _, message = support.run(string.format("lua5.4 gen/main.lua --config gen/configs/gpt-oss-20b.json "
@@ -39,7 +39,7 @@ local function long_context()
   return { folder .. "/attn_full.hip", folder .. "/attn_merge.hip" }
 end
 
--- Every kernel file of every gfx90a tree.
+-- Every kernel file of every committed gfx90a tree.
 local function committed()
   local paths = {}
   for _, tree in ipairs(sorted("generated", "%-gfx90a")) do
@@ -65,7 +65,7 @@ local function jobs_of(paths, compilers)
   return jobs
 end
 
--- The kernels of an assembly with their figures: list of { path, compiler, kernel, measured, failure }.
+-- The kernels of an assembly with their figures: list of { path, compiler, kernel, measured, failure (or nil) }.
 local function measure(job, text)
   local list = {}
   for _, kernel in ipairs(assembly.parse(text)) do
@@ -84,7 +84,7 @@ end
 
 local count, failed = 0, false
 
-local function tell(label, remarks)
+local function report_test(label, remarks)
   count, failed = count + 1, failed or #remarks > 0
   print(string.format("%s %d - %s", #remarks == 0 and "ok" or "not ok", count, label))
   for _, remark in ipairs(remarks) do print("# " .. remark:gsub("\n$", ""):gsub("\n", "\n# ")) end
@@ -95,49 +95,50 @@ local function skip(label, reason)
   print(string.format("ok %d - %s # SKIP %s", count, label, reason))
 end
 
--- The build's compiler must keep the gates, any other must only not spill.
+-- Code of the build's compiler must keep its gate; code of another compiler must only be free of spills.
 local function judge(each, used)
   local label = string.format("%s: %s, %s", each.path, each.kernel.name, each.compiler.name)
-  if each.compiler ~= OF_BUILD then return tell(label, gates.spills(each.kernel)) end
+  if each.compiler ~= BUILD_COMPILER then return report_test(label, gates.spills(each.kernel)) end
   local gate = gates.of(each.path:match("([^/]+)%.hip$"), each.kernel, each.measured)
   local remarks = gates.complaints(each.kernel, each.measured, gate)
   remarks[#remarks + 1] = each.failure
   if gate and gate.name then used[gate] = true end
-  tell(label, remarks)
+  report_test(label, remarks)
 end
 
--- A gate that no kernel came under has lost its kernels to a change of names.
+-- Fails for a gate that fits no kernel: the names of its kernels have changed.
 local function judge_gates(used)
   if not next(used) then return end
   local unused = gates.unused(used)
-  tell("every gate has a kernel", unused[1] and { "no kernel came under: " .. table.concat(unused, "; ") } or {})
+  local remark = "want a kernel under each gate, found none under: " .. table.concat(unused, "; ")
+  report_test("every gate has a kernel", unused[1] and { remark } or {})
 end
 
 local function judge_figures(judged)
   local version = require("gen.target.gfx90a_figures").compiler
-  local label = report.figures_path .. " is what the compiler makes"
-  if version ~= OF_BUILD.version then
-    return skip(label, string.format("it is of clang %s, hipcc has %s", version, OF_BUILD.version))
+  local label = report.figures_path .. " is up to date"
+  if version ~= BUILD_COMPILER.version then
+    return skip(label, string.format("want clang %s, found clang %s", version, BUILD_COMPILER.version))
   end
   if mca.missing then return skip(label, mca.missing) end
   local current = support.read(report.figures_path) == report.figures(judged, version)
-  tell(label, current and {} or { "want `ninja figures` to make it anew" })
+  report_test(label, current and {} or { "want the figures of this machine code, found others: run `ninja figures`" })
 end
 
--- take(list of measure) for each file and compiler that has nothing to warn of.
-local function each_file(paths, compilers, take)
+-- Calls receive(list of `measure`) for each file and compiler; a file with a warning or without a kernel is reported.
+local function each_file(paths, compilers, receive)
   compile.each(jobs_of(paths, compilers), function(job, text, output)
     local label = job.path .. ", " .. job.compiler.name
-    if not text or output:find("warning:", 1, true) then return tell(label, { output }) end
+    if not text or output:find("warning:", 1, true) then return report_test(label, { output }) end
     local list = measure(job, text)
-    if #list == 0 then return tell(label, { "want a kernel, found none" }) end
-    take(list)
+    if #list == 0 then return report_test(label, { "want a kernel, found none" }) end
+    receive(list)
   end)
 end
 
 local function test()
   local judged, used = {}, {}
-  if #committed() == 0 then tell("generated", { "want a tree for gfx90a, found none" }) end
+  if #committed() == 0 then report_test("generated", { "want a tree for gfx90a, found none" }) end
   if compile.compilers[2].missing then skip("spills of clang 22", compile.compilers[2].missing) end
   if mca.missing then skip("issue slots", mca.missing) end
   each_file(all_paths(), compile.compilers, function(list)
@@ -152,7 +153,7 @@ local function test()
   for _, line in ipairs(report.table(judged)) do print("# " .. line) end
 end
 
--- ---- what else it can do ----
+-- ---- the table and the figures ----
 
 local function collect(paths, compilers)
   local list = {}
@@ -160,7 +161,7 @@ local function collect(paths, compilers)
   return list
 end
 
--- Of the given files all kernels, of the committed ones those with matrix instructions.
+-- Prints the table of all kernels of the given files; without files, of all kernels with matrix instructions.
 local function show(paths)
   local list, shown = collect(paths[1] and paths or all_paths(), compile.compilers), {}
   for _, each in ipairs(list) do
@@ -170,22 +171,23 @@ local function show(paths)
 end
 
 local function write_figures()
-  local missing = OF_BUILD.missing or mca.missing
+  local missing = BUILD_COMPILER.missing or mca.missing
   if missing then
-    io.stderr:write("tests/kernels/check_gfx90a.lua: --figures: want what ./gen/setup --test installs, ", missing, "\n")
+    io.stderr:write("tests/machine_code/check_gfx90a.lua: --figures: want hipcc and llvm-mca-22, found ", missing,
+      ": run ./gen/setup --test\n")
     os.exit(1)
   end
-  local list = collect(all_paths(), { OF_BUILD })
+  local list = collect(all_paths(), { BUILD_COMPILER })
   if failed then return end
   local file = assert(io.open(report.figures_path, "w"))
-  assert(file:write(report.figures(list, OF_BUILD.version)))
+  assert(file:write(report.figures(list, BUILD_COMPILER.version)))
   assert(file:close())
 end
 
 if arg[1] == "--figures" then
   write_figures()
-elseif OF_BUILD.missing then
-  print("ok 1 # SKIP " .. OF_BUILD.missing)
+elseif BUILD_COMPILER.missing then
+  print("ok 1 # SKIP " .. BUILD_COMPILER.missing)
 elseif arg[1] == "--table" then
   show { table.unpack(arg, 2) }
 else

@@ -1,20 +1,20 @@
--- Kernel files -> the assembly of gfx90a, by the compiler of the build and by clang 22, which stands for the
--- compilers of later ROCm releases. Two files at a time.
+-- Compiles kernel files to gfx90a assembly with two compilers: the build's own, and clang 22, which stands for those
+-- of later ROCm releases. Two files are compiled at a time.
 
 local support = require "tests.support"
 local compile = {}
 
 local AT_A_TIME = 2
--- Where Debian has ROCm's bitcode. hip.bc holds what the HIP headers of that release expect of the compiler;
--- without it clang 22 leaves calls in the kernels, and spills around them.
+-- Debian installs ROCm's bitcode here. hip.bc defines functions that the HIP headers of that release declare; without
+-- it clang 22 leaves calls in the kernels and spills registers around them.
 local BITCODE = "/usr/lib/x86_64-linux-gnu/amdgcn/bitcode"
 
 local function is_there(command) return os.execute("command -v " .. command .. " >/dev/null") == true end
 
--- The compile command of runtime/build.ninja, without its include path of the tree.
+-- The compile command of runtime/build.ninja, without the tree's include path.
 local function build_command()
   local text = support.read("runtime/build.ninja"):gsub(" %$\n +", " ")
-  return assert(text:match("\ngfx90a_compile = ([^\n]+)"), "runtime/build.ninja: want gfx90a_compile")
+  return assert(text:match("\ngfx90a_compile = ([^\n]+)"), "runtime/build.ninja: want gfx90a_compile, found none")
 end
 
 local function version(command)
@@ -22,7 +22,7 @@ local function version(command)
   return out:match("clang version (%d[%d.]*)")
 end
 
--- hipcc leaves the assembly of the device beside the object that it makes.
+-- With -save-temps=obj hipcc writes the device's assembly next to the object file.
 local function hipcc()
   if not is_there("hipcc") then return { name = "hipcc", missing = "no hipcc" } end
   local of_build = build_command()
@@ -35,7 +35,7 @@ local function hipcc()
   }
 end
 
--- The warnings of this one are not the build's.
+-- Warnings are off: only the build's compiler must compile without any.
 local function clang_22()
   local missing = not is_there("clang++-22") and "no clang++-22"
     or not support.exists(BITCODE .. "/hip.bc") and "no " .. BITCODE .. "/hip.bc" or nil
@@ -52,10 +52,11 @@ local function clang_22()
   }
 end
 
--- { name, version, missing = why it cannot be used or nil, ... }: the build's first.
+-- list of { name, version, missing (why it cannot be used, or nil), command (function(path, folder, out, stem) -> shell
+-- command), result (format of the assembly's path) }; the build's compiler is the first.
 compile.compilers = { hipcc(), clang_22() }
 
--- A folder of this process alone.
+-- Makes a folder that no other process uses.
 local function scratch()
   assert(os.execute("mkdir -p " .. support.scratch))
   local pipe = assert(io.popen("mktemp -d " .. support.scratch .. "/gfx90a.XXXXXX"))
@@ -73,20 +74,20 @@ local function start(job, out)
     job.compiler.command(job.path, folder, job.out, stem))))
 end
 
-local function finish(job, take)
+local function finish(job, receive)
   local output = job.pipe:read("a")
   local succeeded = job.pipe:close() == true
-  take(job, succeeded and support.read(job.result), output)
+  receive(job, succeeded and support.read(job.result), output)
   os.execute("rm -r " .. job.out)
 end
 
--- take(job, assembly or false, what the compiler said) for each of `jobs` = list of { path, compiler }; until it
--- returns, job.out is a folder for what it likes.
-function compile.each(jobs, take)
+-- Compiles each of `jobs` = list of { path, compiler } and calls receive(job, assembly or false, output of the
+-- compiler) in their order. job.out is a folder for temporary files that lasts until receive returns.
+function compile.each(jobs, receive)
   local folder = scratch()
   for i = 1, #jobs + AT_A_TIME - 1 do
     if jobs[i] then start(jobs[i], folder .. "/" .. i) end
-    if jobs[i - AT_A_TIME + 1] then finish(jobs[i - AT_A_TIME + 1], take) end
+    if jobs[i - AT_A_TIME + 1] then finish(jobs[i - AT_A_TIME + 1], receive) end
   end
   os.execute("rmdir " .. folder)
 end

@@ -1,13 +1,14 @@
--- The compiler turns every loop of the cpu kernels that is marked `#pragma omp simd` into vector code,
--- by its own report: in one of three trees, which together hold every kind of kernel and odd sizes.
+-- Checks by the compiler's own report that every loop marked `#pragma omp simd` is vectorised, in the cpu kernels and
+-- their header. Together the three trees have every kind of kernel and odd sizes; one must vectorise the loop.
 
 package.path = "./?.lua;" .. package.path
 local luaunit = require "luaunit"
 local support = require "tests.support"
 
+local HEADER = "runtime/target/cpu/mixed.h"
 local TREES = { "abacus-cpu", "rand_bf16-cpu", "odd_f32-cpu" }
 
--- The compile commands of a tree's kernels, made to report instead of to write.
+-- The compile commands of a tree's kernels, changed to report vectorised loops instead of writing an object.
 local function commands(tree)
   local list = {}
   local _, text = support.run("ninja -f tests/build.ninja -t commands " .. tree)
@@ -20,8 +21,8 @@ local function commands(tree)
   return list
 end
 
--- The marked loops of a file: [line number] = "file name: body of the loop". The compiler names a loop
--- by the first line of its body.
+-- The marked loops of a file: { [line number] = "file name:first line of the body" }. The compiler names a loop by the
+-- number of that line.
 local function marked(path)
   local loops, n, pragma, loop = {}, 0, false, false
   for line in io.lines(path) do
@@ -33,7 +34,7 @@ local function marked(path)
   return loops
 end
 
--- Adds to `seen` each marked loop of the file, true once a report says that it was vectorised.
+-- Adds each marked loop of a file to `seen`: true if any report so far says that it was vectorised.
 local function collect(seen, path, report)
   local loops = marked(path)
   for _, loop in pairs(loops) do seen[loop] = seen[loop] or false end
@@ -52,7 +53,7 @@ function TestVectorised() -- luacheck: ignore (luaunit finds it by its name)
       local status, _, report = support.run(each.command)
       luaunit.assertEquals(status, 0, report)
       collect(seen, each.file, report)
-      collect(seen, "runtime/target/cpu.h", report)
+      collect(seen, HEADER, report)
     end
   end
   for loop, vectorised in pairs(seen) do

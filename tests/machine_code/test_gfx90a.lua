@@ -1,20 +1,20 @@
--- tests/kernels/gfx90a/, by which check_gfx90a.lua judges kernels: on assembly short enough to count by hand, and
--- on kernels that a compiler must spoil.
+-- Tests the modules of tests/machine_code/gfx90a/, with which check_gfx90a.lua judges kernels, on assembly that is
+-- short enough to count by hand and on kernels that make a compiler spill.
 -- luacheck: globals TestIsa TestAssembly TestLoops TestFigures TestSlots TestGates TestReport TestCompilers
 
 package.path = "./?.lua;" .. package.path
-local assembly = require "tests.kernels.gfx90a.assembly"
-local compile = require "tests.kernels.gfx90a.compile"
-local figures = require "tests.kernels.gfx90a.figures"
-local gates = require "tests.kernels.gfx90a.gates"
-local isa = require "tests.kernels.gfx90a.isa"
-local loops = require "tests.kernels.gfx90a.loops"
+local assembly = require "tests.machine_code.gfx90a.assembly"
+local compile = require "tests.machine_code.gfx90a.compile"
+local figures = require "tests.machine_code.gfx90a.figures"
+local gates = require "tests.machine_code.gfx90a.gates"
+local isa = require "tests.machine_code.gfx90a.isa"
+local loops = require "tests.machine_code.gfx90a.loops"
 local lu = require "luaunit"
-local mca = require "tests.kernels.gfx90a.mca"
-local report = require "tests.kernels.gfx90a.report"
+local mca = require "tests.machine_code.gfx90a.mca"
+local report = require "tests.machine_code.gfx90a.report"
 local support = require "tests.support"
 
--- The assembly of one kernel, as clang frames it.
+-- The assembly file of one kernel, in the form in which clang writes it.
 local function program(body, metadata)
   local fields = { agpr_count = 0, vgpr_count = 100, sgpr_count = 20, vgpr_spill_count = 0, sgpr_spill_count = 0,
     group_segment_fixed_size = 0, private_segment_fixed_size = 0, max_flat_workgroup_size = 256 }
@@ -39,7 +39,7 @@ local function ops(code)
   return table.concat(list, " ")
 end
 
--- A product: per turn two MFMAs for each of two sums, so 32 k; the way past .LBB0_2 is for the last turn.
+-- A matrix product. Each iteration has two MFMAs for each of two sums, so 32 k; only the last one jumps past %bb.2.
 local PRODUCT <const> = [[
 	v_mov_b32_e32 v0, 0
 .LBB0_1:                                ; =>This Loop Header: Depth=1
@@ -73,12 +73,12 @@ local HOT_PRODUCT <const> = "global_load_dwordx4 s_cmp_lg_u32 s_cbranch_scc0 ds_
 
 TestIsa = {}
 
-function TestIsa.test_matrix_passes()
-  for op, passes in pairs {
+function TestIsa.test_slots_of_mfmas()
+  for op, slots in pairs {
     v_mfma_f32_16x16x16bf16_1k = 8, v_mfma_f32_16x16x16f16 = 8, v_mfma_f32_32x32x8f16 = 16, v_mfma_i32_16x16x16i8 = 8,
     v_mfma_f32_4x4x4f16 = 2, v_mfma_f64_16x16x4f64 = 8, v_mfma_f64_4x4x4f64 = 4, v_mul_f32_e32 = 0,
   } do
-    lu.assertEquals(isa.passes(op), passes, op)
+    lu.assertEquals(isa.mfma_slots(op), slots, op)
   end
   lu.assertEquals({ isa.mfma "v_mfma_f32_32x32x8bf16_1k" }, { 32, 8 })
 end
@@ -99,10 +99,10 @@ function TestIsa.test_bytes()
   end
 end
 
-function TestIsa.test_units()
-  for op, kblock in pairs { v_exp_f32_e32 = "valu", s_add_u32 = "salu", s_load_dword = "salu", s_waitcnt = "wait",
+function TestIsa.test_classes()
+  for op, class in pairs { v_exp_f32_e32 = "valu", s_add_u32 = "salu", s_load_dword = "salu", s_waitcnt = "wait",
     s_barrier = "barrier", ds_swizzle_b32 = "lds", buffer_load_dword = "global", scratch_load_dword = "scratch" } do
-    lu.assertEquals(isa.kblock(op), kblock, op)
+    lu.assertEquals(isa.class(op), class, op)
   end
   lu.assertEquals({ isa.vector_slots "v_exp_f32_e32", isa.vector_slots "v_exchange", isa.vector_slots "v_pk_fma_f32" },
     { 4, 1, 1 })
@@ -110,7 +110,7 @@ end
 
 TestAssembly = {}
 
--- Right sides by c++filt.
+-- The readable names are c++filt's.
 function TestAssembly.test_names()
   for symbol, name in pairs {
     plain = "plain", _Z4kernPKf = "kern", _ZL5twicePfi = "twice", _ZL4kernILi128EEvPf = "kern<128>",
@@ -132,7 +132,7 @@ end
 function TestAssembly.test_blocks()
   local next = {}
   for i, block in ipairs(kernel_of(PRODUCT).blocks) do next[i] = table.concat(block.next, " ") end
-  -- 1 is empty; then bb.0, LBB0_1, behind its branch 4, bb.2, behind its branch 6, LBB0_3, LBB0_4, 9, bb.5, 11.
+  -- 1 is empty; then bb.0, LBB0_1, 4 after its branch, bb.2, 6 after its branch, LBB0_3, LBB0_4, 9, bb.5, 11.
   lu.assertEquals(next, { "2", "3", "7 4", "5", "8", "7", "8", "3 9", "10", "", "" })
 end
 
@@ -142,11 +142,11 @@ end
 
 TestLoops = {}
 
-function TestLoops.test_the_path_with_most_work()
+function TestLoops.test_hot_path_does_most_work()
   lu.assertEquals(ops(loops.hot(kernel_of(PRODUCT).blocks)), HOT_PRODUCT)
 end
 
-function TestLoops.test_a_loop_inside_counts_for_itself()
+function TestLoops.test_inner_loop_counts_alone()
   local nest = [[
 .LBB0_1:
 	v_mfma_f32_16x16x16f16 v[0:3], v[8:9], v[10:11], v[0:3]
@@ -158,7 +158,7 @@ function TestLoops.test_a_loop_inside_counts_for_itself()
 ; %%bb.3:
 	s_cbranch_scc1 .LBB0_1
 ]]
-  -- 16 passes each: the longer loop wins, and walks the inner one once.
+  -- Both loops have 16 slots of MFMAs: the longer one is chosen, and its path walks the inner one once.
   local outer = loops.hot(kernel_of(nest:format("s_nop 0")).blocks)
   lu.assertEquals(#outer, 6)
   local inner = loops.hot(kernel_of(nest:format("v_mfma_f32_4x4x4f16 v[0:3], v[8:9], v[10:11], v[0:3]")).blocks)
@@ -173,17 +173,18 @@ end
 
 TestFigures = {}
 
--- The path above has 16 instructions: 4 MFMAs = 32 passes, one exp = 4 slots, LDS (16 + 16) and loads (16 + 8)
--- bytes a lane.
+-- The hot path of PRODUCT has 16 instructions. 4 MFMAs need 32 slots and one exp 4; per lane LDS moves 16 + 16 bytes
+-- and loads 16 + 8.
 function TestFigures.test_mix()
   local of = figures.measure(kernel_of(PRODUCT))
   lu.assertEquals(of.count, { mfma = 4, valu = 1, salu = 5, lds = 2, global = 2, scratch = 0, barrier = 1, wait = 1 })
-  lu.assertEquals({ of.passes, of.valu_slots, of.lds_bytes, of.read_bytes, of.written_bytes }, { 32, 4, 2048, 1536, 0 })
+  lu.assertEquals({ of.mfma_slots, of.valu_slots, of.lds_bytes, of.read_bytes, of.written_bytes },
+    { 32, 4, 2048, 1536, 0 })
   lu.assertEquals({ of.mfma_percent, of.valu_load, of.lds_load, of.l1_load }, { 25.0, 12.5, 50.0, 75.0 })
 end
 
--- Two sums of 32 k a turn, one barrier. At the wait of the second turn 4 loads are under way, of which the
--- first two are waited for: 2 x (16 + 8) bytes of 64 lanes, on each of 4 waves of each of 4 SIMDs.
+-- An iteration has two sums of 32 k and one barrier. At the wait of the second iteration 4 loads are in flight, of 2 x
+-- (16 + 8) bytes per lane: 64 lanes of each of 4 waves of each of 4 SIMDs.
 function TestFigures.test_depth_and_loads()
   local of = figures.measure(kernel_of(PRODUCT, { vgpr_count = 128 }))
   lu.assertEquals({ of.depth, of.barriers_per_64_k, of.waves, of.loads_in_flight }, { 32, 2.0, 4.0, 48 * 64 * 16 })
@@ -191,7 +192,7 @@ end
 
 function TestFigures.test_waves()
   for _, case in ipairs {
-    -- registers, LDS, threads, waves a SIMD
+    -- registers, LDS, threads, waves per SIMD
     { 64, 0, 256, 8 }, { 65, 0, 256, 7 }, { 128, 0, 256, 4 }, { 129, 0, 256, 3 }, { 256, 32768, 256, 2 },
     { 206, 33000, 256, 1 }, { 89, 4992, 64, 3.25 }, { 512, 0, 64, 1 }, { 24, 16896, 256, 3 }, { 100, 0, 1024, 4 },
   } do
@@ -200,14 +201,14 @@ function TestFigures.test_waves()
   end
 end
 
-function TestFigures.test_what_slots_mean()
+function TestFigures.test_figures_of_issue_slots()
   local of = figures.measure(kernel_of(PRODUCT))
   figures.add_slots(of, 64)
   lu.assertEquals({ of.slots_per_mfma, of.busy, of.busy_at_most }, { 16.0, 0.5, 1 })
   lu.assertNil(of.slots_per_tile)
 end
 
--- 8 MFMAs of 16x16x16 are a tile of 16 keys at heads of 64: 4 for the scores, 4 for the values.
+-- With heads of 64 a tile of 16 keys is 8 MFMAs of 16x16x16, 4 for the scores and 4 for the values.
 function TestFigures.test_tiles_of_attention()
   local kernel = kernel_of(PRODUCT)
   kernel.name = "f16_attn_full_h64_g8_d64__gfx90a"
@@ -226,8 +227,8 @@ local function slots(body)
   return mca.slots(code, support.scratch)
 end
 
--- An MFMA of 16x16x16 keeps its kblock for 8 slots, and 7 others fit in between.
-function TestSlots.test_the_matrix_unit_is_the_bound()
+-- A 16x16x16 MFMA occupies the matrix core for 8 slots, in which 7 other instructions issue.
+function TestSlots.test_matrix_core_is_the_limit()
   local mfma = "v_mfma_f32_16x16x16f16 v[%d:%d], v[80:81], v[82:83], v[%d:%d]\n"
   local body = {}
   for i = 0, 3 do
@@ -237,7 +238,7 @@ function TestSlots.test_the_matrix_unit_is_the_bound()
   lu.assertAlmostEquals(slots(table.concat(body)), 32, 1)
 end
 
--- 600 clocks until a value from memory is there, 64 or 128 from LDS, of 8 or 16 bytes.
+-- A value from memory arrives after 600 clocks; from LDS 8 bytes arrive after 64 and 16 bytes after 128.
 function TestSlots.test_latencies()
   local _, memory = nil, slots "global_load_dword v0, v[2:3], off\ns_waitcnt vmcnt(0)\nv_mov_b32_e32 v2, v0\n"
   lu.assertAlmostEquals(memory, 151, 3)
@@ -245,8 +246,8 @@ function TestSlots.test_latencies()
   lu.assertAlmostEquals(slots "ds_read_b128 v[4:7], v2\ns_waitcnt lgkmcnt(0)\nv_mov_b32_e32 v2, v4\n", 33, 3)
 end
 
--- With the carry llvm-mca 22 runs for ever.
-function TestSlots.test_a_loop_without_end()
+-- llvm-mca 22 never ends on this loop unless its carry is removed.
+function TestSlots.test_a_loop_that_hangs_llvm_mca()
   local count = slots [[
 v_mfma_f32_16x16x16f16 v[106:109], v[108:109], v[112:113], v[136:139]
 s_add_u32 s35, s0, s35
@@ -260,7 +261,7 @@ v_add_co_u32_e32 v138, vcc, s37, v130
   lu.assertAlmostEquals(count, 8, 4)
 end
 
-function TestSlots.test_what_it_does_not_know_is_told()
+function TestSlots.test_unknown_instruction_is_an_error()
   local none, message = slots "v_no_such_instruction v0\n"
   lu.assertNil(none)
   lu.assertStrContains(message, "llvm-mca-22: ")
@@ -280,11 +281,11 @@ local function good()
     slots_per_mfma = 11 }
 end
 
-function TestGates.test_at_the_bound()
+function TestGates.test_figures_at_their_limits_pass()
   lu.assertEquals(gates.complaints(clean(), good(), GATE), {})
 end
 
-function TestGates.test_one_step_beyond()
+function TestGates.test_figures_beyond_their_limits_fail()
   for field, value in pairs { waves = 1.75, mfma_percent = 34.9, lds_load = 25.1, l1_load = 26, barriers_per_64_k = 2,
     slots_per_mfma = 11.1 } do
     local measured = good()
@@ -296,18 +297,18 @@ function TestGates.test_one_step_beyond()
   end
 end
 
-function TestGates.test_never()
+function TestGates.test_spills_scratch_and_calls_fail()
   for _, field in ipairs { "vgpr_spills", "sgpr_spills", "scratch", "calls" } do
     local kernel = clean()
     kernel[field] = 3
     local list = gates.complaints(kernel, good(), GATE)
     lu.assertEquals(#list, 1, field)
-    lu.assertStrMatches(list[1], "want no .*, got 3")
+    lu.assertStrMatches(list[1], "want no .*, found 3")
     lu.assertEquals(gates.spills(kernel), list)
   end
 end
 
--- Without llvm-mca the slots go unjudged; without a matrix loop nothing does.
+-- Without llvm-mca the limits of issue slots are skipped; without a matrix loop each limit of the loop fails.
 function TestGates.test_missing_figures()
   local measured = good()
   measured.slots, measured.slots_per_mfma = nil, nil
@@ -319,13 +320,13 @@ function TestGates.test_every_matrix_kernel_needs_a_gate()
   local kernel = clean()
   kernel.name = "of_no_known_name"
   lu.assertNil(gates.of("matmul_new", kernel, good()))
-  lu.assertStrContains(gates.complaints(kernel, good(), nil)[1], "no gate of tests/kernels/gfx90a/gates.lua")
+  lu.assertStrContains(gates.complaints(kernel, good(), nil)[1], "want a gate for")
   local limits = gates.of("norm", kernel, { waves = 3 })
-  lu.assertEquals(#gates.complaints(kernel, { waves = 3 }, limits), 2) -- 200 VGPRs, 3 waves
+  lu.assertEquals(#gates.complaints(kernel, { waves = 3 }, limits), 2) -- too many VGPRs, too few waves
 end
 
--- The names that the templates give.
-function TestGates.test_the_gates_of_the_target()
+-- The kernels' names follow those of the templates.
+function TestGates.test_gates_of_kernel_names()
   for name, want in pairs {
     ["f16_attn_full_h64_g8_d64__gfx90a"] = "attention", ["f16_x__gfx90a<staged<4,8,1,4,2>>"] = "large tiles",
     ["f16_x__gfx90a<staged<2,4,1,4,2>>"] = "small tiles", ["f16_x__gfx90a<staged<2,8,1,4,2>>"] = "small tiles",
@@ -350,7 +351,8 @@ local function judged(name, changes)
   return { path = "p", compiler = { name = "hipcc", version = "15.0.6" }, kernel = kernel, measured = measured }
 end
 
--- Of a kernel in two trees what is worse; attention by the tile; sorted; no kernel without matrix instructions.
+-- A kernel of two trees gets the worse figures, attention counts slots per tile, names are sorted, and kernels without
+-- matrix instructions or by another compiler are left out.
 function TestReport.test_figures()
   local scalar, other = judged "scalar", judged "other_compiler"
   scalar.measured.code, other.compiler = nil, { name = "clang 22", version = "22.1.8" }
@@ -358,8 +360,8 @@ function TestReport.test_figures()
     judged("m", { vgprs = 210, mfma_percent = 40, slots_per_mfma = 10, waves = 1.5 }) }
   local text = report.figures(list, "15.0.6")
   lu.assertEquals(load(text)(), { compiler = "15.0.6",
-    { kernel = "attn", vgprs = 200, agprs = 0, lds = 0, waves = "2", mfma_percent = "35", slots = "150.0 a tile" },
-    { kernel = "m", vgprs = 210, agprs = 0, lds = 0, waves = "1.5", mfma_percent = "35", slots = "11.0 an MFMA" } })
+    { kernel = "attn", vgprs = 200, agprs = 0, lds = 0, waves = "2", mfma_percent = "35", slots = "150.0 per tile" },
+    { kernel = "m", vgprs = 210, agprs = 0, lds = 0, waves = "1.5", mfma_percent = "35", slots = "11.0 per MFMA" } })
 end
 
 function TestReport.test_table()
@@ -372,7 +374,7 @@ end
 
 TestCompilers = {}
 
--- What the compilers make of a kernel: list of { compiler name, kernel }.
+-- Compiles a file of one kernel with every compiler there is: list of { compiler name, kernel }.
 local function compiled(name, text)
   local path, jobs, list = support.write(name, text), {}, {}
   for _, compiler in ipairs(compile.compilers) do
@@ -386,7 +388,7 @@ local function compiled(name, text)
   return list
 end
 
--- 256 floats a thread where the registers of 8 waves are 64 a thread.
+-- Each thread holds 256 floats, but 8 waves per SIMD leave it 64 registers.
 function TestCompilers.test_a_kernel_that_spills()
   for _, each in ipairs(compiled("spills.hip", [[
 #include <hip/hip_runtime.h>
@@ -412,7 +414,7 @@ void launch(float *x) {
   end
 end
 
--- A barrier is none of a function: the headers' own parts are all inlined, by either compiler.
+-- Either compiler inlines the HIP headers' function for a barrier, so no call is left.
 function TestCompilers.test_a_kernel_that_does_not()
   for _, each in ipairs(compiled("barrier.hip", [[
 #include <hip/hip_runtime.h>
