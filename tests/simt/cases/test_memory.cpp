@@ -4,9 +4,11 @@
 
 #include <cstring>
 
-static int plain; // no memory of the device
+namespace {
 
-void test_memory() {
+int plain; // no memory of the device
+
+void test_allocations() {
   expect("new memory is NaN, and out of range as an index", 0, "", [] {
     float *x = device<float>(100), *p = pinned(3);
     for (float each : host(x, 100)) {
@@ -40,6 +42,9 @@ void test_memory() {
         OK(hipFree(device<char>(1000)));
       },
       "SIMT_MEMORY=1000");
+}
+
+void test_accesses() {
   expect("the host reads device memory", ABORTED, "the host touches 4 bytes into", [] {
     volatile float *x = device<float>(100);
     CHECK(x[1] != 0);
@@ -58,6 +63,9 @@ void test_memory() {
     OK(launch_plus_one(y, x, 62, 64, nullptr));
     OK(hipDeviceSynchronize());
   });
+}
+
+void test_frees() {
   expect("freed twice", LEFT, "freed twice: 0 bytes into a freed allocation of 256 bytes", [] {
     float *x = device<float>(64);
     OK(hipFree(x));
@@ -77,4 +85,12 @@ void test_memory() {
     (void)event();
     (void)event();
   });
+}
+
+} // namespace
+
+void test_memory() {
+  test_allocations();
+  test_accesses();
+  test_frees();
 }

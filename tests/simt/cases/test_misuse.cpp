@@ -22,9 +22,7 @@ void misuse_of_graph(const char *name, const char *text,
   });
 }
 
-} // namespace
-
-void test_misuse() {
+void test_copies() {
   misuse("copy from memory that is not pinned", "not pinned", [](float *h, float *, float *d) {
     return hipMemcpyAsync(d, h, 256, hipMemcpyHostToDevice, nullptr);
   });
@@ -45,6 +43,9 @@ void test_misuse() {
     OK(hipFree(d));
     return hipMemcpyAsync(d, p, 256, hipMemcpyHostToDevice, nullptr);
   });
+}
+
+void test_handles() {
   misuse("a destroyed stream", "a stream that was destroyed", [](float *, float *, float *d) {
     hipStream_t on = stream();
     OK(hipStreamDestroy(on));
@@ -55,6 +56,14 @@ void test_misuse() {
     OK(hipEventDestroy(gone));
     return hipEventRecord(gone, nullptr);
   });
+  misuse("a null event", "not an event",
+         [](float *, float *, float *) { return hipStreamWaitEvent(nullptr, nullptr, 0); });
+  misuse("a pointer that is not a stream", "not a stream", [](float *, float *p, float *) {
+    return hipStreamSynchronize(reinterpret_cast<hipStream_t>(p));
+  });
+}
+
+void test_misused_graphs() {
   misuse_of_graph("a destroyed executable graph", "an executable graph that was destroyed",
                   [](recording &r) {
                     OK(hipGraphExecDestroy(r.exec));
@@ -83,9 +92,12 @@ void test_misuse() {
                     OK(hipEventRecord(fork, r.on));
                     return hipStreamWaitEvent(stream(), fork, 0);
                   });
-  misuse("a null event", "not an event",
-         [](float *, float *, float *) { return hipStreamWaitEvent(nullptr, nullptr, 0); });
-  misuse("a pointer that is not a stream", "not a stream", [](float *, float *p, float *) {
-    return hipStreamSynchronize(reinterpret_cast<hipStream_t>(p));
-  });
+}
+
+} // namespace
+
+void test_misuse() {
+  test_copies();
+  test_handles();
+  test_misused_graphs();
 }
