@@ -33,7 +33,7 @@ end
 local function head_of(lines, at, comment)
   while at > 1 do
     local line = lines[at - 1]
-    if line == "" or line:find(comment) or line:find("[;}]$") or line:find("^[$#}]") then break end
+    if line == "" or line:find(comment) or line:find("[;}]$") or line:find("^[#}]") then break end
     at = at - 1
   end
   return at
