@@ -67,7 +67,9 @@ end
 -- The first line of a generated file has one form, whatever the names in it.
 local function check_columns(path, lines)
   for i, line in ipairs(lines) do
-    if #line > COLUMNS and not line:find("DO NOT EDIT.", 1, true) then report("%s:%d: want at most %d columns, found %d", path, i, COLUMNS, #line) end
+    if #line > COLUMNS and not line:find("DO NOT EDIT.", 1, true) then
+      report("%s:%d: want at most %d columns, found %d", path, i, COLUMNS, #line)
+    end
   end
 end
 
