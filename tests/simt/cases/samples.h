@@ -56,7 +56,8 @@ hipError_t launch_plus_one(float *y, const float *x, int n, int threads, hipStre
 hipError_t launch_indices(unsigned *seen, hipStream_t stream);
 // seen (5, 64) = the results of five kinds of shuffle in each lane
 hipError_t launch_shuffles(int *seen, hipStream_t stream);
-// ticket (4, 128) = the position of each thread in the order of execution, for 4 blocks of 128 threads
+// ticket (4, 128) = the position of each thread in the order of execution, for 4 blocks of 128
+// threads
 hipError_t launch_tickets(unsigned *ticket, unsigned *counter, hipStream_t stream);
 // seen (2, 4, 3) = the first contents of 4 words of LDS in each of 2 blocks: of a kernel template,
 // of a function template, and of dynamic LDS
