@@ -1,15 +1,15 @@
--- `ninja bench`: measures the rate of getp mode on this machine and keeps it in tests/bench/MACHINE.csv. By the rule
--- of the model's other engines: generated tokens over the time of inference, greedy, 1024 tokens of a prompt and its
--- output together. A row is known by its tree and by what it says; a new measurement replaces it.
+-- `ninja bench` measures the rate of getp mode on this machine and writes it to tests/bench/MACHINE.csv. The rate is
+-- that of other engines for the model: generated tokens over the time of inference, greedy, with at most 1024 tokens of
+-- prompt and output per sequence. A new measurement replaces the line with the same tree and the same description.
 --
--- Without anything in the environment: abacus-cpu on the prompts of the demo. Otherwise
---   BENCH_TREE        the tree, built as build/TREE/getp (BENCH_GETP: somewhere else)
+-- Without settings it measures abacus-cpu on the prompts of the demo. The settings are environment variables:
+--   BENCH_TREE        name of the tree, built as build/TREE/getp unless BENCH_GETP is the path of its getp
 --   BENCH_CHECKPOINT  folder or packed file
---   BENCH_PROMPTS     file of prompts, the number of them in its first line
---   BENCH_SLOTS       list of how many sequences run at a time: "896 256 1"; each gets at most 16 prompts
---   BENCH_MACHINE     name of the CSV file, if not that of the GPU or CPU
+--   BENCH_PROMPTS     file of prompts, with their number in its first line
+--   BENCH_SLOTS       numbers of sequences that run at a time, say "896 256 1"; there are at most 16 prompts per slot
+--   BENCH_MACHINE     name of the CSV file; by default that of the GPU or CPU
 
-local STEPS <const>, PROMPTS_A_SLOT <const> = 1024, 16
+local MAX_TOKENS <const>, PROMPTS_PER_SLOT <const> = 1024, 16
 local KNOWN <const> = { "H100", "H200", "MI250", "MI300", "Xeon", "EPYC", "Ryzen" }
 local HEADER <const> = "date,tree,what,value,unit,command"
 
@@ -32,9 +32,9 @@ local function read_lines(path)
   return lines
 end
 
--- ---- what is measured where ----
+-- ---- settings ----
 
--- "NVIDIA H200" -> "h200", "Intel(R) Xeon(R) CPU @ 2.60GHz" of two cores -> "xeon-2"
+-- "NVIDIA H200" -> "h200"; "Intel(R) Xeon(R) CPU @ 2.60GHz" with two cores -> "xeon-2"
 local function machine_name(is_cpu)
   local text = is_cpu and output_of("grep -m 1 'model name' /proc/cpuinfo")
     or output_of("nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -n 1")
@@ -61,7 +61,7 @@ local function given()
   }
 end
 
--- The first n prompts of a file as a file of their own; its path and how many they are.
+-- Writes the first n prompts of a file into a new file -> its path and the number of prompts.
 local function some_prompts(path, n)
   local lines = read_lines(path) or fail("%s: no such file", path)
   local count = math.min(n, math.tointeger(tonumber(lines[1])) or fail("%s:1: want the number of prompts", path))
@@ -72,41 +72,41 @@ local function some_prompts(path, n)
   return out, count
 end
 
--- ---- rows ----
+-- ---- lines of the CSV file ----
 
--- A field holds no comma and no quote.
-local function row_of(bench, what, value, unit, command)
+-- Fields must not contain commas or quotes.
+local function csv_line(bench, what, value, unit, command)
   local fields = { os.date("%Y-%m-%d"), bench.tree, what, value, unit, command }
   for i, field in ipairs(fields) do fields[i] = field:gsub("[,\"\n]", " ") end
   return table.concat(fields, ",")
 end
 
-local function key_of(row) return row:match("^[^,]*,([^,]*,[^,]*),") end
+local function key_of(line) return line:match("^[^,]*,([^,]*,[^,]*),") end
 
--- Puts rows into the file in place of those of the same key, or behind the last.
-local function keep(path, rows)
+-- Replaces the lines of the same keys in the file, or appends new ones.
+local function keep(path, measured)
   local lines, at = read_lines(path) or { HEADER }, {}
   for i, line in ipairs(lines) do at[key_of(line) or ""] = i end
-  for _, row in ipairs(rows) do lines[at[key_of(row)] or #lines + 1] = row end
+  for _, line in ipairs(measured) do lines[at[key_of(line)] or #lines + 1] = line end
   local file = assert(io.open(path, "w"))
   file:write(table.concat(lines, "\n"), "\n")
   file:close()
 end
 
--- One run of getp; its rows.
+-- Runs getp once -> its lines.
 local function measure(bench, slots)
-  local path, count = some_prompts(bench.prompts, PROMPTS_A_SLOT * slots)
-  local arguments = string.format("-m getp -n %d -b %d", STEPS, slots)
+  local path, count = some_prompts(bench.prompts, PROMPTS_PER_SLOT * slots)
+  local arguments = string.format("-m getp -n %d -b %d", MAX_TOKENS, slots)
   local run = string.format("%s %s -i %s -o build/bench.ids %s", bench.getp, bench.checkpoint, path, arguments)
   local report = output_of(run) or fail("%s: it failed", run)
   local rate, warm = report:match("TPS %(tok/s%): ([%d.]+)"), report:match("warm up elapsed time%(s%): ([%d.]+)")
   local command = "getp CHECKPOINT -i PROMPTS -o IDS " .. arguments
   local what = string.format("%d prompts greedy; %d at a time", count, slots)
   print(string.format("%s: %s: %s tok/s; warm after %s s", bench.tree, what, rate, warm))
-  return { row_of(bench, what, rate, "tok/s", command), row_of(bench, what .. ": warm up", warm, "s", command) }
+  return { csv_line(bench, what, rate, "tok/s", command), csv_line(bench, what .. ": warm up", warm, "s", command) }
 end
 
 local bench = given()
 local path = "tests/bench/" .. bench.machine .. ".csv"
 for slots in bench.slots:gmatch("%d+") do keep(path, measure(bench, math.tointeger(tonumber(slots)))) end
-print("rows are in " .. path)
+print("wrote " .. path)

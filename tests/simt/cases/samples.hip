@@ -40,20 +40,20 @@ static __global__ void matmul(int mutant, float *c, const float *a, const float 
   HIP_DYNAMIC_SHARED(float, tiles)
   float *tile_a = tiles, *tile_b = tiles + TILE * TILE, sum = 0;
   int x = (int)threadIdx.x, y = (int)threadIdx.y;
-  int row = (int)blockIdx.y * TILE + y, column = (int)blockIdx.x * TILE + x;
+  int i = (int)blockIdx.y * TILE + y, j = (int)blockIdx.x * TILE + x;
 
   for (int k = 0; k < n; k += TILE) {
-    tile_a[y * TILE + x] = a[row * n + k + x];
-    tile_b[y * TILE + x] = b[(k + y) * n + column];
+    tile_a[y * TILE + x] = a[i * n + k + x];
+    tile_b[y * TILE + x] = b[(k + y) * n + j];
     if (mutant != NO_BARRIER)
       __syncthreads();
 #pragma unroll
-    for (int i = 0; i < TILE; i++)
-      sum += tile_a[y * TILE + i] * tile_b[mutant == WRONG_INDEX ? x * TILE + i : i * TILE + x];
+    for (int l = 0; l < TILE; l++)
+      sum += tile_a[y * TILE + l] * tile_b[mutant == WRONG_INDEX ? x * TILE + l : l * TILE + x];
     if (mutant != NO_SECOND_BARRIER)
       __syncthreads();
   }
-  c[row * n + column] = sum;
+  c[i * n + j] = sum;
 }
 
 hipError_t launch_matmul(enum mutant mutant, float *c, const float *a, const float *b, int n,
@@ -68,20 +68,20 @@ hipError_t launch_matmul(enum mutant mutant, float *c, const float *a, const flo
 // ---- block sum ----
 
 static __global__ void __launch_bounds__(BLOCK) block_sum(int mutant, float *y, const float *x) {
-  __shared__ __align__(16) float part[BLOCK];
+  __shared__ __align__(16) float partial[BLOCK];
   int t = (int)threadIdx.x;
 
-  part[t] = x[(int)blockIdx.x * BLOCK + t];
+  partial[t] = x[(int)blockIdx.x * BLOCK + t];
   for (int half = BLOCK / 2; half > 0; half /= 2) {
     if (mutant != NO_BARRIER)
       __syncthreads();
     if (mutant == EARLY_RETURN && t >= half)
       return;
     if (t < half)
-      part[t] += part[t + half];
+      partial[t] += partial[t + half];
   }
   if (t == 0)
-    y[blockIdx.x] = part[0];
+    y[blockIdx.x] = partial[0];
 }
 
 hipError_t launch_block_sum(enum mutant mutant, float *y, const float *x, int blocks,
@@ -124,19 +124,19 @@ typedef float float4v __attribute__((vector_size(16)));
 static __global__ void tile_product(int mutant, float *d, const unsigned short *a,
                                     const unsigned short *b, const float *c) {
   int lane = (int)threadIdx.x, across = lane % 16, down = lane / 16 * 4;
-  unsigned short row[4], column[4];
+  unsigned short left[4], right[4];
   half4v x, y;
   float4v sum;
 
   if (mutant == EARLY_RETURN && lane == 5)
     return;
   for (int i = 0; i < 4; i++) {
-    row[i] = a[across * 16 + down + i];
-    column[i] = b[(mutant == WRONG_INDEX ? i * 4 + lane / 16 : down + i) * 16 + across];
+    left[i] = a[across * 16 + down + i];
+    right[i] = b[(mutant == WRONG_INDEX ? i * 4 + lane / 16 : down + i) * 16 + across];
     sum[i] = c[(down + i) * 16 + across];
   }
-  memcpy(&x, row, sizeof x);
-  memcpy(&y, column, sizeof y);
+  memcpy(&x, left, sizeof x);
+  memcpy(&y, right, sizeof y);
   if (mutant == BARRIER_IN_BRANCH && lane == 5)
     __syncthreads();
   sum = __builtin_amdgcn_mfma_f32_16x16x16f16(x, y, sum, 0, 0, 0);
@@ -173,13 +173,13 @@ static __global__ void tile_product(int mutant, float *d, const unsigned short *
 // ---- copies to LDS ----
 
 static __global__ void copies(int mutant, float *y, float *x) {
-  __shared__ __align__(16) float stage[2][BLOCK];
+  __shared__ __align__(16) float halves[2][BLOCK];
   int mine = 4 * (int)threadIdx.x;
 
   if (mutant != NOT_AWAITED)
     await_kernels_before();
   for (int i = 0; i < 2; i++) {
-    float *to = stage[i] + mine;
+    float *to = halves[i] + mine;
     if (mutant == NO_LDS)
       to = y + i * BLOCK + mine;
     copy_async_16(mutant == NOT_ALIGNED ? to + 1 : to, x + i * BLOCK + mine);
@@ -194,16 +194,16 @@ static __global__ void copies(int mutant, float *y, float *x) {
   if (mutant != NO_BARRIER)
     __syncthreads();
   for (int i = 0; i < 4; i++)
-    y[mine + i] = stage[0][BLOCK - 1 - mine - i];
+    y[mine + i] = halves[0][BLOCK - 1 - mine - i];
   if (mutant != NO_WAIT && mutant != WAIT_TOO_LATE)
     wait_for_copies();
   __syncthreads();
-  if (mutant == BUFFER_IN_USE) { // the same once more, before others have read it
-    copy_async_16(stage[1] + mine, x + BLOCK + mine);
+  if (mutant == BUFFER_IN_USE) { // copies again before other lanes have read
+    copy_async_16(halves[1] + mine, x + BLOCK + mine);
     __syncthreads();
   }
   for (int i = 0; i < 4; i++)
-    y[BLOCK + mine + i] = stage[1][BLOCK - 1 - mine - i];
+    y[BLOCK + mine + i] = halves[1][BLOCK - 1 - mine - i];
   if (mutant == WAIT_TOO_LATE || mutant == BUFFER_IN_USE)
     wait_for_copies();
 }
@@ -220,7 +220,7 @@ hipError_t launch_tile_product(enum mutant mutant, float *d, const unsigned shor
   return hipGetLastError();
 }
 
-// ---- without mistakes ----
+// ---- kernels without mistakes ----
 
 template <int step> static __global__ void plus(float *y, const float *x, int n) {
   int i = (int)(blockIdx.x * blockDim.x + threadIdx.x);

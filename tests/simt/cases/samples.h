@@ -1,5 +1,4 @@
-// Kernels for the tests of the harness, each right (SOUND) or with one of the mistakes that people
-// make.
+// Kernels for the tests of the harness, each correct (SOUND) or with one common mistake.
 #ifndef SIMT_TEST_KERNELS_H
 #define SIMT_TEST_KERNELS_H
 
@@ -33,44 +32,45 @@ enum mutant {
 extern "C" {
 #endif
 
-// y[i] = x[n - 1 - i], n a multiple of 256
+// y[i] = x[n - 1 - i]; n is a multiple of 256
 hipError_t launch_reverse(enum mutant mutant, float *y, const float *x, int n, hipStream_t stream);
-// c = a b, (n, n) each, n a multiple of 16
+// c = a b, each (n, n); n is a multiple of 16
 hipError_t launch_matmul(enum mutant mutant, float *c, const float *a, const float *b, int n,
                          hipStream_t stream);
-// y[block] = sum of 256 x
+// y[block] = the sum of 256 x
 hipError_t launch_block_sum(enum mutant mutant, float *y, const float *x, int blocks,
                             hipStream_t stream);
-// y[i] = sum of the x of the wave of i, 256 of them; votes[wave] = which lanes hold an x above 0
+// y[i] = the sum of x over the wave of i, for 256 x; votes[wave] = a bit per lane, set if x > 0
 hipError_t launch_wave_sum(enum mutant mutant, float *y, unsigned long long *votes, const float *x,
                            hipStream_t stream);
-// d = a b + c by one matrix instruction: halves a (16, 16) and b (16, N), d and c (16, N), N = 16
-// for waves of 64 and 8 for waves of 32
+// d = a b + c by one matrix instruction, with halves a (16, 16) and b (16, N), floats d and c
+// (16, N); N = 16 for waves of 64 and 8 for waves of 32
 hipError_t launch_tile_product(enum mutant mutant, float *d, const unsigned short *a,
                                const unsigned short *b, const float *c, hipStream_t stream);
-// y[i] = x[i] reversed in each half of 512, by copies to LDS in two groups, in a kernel
-// that begins early; waves of 32 alone
+// y = each half of 512 x in reverse order, by copies to LDS in two groups, in a kernel that begins
+// early; waves of 32 only
 hipError_t launch_copies(enum mutant mutant, float *y, float *x, hipStream_t stream);
 // y[i] = x[i] + 1 by blocks of `threads`
 hipError_t launch_plus_one(float *y, const float *x, int n, int threads, hipStream_t stream);
-// (6, blockDim * gridDim): the indices that each thread sees
+// seen (threads, 6) = the indices that each thread sees
 hipError_t launch_indices(unsigned *seen, hipStream_t stream);
-// what four kinds of shuffle give lane by lane: (5, 64)
+// seen (5, 64) = the results of five kinds of shuffle in each lane
 hipError_t launch_shuffles(int *seen, hipStream_t stream);
-// the order in which 4 blocks of 128 threads come: ticket of each thread
+// ticket (4, 128) = the position of each thread in the order of execution, for 4 blocks of 128
+// threads
 hipError_t launch_tickets(unsigned *ticket, unsigned *counter, hipStream_t stream);
-// what 2 blocks find in the LDS of a kernel template, of a function template and in dynamic LDS, 4
-// words each, before they write there
+// seen (2, 4, 3) = the first contents of 4 words of LDS in each of 2 blocks: of a kernel template,
+// of a function template, and of dynamic LDS
 hipError_t launch_read_lds(unsigned *seen, hipStream_t stream);
-// writes the last of `bytes` of dynamic LDS, after asking for `allowed` of them if that is not 0
+// Writes the last of `bytes` of dynamic LDS, after raising the limit to `allowed` if that is not 0.
 hipError_t launch_dynamic_lds(size_t bytes, size_t allowed, hipStream_t stream);
-// passes `rounds` barriers
+// Passes `rounds` barriers.
 hipError_t launch_barriers(int rounds, hipStream_t stream);
 
-// Copies n floats to the device, adds 1, and copies them back; an error leaves nothing allocated,
-// or with `careless` something.
+// Copies n floats to the device, adds 1, and copies them back. After an error nothing stays
+// allocated, unless `careless`.
 hipError_t plus_one_on_device(float *values, int n, int careless);
-// The same by a graph that is captured once, launched twice: adds 2.
+// Does the same by a graph that is captured once and launched twice, so it adds 2.
 hipError_t plus_two_by_graph(float *values, int n, int careless);
 
 #ifdef __cplusplus

@@ -1,4 +1,4 @@
-// A host in C11 that takes, uses and returns one of each thing; see samples.h.
+// A host in C11 that allocates, uses and frees one resource of each kind; see samples.h.
 
 #include "samples.h"
 #include <string.h>
@@ -11,7 +11,7 @@ struct resources {
   hipGraphExec_t exec;
 };
 
-static hipError_t take(struct resources *r, size_t bytes) {
+static hipError_t allocate_all(struct resources *r, size_t bytes) {
   hipError_t error = hipStreamCreateWithFlags(&r->copies, hipStreamNonBlocking);
   if (!error) {
     error = hipStreamCreateWithFlags(&r->kernels, hipStreamNonBlocking);
@@ -31,7 +31,7 @@ static hipError_t take(struct resources *r, size_t bytes) {
   return error;
 }
 
-static void give_back(struct resources *r) {
+static void free_all(struct resources *r) {
   (void)hipFree(r->out);
   (void)hipFree(r->in);
   (void)hipHostFree(r->pinned);
@@ -44,7 +44,7 @@ static void give_back(struct resources *r) {
   if (r->copies) {
     (void)hipStreamDestroy(r->copies);
   }
-  if (r->exec) { // now that no stream runs it
+  if (r->exec) { // only now does no stream run it
     (void)hipGraphExecDestroy(r->exec);
   }
   if (r->graph) {
@@ -100,7 +100,7 @@ static hipError_t on_device(hipError_t (*work)(struct resources *, int, size_t),
                             int n, int careless) {
   struct resources r = {0};
   size_t bytes = (size_t)n * sizeof *values;
-  hipError_t error = take(&r, bytes);
+  hipError_t error = allocate_all(&r, bytes);
   if (!error) {
     memcpy(r.pinned, values, bytes);
     error = work(&r, n, bytes);
@@ -111,7 +111,7 @@ static hipError_t on_device(hipError_t (*work)(struct resources *, int, size_t),
   if (error && careless) {
     return error;
   }
-  give_back(&r);
+  free_all(&r);
   return error;
 }
 
