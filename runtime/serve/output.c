@@ -13,12 +13,12 @@ bool output_open(struct output *output, const char *path, struct error *err) {
   struct stat status;
   *output = (struct output){.path = path};
   if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
-    return fail(err, "%s: is a folder: want a file", path);
+    return fail(err, "%s: want a file, found a folder", path);
   if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
     return true;
   if (asprintf(&output->part, "%s.part", path) < 0) {
     output->part = NULL;
-    return fail(err, "out of memory");
+    return fail(err, "%s: out of memory for the name of its journal", path);
   }
   output->journal = fopen(output->part, "w");
   return output->journal ? true : fail(err, "%s: %s", output->part, strerror(errno));
@@ -41,7 +41,7 @@ bool output_add(struct output *output, int number, const struct request *request
              : fail(err, "%s: %s", output->part, strerror(errno));
 }
 
-// Writes all lines through a stream of its own.
+// Writes all lines to a file and closes it; `descriptor` is -1 if it could not be opened.
 static bool write_all(int descriptor, const char *path, const struct request *requests, int n,
                       struct error *err) {
   FILE *file = descriptor < 0 ? NULL : fdopen(descriptor, "w");
