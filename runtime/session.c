@@ -52,11 +52,9 @@ static bool open_tokenizer(struct session *session, struct error *err) {
 }
 
 static bool check_limit(const char *flag, int given, int limit, struct error *err) {
-  return given <= limit ? true
-                        : fail(err,
-                               "%s: want at most %d, for which this getp was generated, "
-                               "found %d",
-                               flag, limit, given);
+  return given <= limit
+             ? true
+             : fail(err, "%s: want at most %d for this getp, found %d", flag, limit, given);
 }
 
 static bool check_limits(struct session *session, struct error *err) {

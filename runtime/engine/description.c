@@ -11,7 +11,7 @@ enum { MAPPED = WEIGHT_MAPPED }; // the word that weights.inc writes for an offs
 
 static const struct weight_spec WEIGHTS[WEIGHT_COUNT] = {
 #define WEIGHT(symbol, name, source, stored, layout, offset, ...)                                  \
-  {name, SOURCE_##source, STORED_##stored, LAYOUT_##layout, offset, MODEL_D_HEAD, {__VA_ARGS__}},
+  {name, FORM_##source, STORED_##stored, LAYOUT_##layout, offset, MODEL_D_HEAD, {__VA_ARGS__}},
 #include "weights.inc"
 #undef WEIGHT
 };

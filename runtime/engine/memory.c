@@ -36,7 +36,7 @@ static bool upload_half(struct engine *engine, bool cosine, struct error *err) {
     if (!staging)
       return false;
     fill_rope(staging, first, n, cosine);
-    if (!device_send(engine->device, to + first * HALF, bytes, err))
+    if (!device_upload_staging(engine->device, to + first * HALF, bytes, err))
       return false;
   }
   return true;

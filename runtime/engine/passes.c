@@ -46,10 +46,10 @@ static int bucket_of(int n) {
 
 static bool capture(struct engine *engine, const struct pass *pass, enum schedule_list list,
                     struct device_graph **graph, struct error *err) {
-  if (!device_record(engine->device, err))
+  if (!device_capture_begin(engine->device, err))
     return false;
   schedule_run(pass, list, NULL, NULL);
-  return device_recorded(engine->device, graph, err);
+  return device_capture_end(engine->device, graph, err);
 }
 
 // Captures the graphs of all buckets and replays each once without rows, so that the device does
@@ -59,8 +59,8 @@ static bool capture_passes(struct engine *engine, struct error *err) {
     const struct pass pass = make_pass(engine, ROW_BUCKETS[b], ROW_BUCKETS[b]);
     if (!capture(engine, &pass, SCHEDULE_STEPS, &engine->steps[b], err) ||
         !capture(engine, &pass, SCHEDULE_GREEDY, &engine->greedy[b], err) ||
-        !device_replay(engine->device, engine->steps[b], err) ||
-        !device_replay(engine->device, engine->greedy[b], err))
+        !device_graph_launch(engine->device, engine->steps[b], err) ||
+        !device_graph_launch(engine->device, engine->greedy[b], err))
       return false;
   }
   const struct pass empty = make_pass(engine, ROW_BUCKETS[0], 1);
@@ -86,8 +86,8 @@ bool passes_prepare(struct engine *engine, struct error *err) {
 
 void passes_drop(struct engine *engine) {
   for (int b = 0; b < ROW_BUCKET_COUNT; b++) {
-    device_drop(engine->steps[b]);
-    device_drop(engine->greedy[b]);
+    device_graph_destroy(engine->steps[b]);
+    device_graph_destroy(engine->greedy[b]);
     engine->steps[b] = engine->greedy[b] = NULL;
   }
   timing_close(engine->timing);
@@ -124,7 +124,7 @@ static bool send_rows(struct engine *engine, const struct engine_rows *rows, str
     timing_begin(engine->timing);
     timing_load(engine->timing, &load);
   }
-  return device_put(engine->device, engine->rows.at, record, ROWS_BYTES, err);
+  return device_upload(engine->device, engine->rows.at, record, ROWS_BYTES, err);
 }
 
 // Runs a list step by step, without a graph.
@@ -138,8 +138,8 @@ static bool run_bucket(struct engine *engine, enum schedule_list list, int n, st
   const int b = bucket_of(n);
   const struct pass pass = make_pass(engine, ROW_BUCKETS[b], ROW_BUCKETS[b]);
   if (!engine->timing)
-    return device_replay(engine->device,
-                         list == SCHEDULE_STEPS ? engine->steps[b] : engine->greedy[b], err);
+    return device_graph_launch(engine->device,
+                               list == SCHEDULE_STEPS ? engine->steps[b] : engine->greedy[b], err);
   launch(engine, &pass, list);
   return true;
 }
@@ -179,15 +179,15 @@ static const void *request_results(struct engine *engine, int outputs, enum engi
   void *to = engine->host_results[engine->submitted % ENGINE_PASSES].at;
   const size_t n = (size_t)outputs;
   if (result == ENGINE_GREEDY)
-    return device_get(engine->device, engine->picked.at, n * sizeof(int32_t), to, err);
+    return device_download(engine->device, engine->picked.at, n * sizeof(int32_t), to, err);
   if (result == ENGINE_CANDIDATES)
-    return device_get(engine->device, arena + BUF_CANDIDATES, n * sizeof(struct candidates), to,
-                      err);
+    return device_download(engine->device, arena + BUF_CANDIDATES, n * sizeof(struct candidates),
+                           to, err);
   if (!engine->host_logits.at && // allocated late: few jobs need them, and pinning is slow
       !memory_alloc_host(engine, &engine->host_logits, LOGITS_BYTES, "logits", err))
     return NULL;
-  return device_get(engine->device, arena + BUF_LOGITS, n * MODEL_VOCAB * sizeof(float),
-                    engine->host_logits.at, err);
+  return device_download(engine->device, arena + BUF_LOGITS, n * MODEL_VOCAB * sizeof(float),
+                         engine->host_logits.at, err);
 }
 
 bool passes_submit(struct engine *engine, const struct engine_rows *rows, enum engine_result result,

@@ -27,7 +27,7 @@ static const struct tensor *find(struct search *search, const char *suffix, int 
   else
     snprintf(name, sizeof name, "model.layers.%d.%s", search->layer, suffix);
   const struct tensor *tensor =
-      safetensors_want(search->checkpoint, name, rank, shape, search->err);
+      safetensors_require(search->checkpoint, name, rank, shape, search->err);
   search->ok = tensor;
   if (tensor && (tensor->dtype == DTYPE_U8) != packed)
     search->ok = fail(search->err, "%s: want dtype %s, found %s", name,

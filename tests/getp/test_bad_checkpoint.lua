@@ -56,10 +56,10 @@ end
 
 function TestConfig.test_not_json()
   local path = BROKEN .. "/config%.json"
-  refused_like(job(broken { ["config.json"] = CONFIG:sub(1, #CONFIG // 2) }), path .. ":%d+: want JSON: .+")
-  refused_like(job(broken { ["config.json"] = "" }), path .. ":1: want JSON: .+")
-  refused_like(job(broken { ["config.json"] = "\0\1\2" }), path .. ":1: want JSON: .+")
-  refused_like(job(broken { ["config.json"] = ("["):rep(100000) }), path .. ":1: want JSON: .+")
+  refused_like(job(broken { ["config.json"] = CONFIG:sub(1, #CONFIG // 2) }), path .. ":%d+: want JSON, found an error: .+")
+  refused_like(job(broken { ["config.json"] = "" }), path .. ":1: want JSON, found an error: .+")
+  refused_like(job(broken { ["config.json"] = "\0\1\2" }), path .. ":1: want JSON, found an error: .+")
+  refused_like(job(broken { ["config.json"] = ("["):rep(100000) }), path .. ":1: want JSON, found an error: .+")
   refused_like(job(broken { ["config.json"] = "[]" }), path .. ": want a JSON object, found an array")
   local folder = broken { ["config.json"] = false }
   lfs.mkdir(folder .. "/config.json")
@@ -72,7 +72,7 @@ function TestConfig.test_other_models()
     if name ~= "abacus" and name:find("^[^.]") then
       local other = json.decode(support.read("tests/models/" .. name .. "/config.json"))
       refused(job("tests/models/" .. name), string.format(
-        "config.json: vocab_size: %d, but this getp was generated for 1024: %s", other.vocab_size, GENERATE))
+        "config.json: vocab_size: want 1024 for this getp, found %d: %s", other.vocab_size, GENERATE))
     end
   end
   assert_no_output("other models")
@@ -115,7 +115,7 @@ function TestConfig.test_each_dimension()
   for _, case in ipairs(DIFFERENT) do
     local change, key, found, wanted = table.unpack(case)
     refused(job(config_with(change)),
-      string.format("config.json: %s: %s, but this getp was generated for %s: %s", key, found, wanted, GENERATE))
+      string.format("config.json: %s: want %s for this getp, found %s: %s", key, wanted, found, GENERATE))
   end
   assert_no_output("each dimension")
 end
@@ -134,7 +134,7 @@ function TestConfig.test_values_that_no_model_has()
   refused_like(job(broken { ["generation_config.json"] = '{"eos_token_id": [1016, 1024]}' }),
     BROKEN .. "/generation_config%.json: eos_token_id: want token ids below 1024, .+, found 1024")
   refused_like(job(broken { ["generation_config.json"] = "{" }),
-    BROKEN .. "/generation_config%.json:1: want JSON: .+")
+    BROKEN .. "/generation_config%.json:1: want JSON, found an error: .+")
   assert_no_output("values")
 end
 
@@ -203,7 +203,8 @@ function TestWeights.test_lying_offsets()
   refused(header_with(head, with .. "[0]"), path .. "want data_offsets of a begin and an end, found [0]")
   refused(header_with(head, with .. "[0,393214]"),
     path .. "want 393216 bytes for its dtype and shape, found 393214 in its data_offsets")
-  refused_like(header_with(head, with .. "[0,99999999999999999999]"), FILE .. ": want JSON in its header: .+")
+  refused_like(header_with(head, with .. "[0,99999999999999999999]"),
+    FILE .. ": want JSON in its header, found an error: .+")
   refused_like(header_with(head, with .. "[393216,786432]"),
     FILE .. ": [%w_.]+: want it to begin at data byte 0, found 393216")
   refused_like(header_with(head, with .. "[2,393218]"), FILE .. ": [%w_.]+: want it to begin at data byte 0, found 2")
@@ -213,8 +214,8 @@ end
 function TestWeights.test_lying_dtypes_and_shapes()
   local head = 'lm_head.weight":{"dtype":"BF16","shape":[1024,192]'
   local path = FILE .. ": lm_head.weight: "
-  refused(header_with(head, 'lm_head.weight":{"dtype":"F16","shape":[1024,192]'), "lm_head.weight: want BF16, the " ..
-    'checkpoint has F16: generate a getp from its config.json with the right "dtype"')
+  refused(header_with(head, 'lm_head.weight":{"dtype":"F16","shape":[1024,192]'), "lm_head.weight: want dtype BF16, " ..
+    'found F16: generate a getp from this checkpoint\'s config.json with the right "dtype"')
   refused(header_with(head, 'lm_head.weight":{"dtype":"F32","shape":[1024,192]'),
     path .. "want 786432 bytes for its dtype and shape, found 393216 in its data_offsets")
   refused(header_with(head, 'lm_head.weight":{"dtype":"I4","shape":[1024,192]'),
@@ -234,7 +235,7 @@ function TestWeights.test_names()
   refused(header_with('"lm_head.weight":', '"lm_head.weights":'),
     FILE .. ": lm_head.weight: want shape [1024, 192], found no such tensor")
   refused_like(header_with('"model.norm.weight":', '"lm_head.weight":'),
-    FILE .. ": want JSON in its header: duplicate object key.*")
+    FILE .. ": want JSON in its header, found an error: duplicate object key.*")
   refused(weights(string.pack("<I8", 2) .. "[]" .. DATA), FILE .. ": want a JSON object in its header, found an array")
   assert_no_output("names")
 end
@@ -336,7 +337,7 @@ end
 
 function TestTokenizer.test_chat_without_its_tokens()
   local folder = broken { ["tokenizer.json"] = TOKENIZER_TEXT:gsub("<|start|>", "<|stort|>") }
-  refused(folder .. " -m chat </dev/null", "chat: the tokenizer has no special token <|start|>")
+  refused(folder .. " -m chat </dev/null", "chat: want a tokenizer with the special token <|start|>, found none")
 end
 
 os.exit(lu.LuaUnit.run())

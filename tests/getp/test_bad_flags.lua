@@ -34,8 +34,8 @@ function TestFlags.test_values()
   for _, flag in ipairs { "-b", "--chunk" } do
     value_refused(flag, { "", "x", "0", "-1", "3000000000" }, "want an integer from 1 to 2147483647")
   end
-  refused(MODEL .. " -i x -b 17", "-b: want at most 16, for which this getp was generated, found 17")
-  refused(MODEL .. " -i x --chunk 129", "--chunk: want at most 128, for which this getp was generated, found 129")
+  refused(MODEL .. " -i x -b 17", "-b: want at most 16 for this getp, found 17")
+  refused(MODEL .. " -i x --chunk 129", "--chunk: want at most 128 for this getp, found 129")
   value_refused("-t", { "", "x", "-1", "-0.001", "1001", "inf", "nan", "1,5" }, "want a number from 0 to 1000")
   value_refused("-p", { "", "x", "-1", "1.001", "nan" }, "want a number from 0 to 1")
   value_refused("-s", { "", "x", "-1", " -1", "18446744073709551616", "1.5" }, "want an integer from 0 to 2^64 - 1")

@@ -92,7 +92,8 @@ function TestFile.test_tokenizer()
   run(string.format("%s -m getp -i %s -o %s", FILE, support.prompts("packed.txt", { "47 + 85 =" }), OUT))
   lu.assertEquals(support.read(OUT), output_of("getp", MODEL, support.prompts("packed.txt", { "47 + 85 =" })))
   status, _, err = support.run(GETP .. " " .. FILE .. " -m chat </dev/null")
-  lu.assertEquals({ err, status }, { "getp: chat: the tokenizer has no special token <|return|>\n", 1 })
+  lu.assertEquals({ err, status },
+    { "getp: chat: want a tokenizer with the special token <|return|>, found none\n", 1 })
   lu.assertEquals(run(FILE .. " -m chat -z " .. TOKENIZER .. " -i '47 + 85 =' </dev/null"), "132\n")
 end
 
@@ -175,14 +176,14 @@ end
 function TestRefused.test_no_room()
   support.write("packed", "old\n")
   local status, _, err = support.run(string.format("ulimit -f 1000; %s pack %s -o %s", GETP, MODEL, FILE))
-  lu.assertStrMatches(err, "getp: " .. FILE .. "%.new: want %d+ bytes: File too large\n")
+  lu.assertStrMatches(err, "getp: " .. FILE .. "%.new: cannot reserve %d+ bytes: File too large\n")
   lu.assertEquals({ status, support.read(FILE) }, { 1, "old\n" })
   lu.assertFalse(support.exists(FILE .. ".new"))
 end
 
 function TestRefused.test_checkpoints()
-  refused("pack tests/models/rand_bf16 -o " .. FILE, "config.json: vocab_size: 384, but this getp was generated for "
-    .. "1024: generate one from this checkpoint's config.json")
+  refused("pack tests/models/rand_bf16 -o " .. FILE, "config.json: vocab_size: want 1024 for this getp, found 384: "
+    .. "generate one from this checkpoint's config.json")
   local broken = support.folder("packed_from", MODEL, { ["tokenizer.json"] = "{}" })
   local status, _, err = support.run(string.format("%s pack %s -o %s", GETP, broken, FILE))
   lu.assertEquals(status, 1)
@@ -211,7 +212,8 @@ end
 
 function TestRefused.test_a_file_of_another_tree()
   support.run(string.format("%s pack tests/models/rand_bf16 -o %s", support.getp "rand_bf16-cpu", FILE))
-  refused(job(FILE), FILE .. ": packed for rand_bf16-cpu, this getp is abacus-cpu: want a file that it packed itself")
+  refused(job(FILE), FILE .. ": want a file packed for abacus-cpu, found one for rand_bf16-cpu: "
+    .. "pack it with this getp")
 end
 
 function TestRefused.test_no_tokenizer()
@@ -227,7 +229,7 @@ function TestRefused.test_cut_off()
   for _, bytes in ipairs { 16, 100, 367 } do
     support.write("packed", whole:sub(1, bytes))
     refused(job(FILE), string.format("%s: %s: pack the checkpoint anew", FILE,
-      bytes < 20 and "packed in version 0, this getp reads 1" or "its head is damaged"))
+      bytes < 20 and "want packing version 1, found 0" or "want an undamaged head, found a damaged one"))
   end
   for _, bytes in ipairs { 368, 4096, #whole // 2, #whole - 1 } do
     support.write("packed", whole:sub(1, bytes))
