@@ -56,7 +56,8 @@ end
 
 function TestConfig.test_not_json()
   local path = BROKEN .. "/config%.json"
-  refused_like(job(broken { ["config.json"] = CONFIG:sub(1, #CONFIG // 2) }), path .. ":%d+: want JSON, found an error: .+")
+  refused_like(job(broken { ["config.json"] = CONFIG:sub(1, #CONFIG // 2) }),
+    path .. ":%d+: want JSON, found an error: .+")
   refused_like(job(broken { ["config.json"] = "" }), path .. ":1: want JSON, found an error: .+")
   refused_like(job(broken { ["config.json"] = "\0\1\2" }), path .. ":1: want JSON, found an error: .+")
   refused_like(job(broken { ["config.json"] = ("["):rep(100000) }), path .. ":1: want JSON, found an error: .+")
