@@ -154,11 +154,11 @@ static bool check_parity(const struct job *job, struct error *err) {
 }
 
 static void report_stop(const struct job *job) {
-  const char *part = job->output.part;
+  const char *journal = job->output.journal_path;
   fprintf(stderr, "getp: %s: not written: signal %d after %d of %d prompts", job->output.path,
           interrupt_signal(), job->done, job->n);
-  if (part)
-    fprintf(stderr, ": finished lines are in %s", part);
+  if (journal)
+    fprintf(stderr, ": finished lines are in %s", journal);
   fputc('\n', stderr);
 }
 

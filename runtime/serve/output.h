@@ -10,8 +10,8 @@
 
 struct output {
   const char *path;
-  char *part;    // FILE.part; NULL if FILE exists and is no regular file: then there is no journal
-  FILE *journal; // FILE.part, open; or NULL
+  char *journal_path; // FILE.part; NULL if FILE exists and is no regular file: then no journal
+  FILE *journal;      // FILE.part, open; or NULL
 };
 
 // Opens the journal. Refuses a folder, and a FILE.part that cannot be written.

@@ -27,20 +27,20 @@ end
 
 -- The ids of a word, by the merges of tokenizer.json in their order.
 local function word_ids(word)
-  local model, parts = json.decode(support.read(TOKENIZER)).model, {}
-  for character in word:gmatch(".") do parts[#parts + 1] = character end
+  local model, pieces = json.decode(support.read(TOKENIZER)).model, {}
+  for character in word:gmatch(".") do pieces[#pieces + 1] = character end
   for _, merge in ipairs(model.merges) do
     local left, right = merge[1], merge[2]
     if type(merge) == "string" then left, right = merge:match("^(.+) (.+)$") end
-    for i = #parts - 1, 1, -1 do
-      if parts[i] == left and parts[i + 1] == right then
-        parts[i] = left .. right
-        table.remove(parts, i + 1)
+    for i = #pieces - 1, 1, -1 do
+      if pieces[i] == left and pieces[i + 1] == right then
+        pieces[i] = left .. right
+        table.remove(pieces, i + 1)
       end
     end
   end
   local ids = {}
-  for i, part in ipairs(parts) do ids[i] = assert(model.vocab[part], part) end
+  for i, piece in ipairs(pieces) do ids[i] = assert(model.vocab[piece], piece) end
   return ids
 end
 

@@ -126,8 +126,8 @@ end
 
 function TestBytes.test_shards_leave_tensors_alone()
   local whole = tensors(make(MODELS .. "odd_sharded", OUT))
-  local parts = tensors(make(MODELS .. "odd_sharded", OUT, "--shard-bytes 50000"))
-  for name, tensor in pairs(whole) do lu.assertTrue(parts[name].bytes == tensor.bytes, name) end
+  local shards = tensors(make(MODELS .. "odd_sharded", OUT, "--shard-bytes 50000"))
+  for name, tensor in pairs(whole) do lu.assertTrue(shards[name].bytes == tensor.bytes, name) end
 end
 
 -- ---- names, shapes, files ----

@@ -30,22 +30,22 @@ local function interrupted(signal, keep)
 end
 
 -- Each line of the journal is what an undisturbed run writes; returns the number of lines.
-local function check_part(prompts_of_demo)
+local function check_journal(prompts_of_demo)
   local text = support.read(OUT .. ".part")
   lu.assertEquals(text:sub(-1), "\n")
-  local part = support.lines(text)
+  local journal = support.lines(text)
   lu.assertEquals(run(GETP_TO .. support.scratch .. "/undisturbed.ids"), 0)
   local want = support.lines(support.read(support.scratch .. "/undisturbed.ids"))
   local seen = {}
-  for _, line in ipairs(part) do
+  for _, line in ipairs(journal) do
     local number, ids = line:match("^(%d+): ([%d ]*)$")
     number = assert(tonumber(number), line)
     lu.assertEquals(ids, want[(number - 1) % prompts_of_demo + 1], "prompt " .. number)
     lu.assertNil(seen[number], "twice: " .. line)
     seen[number] = true
   end
-  lu.assertTrue(#part > 0 and #part < MANY, #part .. " lines are finished")
-  return #part
+  lu.assertTrue(#journal > 0 and #journal < MANY, #journal .. " lines are finished")
+  return #journal
 end
 
 function TestSignals.test_a_stop()
@@ -56,7 +56,7 @@ function TestSignals.test_a_stop()
       "^getp: %s: not written: signal %d after (%%d+) of %d prompts: finished lines are in %s%%.part\n$",
       OUT, number, MANY, OUT))
     lu.assertEquals(status, 128 + number, err)
-    lu.assertEquals(tonumber(done), check_part(demo), err)
+    lu.assertEquals(tonumber(done), check_journal(demo), err)
     lu.assertFalse(support.exists(OUT))
   end
 end
@@ -65,7 +65,7 @@ function TestSignals.test_a_kill()
   local status, err, demo = interrupted("KILL", "old\n")
   lu.assertEquals(status, 137)
   lu.assertNotStrContains(err, "getp: ")
-  check_part(demo)
+  check_journal(demo)
   lu.assertEquals(support.read(OUT), "old\n")
 end
 
