@@ -24,7 +24,7 @@ char *session_tokenizer_path(const struct session *session, struct error *err) {
   return path;
 }
 
-// The model must have a row of its embedding for each id of the tokenizer.
+// The model must have an embedding for each id of the tokenizer.
 static bool check_tokenizer(const struct session *session, const char *where, struct error *err) {
   const int32_t ids = tokenizer_size(session->tokenizer), vocab = session->limits.vocab;
   return ids <= vocab ? true
