@@ -70,14 +70,14 @@ static void add_chunk(struct test *test, struct running *running, int n) {
 }
 
 // Makes every row an output, or as many as fit, spread over all rows.
-static void choose_outputs(struct test *test, enum engine_want want) {
+static void choose_outputs(struct test *test, enum engine_result want) {
   struct engine_rows *rows = &test->rows;
   rows->outputs = want == ENGINE_LOGITS ? least(rows->rows, test->limits.logits) : rows->rows;
   for (int i = 0; i < rows->outputs; i++)
     rows->output_row[i] = (int32_t)((int64_t)i * rows->rows / rows->outputs);
 }
 
-static bool run(struct test *test, enum engine_want want, struct engine_results *results,
+static bool run(struct test *test, enum engine_result want, struct engine_results *results,
                 struct error *err) {
   choose_outputs(test, want);
   return engine_submit(test->engine, &test->rows, want, err) &&
@@ -86,7 +86,7 @@ static bool run(struct test *test, enum engine_want want, struct engine_results 
 
 // ---- alone ----
 
-static bool run_alone(struct test *test, struct sequence *sequence, enum engine_want want,
+static bool run_alone(struct test *test, struct sequence *sequence, enum engine_result want,
                       struct error *err) {
   const size_t vocab = (size_t)test->limits.vocab;
   struct running running = {.sequence = sequence};
@@ -287,13 +287,13 @@ static bool check(const struct test *test, const struct engine_results *results,
 }
 
 static bool run_together(struct test *test, int rows, struct error *err) {
-  static const enum engine_want WANTS[] = {ENGINE_LOGITS, ENGINE_GREEDY, ENGINE_CANDIDATES};
+  static const enum engine_result WANTS[] = {ENGINE_LOGITS, ENGINE_GREEDY, ENGINE_CANDIDATES};
   const int passes = rows == 1 ? PASSES_OF_ONE : PASSES;
   start_all(test, rows);
   if (!start_far(test, err))
     return false;
   for (int i = 0; i < passes; i++) {
-    const enum engine_want want = test->limits.picks ? WANTS[i % 3] : ENGINE_LOGITS;
+    const enum engine_result want = test->limits.picks ? WANTS[i % 3] : ENGINE_LOGITS;
     struct engine_results results;
     struct error why;
     if (!fill(test, rows, err) || !run(test, want, &results, err))

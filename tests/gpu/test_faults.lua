@@ -51,7 +51,8 @@ function TestFaults.test_timed_steps() check_every_failure(SAMPLED) end -- luach
 function TestFaults.test_no_memory() -- luacheck: ignore
   local status, _, message = run("SIMT_MEMORY=1000000", LOGITS)
   luaunit.assertEquals(status, 1)
-  luaunit.assertStrMatches(message, "getp: hipMalloc for weights: [^:]+: want %d+ bytes, %d+ of 1000000 are free: .*\n")
+  luaunit.assertStrMatches(message, "getp: hipMalloc: out of memory for weights: want %d+ bytes, "
+    .. "found %d+ of 1000000 free: .*\n")
 end
 
 function TestFaults.test_engine_in_the_harness() -- luacheck: ignore

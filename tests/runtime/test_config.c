@@ -248,8 +248,8 @@ static const struct {
     {"'num_experts_per_tok': 9", "num_experts_per_tok: want at most the 8 experts, found 9"},
     {"'sliding_window': -1", "sliding_window: want an integer from 0 to 2147483647, found -1"},
     {"'sliding_window': 'no'", "sliding_window: want an integer from 0 to 2147483647"},
-    {"'layer_types': 'full'", "layer_types: want one name a layer, found \"full\""},
-    {"'layer_types': ['full_attention']", "layer_types: want one name a layer"},
+    {"'layer_types': 'full'", "layer_types: want one name per layer, found \"full\""},
+    {"'layer_types': ['full_attention']", "layer_types: want one name per layer"},
     {"'layer_types': ['full_attention', 'linear', 'full_attention']",
      "layer_types: want sliding_attention or full_attention, found \"linear\""},
     {"'layer_types': ['full_attention', 1, 'full_attention']",
@@ -317,7 +317,7 @@ static void test_broken_files_are_refused(void **state) {
   write_json(*state, CONFIG, "[]");
   assert_refused(*state, "config.json: want a JSON object");
   write_json(*state, CONFIG, "{'vocab_size': 1,\n 'vocab_size': 2}");
-  assert_refused(*state, "config.json:2: want JSON: duplicate object key");
+  assert_refused(*state, "config.json:2: want JSON, found an error: duplicate object key");
   write_json(*state, CONFIG, MINIMAL);
   assert_int_equal(truncate(path, (off_t)strlen(MINIMAL) - 1), 0);
   assert_refused(*state, "config.json:1: want JSON");
@@ -328,39 +328,43 @@ static const struct {
   const char *changes;
   const char *want;
 } DIFFERENCES[] = {
-    {"'vocab_size': 101", "vocab_size: 101, but this getp was generated for 100"},
-    {"'hidden_size': 96", "hidden_size: 96, but this getp was generated for 64"},
-    {"'intermediate_size': 64", "intermediate_size: 64, but this getp was generated for 96"},
-    {"'num_hidden_layers': 4", "num_hidden_layers: 4, but this getp was generated for 3"},
-    {"'num_attention_heads': 8", "num_attention_heads: 8, but"},
-    {"'num_key_value_heads': 4", "num_key_value_heads: 4, but"},
-    {"'head_dim': 32", "head_dim: 32, but this getp was generated for 64"},
-    {"'num_local_experts': 9", "num_local_experts: 9, but this getp was generated for 8"},
-    {"'num_experts_per_tok': 1", "num_experts_per_tok: 1, but"},
-    {"'sliding_window': 127", "sliding_window: 127, but this getp was generated for 128"},
+    {"'vocab_size': 101", "vocab_size: want 100 for this getp, found 101"},
+    {"'hidden_size': 96", "hidden_size: want 64 for this getp, found 96"},
+    {"'intermediate_size': 64", "intermediate_size: want 96 for this getp, found 64"},
+    {"'num_hidden_layers': 4", "num_hidden_layers: want 3 for this getp, found 4"},
+    {"'num_attention_heads': 8", "num_attention_heads: want 4 for this getp, found 8"},
+    {"'num_key_value_heads': 4", "num_key_value_heads: want 2 for this getp, found 4"},
+    {"'head_dim': 32", "head_dim: want 64 for this getp, found 32"},
+    {"'num_local_experts': 9", "num_local_experts: want 8 for this getp, found 9"},
+    {"'num_experts_per_tok': 1", "num_experts_per_tok: want 2 for this getp, found 1"},
+    {"'sliding_window': 127", "sliding_window: want 128 for this getp, found 127"},
     {"'layer_types': ['sliding_attention', 'full_attention', 'full_attention']",
-     "layer_types[2]: full_attention, but this getp was generated for sliding_attention"},
-    {"'rms_norm_eps': 1e-6", "rms_norm_eps: 1e-06, but this getp was generated for 1e-05"},
-    {"'swiglu_limit': 8", "swiglu_limit: 8, but this getp was generated for 7"},
-    {"'swiglu_alpha': 1.7", "swiglu_alpha: 1.7, but this getp was generated for 1.702"},
-    {"'attention_bias': false", "attention_bias: false, but this getp was generated for true"},
-    {"'tie_word_embeddings': true", "tie_word_embeddings: true, but"},
+     "layer_types[2]: want sliding_attention for this getp, found full_attention"},
+    {"'rms_norm_eps': 1e-6", "rms_norm_eps: want 1e-05 for this getp, found 1e-06"},
+    {"'swiglu_limit': 8", "swiglu_limit: want 7 for this getp, found 8"},
+    {"'swiglu_alpha': 1.7", "swiglu_alpha: want 1.702 for this getp, found 1.7"},
+    {"'attention_bias': false", "attention_bias: want true for this getp, found false"},
+    {"'tie_word_embeddings': true", "tie_word_embeddings: want false for this getp, found true"},
     {"'quantization_config': {'quant_method': 'mxfp4'}",
-     "quantization_config: mxfp4, but this getp was generated for none"},
-    {"'rope_theta': 10000", "rope_theta: 10000, but this getp was generated for 150000"},
+     "quantization_config: want none for this getp, found mxfp4"},
+    {"'rope_theta': 10000", "rope_theta: want 150000 for this getp, found 10000"},
     {"'rope_scaling': {'rope_type': 'default'}",
-     "rope_scaling.rope_type: default, but this getp was generated for yarn"},
+     "rope_scaling.rope_type: want yarn for this getp, found default"},
 #define LIKE_DEFAULT                                                                               \
   "'rope_type': 'yarn', 'factor': 32, 'original_max_position_embeddings': 4096, 'truncate': false"
-    {"'rope_scaling': {" LIKE_DEFAULT ", 'factor': 16}", "rope_scaling.factor: 16, but"},
-    {"'rope_scaling': {" LIKE_DEFAULT ", 'beta_fast': 31}", "rope_scaling.beta_fast: 31, but"},
-    {"'rope_scaling': {" LIKE_DEFAULT ", 'beta_slow': 2}", "rope_scaling.beta_slow: 2, but"},
+    {"'rope_scaling': {" LIKE_DEFAULT ", 'factor': 16}",
+     "rope_scaling.factor: want 32 for this getp, found 16"},
+    {"'rope_scaling': {" LIKE_DEFAULT ", 'beta_fast': 31}",
+     "rope_scaling.beta_fast: want 32 for this getp, found 31"},
+    {"'rope_scaling': {" LIKE_DEFAULT ", 'beta_slow': 2}",
+     "rope_scaling.beta_slow: want 1 for this getp, found 2"},
     {"'rope_scaling': {" LIKE_DEFAULT ", 'original_max_position_embeddings': 4095}",
-     "rope_scaling.original_max_position_embeddings: 4095, but this getp was generated for 4096"},
-    {"'rope_scaling': {" LIKE_DEFAULT ", 'truncate': true}", "rope_scaling.truncate: true, but"},
+     "rope_scaling.original_max_position_embeddings: want 4096 for this getp, found 4095"},
+    {"'rope_scaling': {" LIKE_DEFAULT ", 'truncate': true}",
+     "rope_scaling.truncate: want false for this getp, found true"},
     {"'rope_scaling': {" LIKE_DEFAULT ", 'attention_factor': 1}",
-     "rope_scaling.attention_factor: 1, but this getp was generated for 1.34657359: generate one "
-     "from this checkpoint's config.json"},
+     "rope_scaling.attention_factor: want 1.34657359 for this getp, found 1: generate one from "
+     "this checkpoint's config.json"},
 };
 
 static void test_same_names_the_difference(void **state) {

@@ -78,7 +78,7 @@ static void assert_refused(const struct fixture *f, const char *message) {
 static void assert_other(const struct fixture *f) {
   char want[256];
   snprintf(want, sizeof want,
-           ": packed for another %s, of other weights or another config.json: "
+           ": want a file packed for this %s, found one for other weights or another config.json: "
            "pack the checkpoint anew",
            f->content.table.tree);
   assert_refused(f, want);
@@ -175,8 +175,7 @@ static void another_tree_is_refused(void **state) {
   char want[256];
   write_file(f);
   snprintf(want, sizeof want,
-           ": packed for %s, this getp is abacus-2: want a file that it packed "
-           "itself",
+           ": want a file packed for abacus-2, found one for %s: pack it with this getp",
            f->content.table.tree);
   f->content.table.tree = "abacus-2";
   assert_refused(f, want);
@@ -197,7 +196,7 @@ static void damage_is_refused(void **state) {
     byte ^= (uint8_t)(1 << at % 8);
     assert_true(fseek(file, at, SEEK_SET) == 0 && fwrite(&byte, 1, 1, file) == 1);
     assert_false(open_file(f, &packed, &err));
-    const char *want = at < NUMBERS + 4 ? ": packed in version " : ": its head is damaged: ";
+    const char *want = at < NUMBERS + 4 ? ": want packing version " : ": want an undamaged head, ";
     assert_non_null(strstr(err.text, want));
     byte ^= (uint8_t)(1 << at % 8);
     assert_true(fseek(file, at, SEEK_SET) == 0 && fwrite(&byte, 1, 1, file) == 1);
@@ -215,7 +214,7 @@ static void damage_is_refused(void **state) {
     assert_refused(f, want);
   }
   assert_int_equal(truncate(f->path, HEAD - 1), 0);
-  assert_refused(f, ": its head is damaged: pack the checkpoint anew");
+  assert_refused(f, ": want an undamaged head, found a damaged one: pack the checkpoint anew");
   assert_int_equal(truncate(f->path, 15), 0);
   assert_false(packed_is(f->path));
 }

@@ -156,13 +156,13 @@ static void test_want_names_both_shapes(void **state) {
   struct safetensors *checkpoint = open_good(*state);
   struct error err = {{0}};
   const int64_t right[] = {2, 3}, wrong[] = {3, 2};
-  assert_ptr_equal(safetensors_want(checkpoint, "b", 2, right, &err),
+  assert_ptr_equal(safetensors_require(checkpoint, "b", 2, right, &err),
                    safetensors_find(checkpoint, "b"));
-  assert_null(safetensors_want(checkpoint, "b", 2, wrong, &err));
+  assert_null(safetensors_require(checkpoint, "b", 2, wrong, &err));
   assert_non_null(strstr(err.text, "model.safetensors: b: want shape [3, 2], found [2, 3]"));
-  assert_null(safetensors_want(checkpoint, "b", 1, right, &err));
+  assert_null(safetensors_require(checkpoint, "b", 1, right, &err));
   assert_non_null(strstr(err.text, "b: want shape [2], found [2, 3]"));
-  assert_null(safetensors_want(checkpoint, "f", 2, right, &err));
+  assert_null(safetensors_require(checkpoint, "f", 2, right, &err));
   assert_non_null(strstr(err.text, "f: want shape [2, 3], found no such tensor"));
   safetensors_close(checkpoint);
 }
@@ -456,12 +456,12 @@ static void test_reads_a_real_sharded_checkpoint(void **state) {
   struct safetensors *checkpoint = open_good(MODELS "rand_mxfp4");
   struct error err = {{0}};
   const int64_t blocks[] = {5, 192, 4, 16}, embedding[] = {515, 128};
-  const struct tensor *tensor = safetensors_want(
+  const struct tensor *tensor = safetensors_require(
       checkpoint, "model.layers.2.mlp.experts.gate_up_proj_blocks", 4, blocks, &err);
   assert_non_null(tensor);
   assert_int_equal(tensor->dtype, DTYPE_U8);
   assert_int_equal(tensor->bytes, 61440);
-  assert_non_null(safetensors_want(checkpoint, "model.embed_tokens.weight", 2, embedding, &err));
+  assert_non_null(safetensors_require(checkpoint, "model.embed_tokens.weight", 2, embedding, &err));
   safetensors_close(checkpoint);
 }
 

@@ -17,7 +17,7 @@ enum { GUARD = 0xa5 }; // behind everything that is packed
 
 // A source with memory of its own, and its tiles.
 struct packed_tiles {
-  struct tile_source source;
+  struct matrices source;
   uint8_t *data, *scales, *tiles;
   size_t width; // bytes of a number; 0: MXFP4
   size_t n, tile_bytes;
@@ -37,11 +37,11 @@ static uint8_t *take(size_t bytes) {
   return at;
 }
 
-static size_t numbers_of(const struct tile_source *source) {
-  return source->matrices * source->features * source->columns;
+static size_t numbers_of(const struct matrices *source) {
+  return source->n * source->features * source->columns;
 }
 
-static struct packed_tiles make(struct tile_source source, size_t width) {
+static struct packed_tiles make(struct matrices source, size_t width) {
   struct packed_tiles t = {.source = source, .width = width, .state = 88172645463325252};
   t.n = tile_count(&source);
   t.tile_bytes = width ? tile_bytes_f16(source.columns) : tile_bytes_mxfp4(source.columns);
@@ -137,7 +137,7 @@ static double unpacked(const struct packed_tiles *t, size_t matrix, size_t row, 
 }
 
 // Which of the checkpoint's rows is row `row` as stored.
-static size_t row_in_checkpoint(const struct tile_source *source, size_t row) {
+static size_t row_in_checkpoint(const struct matrices *source, size_t row) {
   const size_t d = source->d_head;
   if (d == 0)
     return row;
@@ -147,7 +147,7 @@ static size_t row_in_checkpoint(const struct tile_source *source, size_t row) {
 
 // The number at a place of the checkpoint.
 static double original(const struct packed_tiles *t, size_t matrix, size_t row, size_t column) {
-  const struct tile_source *s = &t->source;
+  const struct matrices *s = &t->source;
   const size_t plain = (matrix * s->features + row) * s->columns + column;
   const size_t turned = (matrix * s->columns + column) * s->features + row;
   const uint8_t *at = t->data + (s->transposed ? turned : plain) * t->width;
@@ -193,9 +193,9 @@ static void assert_number(double got, double want) {
 
 // Every number of a source, and all padding.
 static void assert_tiles(const struct packed_tiles *t) {
-  const struct tile_source *s = &t->source;
+  const struct matrices *s = &t->source;
   const size_t rows = (s->features + 15) / 16 * 16, columns = (s->columns + 63) / 64 * 64;
-  for (size_t m = 0; m < s->matrices; m++)
+  for (size_t m = 0; m < s->n; m++)
     for (size_t row = 0; row < rows; row++) {
       const uint8_t *tile = t->tiles + (m * (rows / 16) + row / 16) * t->tile_bytes;
       const size_t from = row < s->features ? row_in_checkpoint(s, row) : 0;
@@ -249,11 +249,11 @@ static void f16_tiles_hold_every_number(void **state) {
   (void)state;
   for (int i = 0; i < SIZE_COUNT * 6; i++) {
     const size_t *size = SIZES[i / 6];
-    const struct tile_source source = {.matrices = size[0],
-                                       .features = size[1],
-                                       .columns = size[2],
-                                       .dtype = DTYPES[i % 3],
-                                       .transposed = i / 3 % 2 == 1};
+    const struct matrices source = {.n = size[0],
+                                    .features = size[1],
+                                    .columns = size[2],
+                                    .dtype = DTYPES[i % 3],
+                                    .transposed = i / 3 % 2 == 1};
     struct packed_tiles t = make(source, width_of(source.dtype));
     assert_int_equal(t.n, size[0] * ((size[1] + 15) / 16));
     assert_int_equal(t.tile_bytes, 64 + (size[2] + 63) / 64 * 64 * 32);
@@ -266,7 +266,7 @@ static void f16_tiles_hold_every_number(void **state) {
 
 // A row of 64 BF16 or F32, alone in a tile.
 static struct packed_tiles make_row(enum dtype dtype) {
-  const struct tile_source source = {.matrices = 1, .features = 1, .columns = 64, .dtype = dtype};
+  const struct matrices source = {.n = 1, .features = 1, .columns = 64, .dtype = dtype};
   struct packed_tiles t = make(source, width_of(dtype));
   memset(t.data, 0, 64 * t.width);
   return t;
@@ -367,7 +367,7 @@ static void fill_codes(struct packed_tiles *t, uint32_t largest, uint32_t spread
   const size_t groups = t->source.columns / 32;
   for (size_t i = 0; i < numbers_of(&t->source) / 2; i++)
     t->data[i] = (uint8_t)draw(&t->state);
-  for (size_t row = 0; row < t->source.matrices * t->source.features; row++) {
+  for (size_t row = 0; row < t->source.n * t->source.features; row++) {
     const uint32_t top = spread + draw(&t->state) % (largest - spread + 1);
     for (size_t g = 0; g < groups; g++)
       t->scales[row * groups + g] = (uint8_t)(top - draw(&t->state) % (spread + 1));
@@ -381,11 +381,11 @@ static void mxfp4_tiles_hold_every_number(void **state) {
   (void)state;
   for (int i = 0; i < 14; i++) {
     const size_t *size = MXFP4_SIZES[i / 2];
-    const struct tile_source source = {.matrices = size[0],
-                                       .features = size[1],
-                                       .columns = size[2],
-                                       .dtype = DTYPE_U8,
-                                       .woven = i % 2 == 1};
+    const struct matrices source = {.n = size[0],
+                                    .features = size[1],
+                                    .columns = size[2],
+                                    .dtype = DTYPE_U8,
+                                    .woven = i % 2 == 1};
     struct packed_tiles t = make(source, 0);
     assert_int_equal(t.n, size[0] * ((size[1] + 15) / 16));
     assert_int_equal(t.tile_bytes, 64 + (size[2] + 63) / 64 * 544);
@@ -398,7 +398,7 @@ static void mxfp4_tiles_hold_every_number(void **state) {
 
 static void every_code_at_every_place_and_every_scale(void **state) {
   (void)state;
-  const struct tile_source source = {.matrices = 1, .features = 255, .columns = 64, .dtype = DTYPE_U8};
+  const struct matrices source = {.n = 1, .features = 255, .columns = 64, .dtype = DTYPE_U8};
   struct packed_tiles t = make(source, 0);
   for (size_t i = 0; i < numbers_of(&source); i += 2) {
     const size_t row = i / 64, column = i % 64, first = (column + row) % 16;
@@ -415,7 +415,7 @@ static void every_code_at_every_place_and_every_scale(void **state) {
 // A group 2^30 or more below the row's largest scale is zeros.
 static void groups_far_below_the_largest_are_zero(void **state) {
   (void)state;
-  const struct tile_source source = {.matrices = 1, .features = 1, .columns = 128, .dtype = DTYPE_U8};
+  const struct matrices source = {.n = 1, .features = 1, .columns = 128, .dtype = DTYPE_U8};
   struct packed_tiles t = make(source, 0);
   memset(t.data, 0x77, 64);
   const uint8_t scales[4] = {200, 171, 170, 0};
@@ -430,7 +430,7 @@ static void groups_far_below_the_largest_are_zero(void **state) {
 
 static void the_scale_255_is_a_nan(void **state) {
   (void)state;
-  const struct tile_source source = {.matrices = 1, .features = 2, .columns = 64, .dtype = DTYPE_U8};
+  const struct matrices source = {.n = 1, .features = 2, .columns = 64, .dtype = DTYPE_U8};
   struct packed_tiles t = make(source, 0);
   memset(t.data, 0x12, 64);
   const uint8_t scales[4] = {255, 127, 255, 255};
@@ -450,8 +450,8 @@ static void rows_of_heads_are_paired(void **state) {
   (void)state;
   for (int i = 0; i < 6; i++) {
     const size_t heads = HEADS[i][0], d = HEADS[i][1];
-    struct tile_source source = {
-        .matrices = 1, .features = heads * d, .columns = 70, .d_head = d, .dtype = DTYPE_BF16};
+    struct matrices source = {
+        .n = 1, .features = heads * d, .columns = 70, .d_head = d, .dtype = DTYPE_BF16};
     struct packed_tiles t = make(source, 2);
     fill_floats(&t);
     pack(&t);
@@ -480,7 +480,7 @@ static void assert_pieces(struct packed_tiles *t) {
 }
 
 static void pieces_are_those_of_the_whole(void **state) {
-  struct tile_source source = {.matrices = 3, .features = 40, .columns = 288, .dtype = DTYPE_BF16};
+  struct matrices source = {.n = 3, .features = 40, .columns = 288, .dtype = DTYPE_BF16};
   (void)state;
   struct packed_tiles t = make(source, 2);
   fill_floats(&t);
@@ -513,7 +513,7 @@ static double rate(struct packed_tiles *t, size_t bytes) {
 // A GPU's link takes 25 to 55 GB/s, and a host has 16 cores or more. The bound leaves room for a
 // sanitizer.
 static void a_core_packs_gigabytes_a_second(void **state) {
-  struct tile_source source = {.matrices = 1, .features = 2048, .columns = 2880, .dtype = DTYPE_BF16};
+  struct matrices source = {.n = 1, .features = 2048, .columns = 2880, .dtype = DTYPE_BF16};
   (void)state;
   struct packed_tiles t = make(source, 2);
   fill_floats(&t);
@@ -533,15 +533,13 @@ static void a_core_packs_gigabytes_a_second(void **state) {
 
 static void weights_in_tiles_are_read_by_bytes(void **state) {
   (void)state;
-  const struct tile_source source = {
-      .matrices = 2, .features = 24, .columns = 72, .dtype = DTYPE_BF16, .transposed = true};
+  const struct matrices source = {
+      .n = 2, .features = 24, .columns = 72, .dtype = DTYPE_BF16, .transposed = true};
   struct packed_tiles t = make(source, 2);
   fill_floats(&t);
   pack(&t);
-  const struct weight_spec row = {.source = SOURCE_TRANSPOSED,
-                                  .stored = STORED_F16,
-                                  .layout = LAYOUT_TILES,
-                                  .shape = {2, 24, 72}};
+  const struct weight_spec row = {
+      .form = FORM_TRANSPOSED, .stored = STORED_F16, .layout = LAYOUT_TILES, .shape = {2, 24, 72}};
   const struct tensor tensor = {.data = t.data, .dtype = DTYPE_BF16};
   const struct weight_view view = {&row, &tensor, NULL};
   const size_t granule = weight_granule(&row), bytes = weight_bytes(&row);
@@ -557,12 +555,12 @@ static void weights_in_tiles_are_read_by_bytes(void **state) {
 
 static void packed_weights_in_tiles_have_codes_and_scales(void **state) {
   (void)state;
-  const struct tile_source source = {.matrices = 3, .features = 20, .columns = 96, .dtype = DTYPE_U8};
+  const struct matrices source = {.n = 3, .features = 20, .columns = 96, .dtype = DTYPE_U8};
   struct packed_tiles t = make(source, 0);
   fill_codes(&t, 130, 9);
   pack(&t);
   const struct weight_spec row = {
-      .source = SOURCE_MXFP4, .stored = STORED_MXFP4, .layout = LAYOUT_TILES, .shape = {3, 20, 96}};
+      .form = FORM_MXFP4, .stored = STORED_MXFP4, .layout = LAYOUT_TILES, .shape = {3, 20, 96}};
   const struct tensor codes = {.data = t.data, .dtype = DTYPE_U8};
   const struct tensor scales = {.data = t.scales, .dtype = DTYPE_U8};
   const struct weight_view view = {&row, &codes, &scales};
@@ -586,11 +584,8 @@ static void vectors_are_paired_within_heads(void **state) {
                          }){(float)i})
                              .u >>
                          16);
-  const struct weight_spec row = {.source = SOURCE_PLAIN,
-                                  .stored = STORED_F32,
-                                  .layout = LAYOUT_PAIRS,
-                                  .d_head = D,
-                                  .shape = {N}};
+  const struct weight_spec row = {
+      .form = FORM_PLAIN, .stored = STORED_F32, .layout = LAYOUT_PAIRS, .d_head = D, .shape = {N}};
   const struct tensor tensor = {.data = (const uint8_t *)bits, .dtype = DTYPE_BF16};
   const struct weight_view view = {&row, &tensor, NULL};
   assert_int_equal(weight_bytes(&row), sizeof got);

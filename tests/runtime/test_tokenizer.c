@@ -447,8 +447,8 @@ static void a_failing_pattern_is_an_error(void **state) {
   memset(text, 'a', sizeof text);
   text[0] = 'x';
   assert_false(tokenizer_encode(tokenizer, text, sizeof text, &list, &err));
-  assert_string_equal(err.text, "text: byte 1: want to match the tokenizer's split pattern, found "
-                                "an error: match limit exceeded");
+  assert_string_equal(err.text,
+                      "text: byte 1: the tokenizer's split pattern failed: match limit exceeded");
   assert_int_equal(list.n, 0);
   free(list.id);
   tokenizer_close(tokenizer);
@@ -766,7 +766,7 @@ static const struct refusal refusals[] = {
 static void assert_refused(const struct fixture *f, bool ok, const struct tokenizer *tokenizer,
                            const struct error *err, const char *message) {
   char want[sizeof err->text];
-  snprintf(want, sizeof want, "%s: %s", f->path, message);
+  snprintf(want, sizeof want, "%s:%s", f->path, message);
   assert_false(ok);
   assert_null(tokenizer);
   assert_string_equal(err->text, want);
@@ -782,7 +782,9 @@ static void files_are_refused_by_key(void **state) {
     struct tokenizer *tokenizer;
     struct error err;
     bool ok = open_json(f, root, &tokenizer, &err);
-    assert_refused(f, ok, tokenizer, &err, refusal->message);
+    char message[256];
+    snprintf(message, sizeof message, " %s", refusal->message);
+    assert_refused(f, ok, tokenizer, &err, message);
     json_decref(root);
   }
 }
@@ -790,12 +792,12 @@ static void files_are_refused_by_key(void **state) {
 static void other_files_than_json_are_refused(void **state) {
   const struct fixture *f = *state;
   static const char *const cases[][2] = {
-      {"", "line 1: want the rest of the JSON, found the end of the file: fetch it again"},
-      {"{\n\"a\":", "line 2: want the rest of the JSON, found the end of the file: fetch it again"},
-      {"version 1\n", "line 1: want JSON, found an error: '[' or '{' expected near 'version'"},
-      {"[]", "want an object, found an array"},
-      {"{\"a\":1,\"a\":2}", "line 1: want JSON, found an error: duplicate object key near '\"a\"'"},
-      {"{}x", "line 1: want JSON, found an error: end of file expected near 'x'"},
+      {"", "1: want the rest of the JSON, found the end of the file: fetch it again"},
+      {"{\n\"a\":", "2: want the rest of the JSON, found the end of the file: fetch it again"},
+      {"version 1\n", "1: want JSON, found an error: '[' or '{' expected near 'version'"},
+      {"[]", " want a JSON object, found an array"},
+      {"{\"a\":1,\"a\":2}", "1: want JSON, found an error: duplicate object key near '\"a\"'"},
+      {"{}x", "1: want JSON, found an error: end of file expected near 'x'"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     struct tokenizer *tokenizer;
@@ -810,17 +812,16 @@ static void unreadable_files_are_refused(void **state) {
   struct tokenizer *tokenizer;
   struct error err;
   assert_false(tokenizer_open(&tokenizer, "no/tokenizer.json", &err));
-  assert_string_equal(err.text, "no/tokenizer.json: want a file that can be opened, found: "
-                                "No such file or directory");
+  assert_string_equal(err.text, "no/tokenizer.json: No such file or directory");
   assert_false(tokenizer_open(&tokenizer, "tests", &err));
-  assert_string_equal(err.text, "tests: want a file that can be read, found: Is a directory");
+  assert_string_equal(err.text, "tests: Is a directory");
 }
 
 static void assert_prefix_refused(const struct fixture *f, const char *json, size_t bytes) {
   struct tokenizer *tokenizer;
   struct error err;
   char start[80];
-  int n = snprintf(start, sizeof start, "%s: line ", f->path);
+  int n = snprintf(start, sizeof start, "%s:1: ", f->path);
   assert_false(open_bytes(f, json, bytes, &tokenizer, &err));
   assert_memory_equal(err.text, start, (size_t)n);
 }
