@@ -285,7 +285,7 @@ static bool dump_pass(const char *folder, const struct id_lines *lines, int last
   bool ok = (out || fail(err, "%s: cannot be written", path)) &&
             (dump.engine || fail(err, "out of memory"));
   if (ok)
-    engine_time(dump.engine, ignore_spans, &dump);
+    engine_set_timer(dump.engine, ignore_spans, &dump);
   ok = ok && check_rows(lines, last, err) && safetensors_open(&checkpoint, folder, err) &&
        warm_up(dump.engine, checkpoint, err) && run_all(&dump, lines, last, out, err);
   engine_destroy(dump.engine);
