@@ -1,5 +1,5 @@
--- gen/select.lua with gen/target/cpu.lua: the kernels of gpt-oss and of the model's variants, their cost
--- against published counts, and the gate.
+-- gen/select.lua with gen/target/cpu.lua: the kernels of gpt-oss and of the model's variants, their cost against
+-- published counts, and the gate.
 -- luacheck: globals TestKernels TestVariants TestCost TestCheck
 package.path = "./?.lua;" .. package.path
 
@@ -9,7 +9,7 @@ local lfs = require "lfs"
 local lu = require "luaunit"
 local select = require "gen.select"
 
--- { role = symbol without its front "f32_" and end "__cpu" }
+-- { [role] = symbol without its front "f32_" and end "__cpu" }
 local function symbols(kernels)
   local out = {}
   for _, kernel in ipairs(kernels.list) do out[kernel.role] = kernel.symbol:match("^f32_(.*)__cpu$") end
@@ -110,9 +110,8 @@ TestCost = {}
 
 local function is_product(kernel) return kernel.role:find("^matmul_") or kernel.role:find("^moe_[gd]") end
 
--- Of the parameters that a token of gpt-oss meets, those of matrices cost two flops each. The others are,
--- in a layer: two norms, the biases of q, k, v, o and the router, the sinks, and four experts' biases; and
--- the last norm.
+-- Among the parameters that a token of gpt-oss uses, those of matrices cost two flops each. The others are, per layer:
+-- two norms, the biases of q, k, v, o and the router, the sinks, and the biases of four experts; and the last norm.
 local function assert_active(path, n_layers, n_experts, active)
   local stages, flops = chain.run(path), 0
   for _, op in ipairs(stages.ops.list) do
@@ -137,7 +136,7 @@ function TestCost.test_every_weight_byte_belongs_to_one_step()
   end
 end
 
--- A tile, as the kernels' own header sizes it, of the reduction's length in float.
+-- The workspace is one tile of floats, as long as the reduction; the kernels' header has the sizes of a tile.
 function TestCost.test_workspaces()
   local header = chain.read("runtime/target/cpu/mixed.h")
   local rows, columns = tonumber(header:match("ROW_TILE = (%d+)")), tonumber(header:match("COLUMN_TILE = (%d+)"))
