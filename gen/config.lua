@@ -373,11 +373,11 @@ local function check_unpacked(reader)
   if not is_json(list, "array") then
     return refuse(reader, "modules_to_not_convert", "an array", list)
   end
-  local found, wanted = {}, {}
-  for _, name in ipairs(UNPACKED) do wanted[name] = true end
+  local found, expected = {}, {}
+  for _, name in ipairs(UNPACKED) do expected[name] = true end
   for _, name in ipairs(list) do
     found[name] = true
-    if not wanted[name] then
+    if not expected[name] then
       local want = "only what stays unpacked beside the experts"
       refuse(reader, "modules_to_not_convert", want, name)
     end
@@ -516,7 +516,7 @@ local function decode(text)
   return nil, message
 end
 
--- Parses the text of a config.json; `file` stands in messages. -> config and a list of warnings, or
+-- Parses the text of a config.json. file: its name in messages. -> config and a list of warnings, or
 -- nil and a list of all errors, `FILE: KEY: want ..., found ...`.
 function config.parse(text, file)
   local report = { file = file, errors = {}, warnings = {} }

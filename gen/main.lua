@@ -5,7 +5,7 @@
 -- user's own trees are ignored by git, and generated/own.ninja lists them. Ninja cannot include a file that is missing,
 -- and a fresh clone must build with plain `ninja`. So own.ninja is committed, too, without a tree in it. Generating a
 -- tree must not change a committed file for git. So the generator, where it writes own.ninja, marks that file in git's
--- index with `git update-index --skip-worktree`, and takes the mark away with the last own tree. own.ninja holds the
+-- index with `git update-index --skip-worktree`, and removes the mark with the last own tree. own.ninja holds the
 -- edges of the trees, because ninja would stop at the name of a file whose folder was deleted by hand.
 
 package.path = "./?.lua;" .. package.path
@@ -105,7 +105,7 @@ end
 
 -- ---- one tree ----
 
--- A folder stands for its config.json; the path that was read, and its last two names as a label.
+-- A path of --config -> the path of the config.json, which may lie in that folder, and its last two names as a label.
 local function config_path(path)
   path = path:gsub("(.)/+$", "%1")
   if mode_of(path) == "directory" then path = path .. "/config.json" end

@@ -156,7 +156,7 @@ local function describe_buffers(built, model, limits, target)
 end
 
 -- Largest first, each at the lowest free offset.
-local function place(described)
+local function lay_out(described)
   local order, placed, total = table.move(described, 1, #described, 1, {}), {}, 0
   table.sort(order, function(a, b)
     if a.size ~= b.size then return a.size > b.size end
@@ -199,7 +199,7 @@ end
 function plan.arena(built, kernels, model, limits, target)
   local described = describe_buffers(built, model, limits, target)
   local result = {
-    arena_bytes = place(described), workspace_bytes = 0, kv = kv_layout(model, limits, target.kv),
+    arena_bytes = lay_out(described), workspace_bytes = 0, kv = kv_layout(model, limits, target.kv),
     rope_bytes = limits.context * model.d_head * BYTES.F32,
     rows_bytes = (PASS_COUNTS + ROW_NUMBERS * limits.rows + 1) * BYTES.I32,
     picked_bytes = target.fused and limits.rows * BYTES.I32 or 0,

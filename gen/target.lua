@@ -63,14 +63,14 @@ local FIELDS = {
   { name = "attention_waves", type = "integer", needed = "fused", means = "waves of an attention block" },
 }
 
-local WANTED = { text = "a text", integer = "an integer", boolean = "true or false", table = "a table",
+local WANT = { text = "a text", integer = "an integer", boolean = "true or false", table = "a table",
   ["function"] = "a function", functions = "a table of functions", integers = "a table of integers" }
 
-local function has_type(value, wanted)
-  if wanted == "integer" then return math.type(value) == "integer" end
-  if wanted == "text" then return type(value) == "string" end
-  if wanted == "functions" or wanted == "integers" then return type(value) == "table" end
-  return type(value) == wanted
+local function has_type(value, name)
+  if name == "integer" then return math.type(value) == "integer" end
+  if name == "text" then return type(value) == "string" end
+  if name == "functions" or name == "integers" then return type(value) == "table" end
+  return type(value) == name
 end
 
 local function show(value)
@@ -85,27 +85,27 @@ local function check_inside(field, value, refuse)
   local known = {}
   for _, key in ipairs(field.keys or tables.sorted_keys(value)) do
     known[key] = true
-    local wanted = field.type == "functions" and "function" or "integer"
-    if not has_type(value[key], wanted) then refuse(field.name .. "." .. key, WANTED[wanted], value[key]) end
+    local type_name = field.type == "functions" and "function" or "integer"
+    if not has_type(value[key], type_name) then refuse(field.name .. "." .. key, WANT[type_name], value[key]) end
   end
   for _, key in ipairs(tables.sorted_keys(value)) do
     if not known[key] then refuse(field.name .. "." .. key, "a field of gen/target.lua", value[key]) end
   end
 end
 
--- The gate of a target's record: each field is known, has its type, and is there if it is needed. `where` (the file
--- of the record) stands in messages; all errors are reported together.
+-- The gate of a target's record: each field is known, has its type, and is there if it is needed. where: the file
+-- of the record, for messages. All errors are reported together.
 function target.check(record, where)
   local known, errors = {}, {}
-  local function refuse(name, wanted, found)
-    errors[#errors + 1] = string.format("%s: %s: want %s, found %s", where, name, wanted, show(found))
+  local function refuse(name, want, found)
+    errors[#errors + 1] = string.format("%s: %s: want %s, found %s", where, name, want, show(found))
   end
   for _, field in ipairs(FIELDS) do
     local value = record[field.name]
     local needed = field.needed == "always" or field.needed == "fused" and record.fused
     known[field.name] = true
     if (value ~= nil or needed) and not has_type(value, field.type) then
-      refuse(field.name, WANTED[field.type], value)
+      refuse(field.name, WANT[field.type], value)
     elseif field.type == "functions" or value and field.keys then
       check_inside(field, value, refuse)
     end

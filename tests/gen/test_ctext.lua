@@ -1,5 +1,5 @@
--- gen/ctext.lua: every number, name and symbol that reaches generated C.
--- luacheck: globals TestNumbers TestNames
+-- gen/ctext.lua: every number, name and symbol of generated C, and where long lines are broken.
+-- luacheck: globals TestNumbers TestNames TestWrapped
 package.path = "./?.lua;" .. package.path
 
 local ctext = require "gen.ctext"
@@ -30,8 +30,7 @@ function TestNumbers.test_floats_are_float_literals()
   lu.assertEquals(ctext.f32(1.3465735902799727), "1.34657359f")
 end
 
--- 1 + 2^-24 - 2^-40 lies just below the midpoint of 1 and the next float; its nine digits, 1.00000006,
--- lie above it.
+-- 1 + 2^-24 - 2^-40 is just below the midpoint of 1 and the next float; its nine digits, 1.00000006, are above it.
 function TestNumbers.test_float_text_reads_back_as_the_nearest_float()
   lu.assertEquals(ctext.f32(1 + 2^-24 - 2^-40), "1.0f")
   for i = 1, 2000 do
@@ -94,6 +93,36 @@ function TestNames.test_symbol_refuses_what_the_grammar_does_not_know()
   lu.assertErrorMsgContains("dimension given twice: n", symbol { { "n", 1 }, { "n", 2 } })
   lu.assertErrorMsgContains("n: want a positive integer, found 2.0", symbol { { "n", 2.0 } })
   lu.assertErrorMsgContains('found "f32_mat-mul_n1__cpu"', symbol({ { "n", 1 } }, "mat-mul"))
+end
+
+TestWrapped = {}
+
+local function values(n)
+  local list = {}
+  for i = 1, n do list[i] = string.format("value_%02d", i) end
+  return list
+end
+
+function TestWrapped.test_what_fits_is_one_line()
+  lu.assertEquals(ctext.wrapped("F(", { "a" }, ")"), "F(a)")
+  lu.assertEquals(ctext.wrapped("F(", values(3), ");"), "F(value_01, value_02, value_03);")
+end
+
+-- 11 values of 8 letters with commas and spaces are 108 columns.
+function TestWrapped.test_the_last_column()
+  local line = "F(" .. table.concat(values(11), ", ") .. ")"
+  local front = ("x"):rep(119 - #line)
+  lu.assertEquals(ctext.wrapped(front .. "F(", values(11), ")"), front .. line)
+  local broken = (front .. "x" .. line):gsub(", value_11", ",\n    value_11")
+  lu.assertEquals(ctext.wrapped(front .. "xF(", values(11), ")"), broken)
+  lu.assertEquals(ctext.wrapped(front .. "F(", values(11), ")", 1), (broken:gsub("^xx", "x")))
+end
+
+function TestWrapped.test_many_lines()
+  local text = ctext.wrapped("F(", values(40), ")")
+  lu.assertEquals((text:gsub("\n   ", "")), "F(" .. table.concat(values(40), ", ") .. ")")
+  for line in text:gmatch("[^\n]+") do lu.assertTrue(#line < 120, line) end
+  lu.assertEquals(select(2, text:gsub("\n    value", "")), 3)
 end
 
 os.exit(lu.LuaUnit.run())

@@ -36,8 +36,8 @@ local function generate(name, target, change)
   return root .. "/gpt-oss-20b-" .. target.name
 end
 
--- Lines removed, added, and changed (a line that is removed here and added there counts once) between two
--- files; a missing file is empty.
+-- Lines removed, added, and changed between two files. A line that is removed and another that is added in its stead
+-- count as one changed line. A missing file is empty.
 local function count(from, to)
   local removed, added, changed = 0, 0, 0
   local pipe = assert(io.popen(string.format("diff --minimal --new-file %s %s", from, to)))

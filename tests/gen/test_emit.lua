@@ -296,15 +296,34 @@ local function assert_refused(message, path, from, to)
 end
 
 function TestTemplates.test_an_undefined_name()
-  assert_refused("templates/model.h.in:6: undefined template variable 'nmae'", "templates/model.h.in", "${name}",
+  assert_refused("templates/model.h.in:8: undefined template variable 'nmae'", "templates/model.h.in", "${name}",
     "${nmae}")
   assert_refused("templates/cpu/embed.c.in:8: undefined template variable 'modle'", "templates/cpu/embed.c.in",
     "${d_model}", "${modle}")
 end
 
 function TestTemplates.test_a_value_that_is_no_text()
-  assert_refused("templates/model.h.in:6: ${model.eps}: want a string or an integer, found a float",
+  assert_refused("templates/model.h.in:8: ${model.eps}: want a string or an integer, found a float",
     "templates/model.h.in", "${name}", "${model.eps}")
+end
+
+-- The checks at the top of the templates.
+function TestTemplates.test_wrong_parameters()
+  local function refused(message, change)
+    local tree = chain.run(chain.GPT_OSS_20B)
+    change(tree)
+    local ok, found = pcall(chain.files, tree)
+    lu.assertEquals({ ok, found }, { false, message })
+  end
+  refused("templates/arena.h.in:2: BUF_X: want a buffer inside the arena",
+    function(tree) tree.plan.buffers[#tree.plan.buffers].offset = tree.plan.arena_bytes end)
+  refused("templates/model.h.in:1: model.rope.inv_freq: want d_head / 2 frequencies",
+    function(tree) table.remove(tree.model.rope.inv_freq) end)
+  refused("templates/model.h.in:2: model.layers: want n_layers layers",
+    function(tree) table.remove(tree.model.layers) end)
+  refused("templates/costs.inc.in:3: embed: want a count out of ROWS OUTPUTS EXPERTS FULL SLIDING",
+    function(tree) tree.costs[1].per = "TOKENS" end)
+  refused("templates/build.ninja.in:1: command: want one line", function(tree) tree.command = "a\nb" end)
 end
 
 TestTrees = {}

@@ -1,16 +1,14 @@
--- gen/model.lua: dimensions and layers, the RoPE tables against golden values, and the gate.
+-- gen/model.lua: dimensions and layers; the RoPE tables against golden values; the gate.
 -- luacheck: globals TestDescribe TestRope TestCheck
 package.path = "./?.lua;" .. package.path
 
 local config = require "gen.config"
 local lu = require "luaunit"
 local model = require "gen.model"
+local support = require "tests.support"
 
 local function describe_file(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read("a")
-  file:close()
-  local out, errors = config.parse(text, path)
+  local out, errors = config.parse(support.read(path), path)
   if not out then lu.fail(table.concat(errors, "\n")) end
   local m = model.describe(out)
   model.check(m)
@@ -19,9 +17,7 @@ end
 
 -- The model of gpt-oss-20b after `change` has been applied to its config.
 local function describe_changed(change)
-  local file = assert(io.open("gen/configs/gpt-oss-20b.json", "rb"))
-  local out = assert(config.parse(file:read("a"), "20b"))
-  file:close()
+  local out = assert(config.parse(support.read "gen/configs/gpt-oss-20b.json", "20b"))
   change(out)
   return model.describe(out)
 end
@@ -79,9 +75,9 @@ end
 
 TestRope = {}
 
-local function assert_frequencies(got, want)
-  lu.assertEquals(#got, #want)
-  for i, f in ipairs(want) do lu.assertAlmostEquals(got[i] / f, 1, 5e-9) end
+local function assert_frequencies(found, want)
+  lu.assertEquals(#found, #want)
+  for i, f in ipairs(want) do lu.assertAlmostEquals(found[i] / f, 1, 5e-9) end
 end
 
 local GPT_OSS <const> = {
@@ -99,7 +95,7 @@ function TestRope.test_gpt_oss()
   lu.assertEquals(m.rope.parameters.rope_theta, 150000.0)
 end
 
--- Heads of 32 take every second frequency of heads of 64, and the ramp from 8.0928 / 2 to 17.398 / 2.
+-- Heads of 32 have every second frequency of heads of 64, and the ramp from 8.0928 / 2 to 17.398 / 2.
 function TestRope.test_smaller_heads()
   local m = describe_changed(function(c) c.head_dim = 32 end)
   local want = {}
@@ -107,7 +103,7 @@ function TestRope.test_smaller_heads()
   assert_frequencies(m.rope.inv_freq, want)
 end
 
--- The ramp from 4 to 9 in place of 4.0464 to 8.6990.
+-- The ramp is from 4 to 9 instead of 4.0464 to 8.6990.
 function TestRope.test_truncate_rounds_the_range_outwards()
   local m = describe_changed(function(c) c.head_dim, c.rope.truncate = 32, true end)
   assert_frequencies(m.rope.inv_freq, {

@@ -86,8 +86,8 @@ function TestRefused.test_wrong_types()
     { "stored", {}, "a function", "a table" }, { "kv", print, "a table of integers", "a function" },
     { "figures", false, "a table", "false" },
   } do
-    local name, value, wanted, found = table.unpack(case)
-    assert_refused({ string.format("T.lua: %s: want %s, found %s", name, wanted, found) },
+    local name, value, want, found = table.unpack(case)
+    assert_refused({ string.format("T.lua: %s: want %s, found %s", name, want, found) },
       function(t) t[name] = value end)
   end
   assert_refused({ "T.lua: kernel.embed: want a function, found 1" }, function(t) t.kernel = { embed = 1 } end)

@@ -1,4 +1,4 @@
--- gen/template.lua: what it renders, and that every error is one line that names the template's line.
+-- gen/template.lua: the texts it renders; every error is one line that names the template's line.
 -- luacheck: globals TestRender TestRefusals
 package.path = "./?.lua;" .. package.path
 
