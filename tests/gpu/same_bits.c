@@ -7,7 +7,7 @@
 // and candidates must be those of the sequence alone, to the bit, and the greedy pick the first of
 // the largest logits. There is no tolerance. The candidates of a sequence alone must be the best of
 // its logits.
-#include "../runtime/support.h"
+#include "../runtime/warm_up.h"
 #include "base/lines.h"
 #include "serve/sampler.h"
 
