@@ -1,10 +1,10 @@
--- ops x target -> the kernels of a tree, one a role.
+-- ops x target -> the kernels of a tree, one per role.
 --
 -- kernels = { list = list of kernel (in order of first use), of = { [role] = kernel } }
 -- kernel = {
 --   role, template (its path), file (its name in the tree), symbol (of the C function), prototype (of
 --   the launcher, without the semicolon), parameters (of the template), because (why this template),
---   workspace (bytes a thread), flops (a row; of attention: a row and key), weight_bytes (a step, all
+--   workspace (bytes per thread), flops (per row; of attention: per row and key), weight_bytes (per step, all
 --   tensors it may read),
 -- }
 
@@ -54,7 +54,7 @@ function select.kernels(built, model, weights, target)
   return kernels
 end
 
--- The gate: the layers of one role differ in nothing that the kernel was specialised for.
+-- The gate: the ops of one role need one and the same kernel.
 function select.check(kernels, built, model, weights, target)
   for _, op in ipairs(built.list) do
     local kernel, again = kernels.of[op.role], describe(op, model, weights, target)

@@ -32,7 +32,7 @@ end
 local facts = {
   name = "sm_90",
   memory = 150754820096, -- 143,771 MiB, as nvidia-smi reports of an H200
-  flops = 989000000000000, bytes_a_second = 4800000000000, -- tensor cores on halves; HBM3e
+  flops = 989000000000000, bytes_per_second = 4800000000000, -- tensor cores on halves; HBM3e
   compute_units = COMPUTE_UNITS, waves = 8, -- multiprocessors; warps of 32 lanes in a block of 256 threads
   -- Of precision `mixed`, as in gfx90a.lua. Pairs of warps split the tokens of a large block; weights and tokens go
   -- through a ring of kblocks in shared memory, of which a multiprocessor has 227 KiB.

@@ -13,7 +13,7 @@
 enum { VOCAB = 50, SLOTS = 4, CONTEXT = 64, ROWS = 8, CHUNK = 6, STOP = 0 };
 
 struct pass {
-  enum engine_want want;
+  enum engine_result result;
   int rows, outputs;
   int32_t token[ROWS], position[ROWS], slot[ROWS], output_row[ROWS];
 };
@@ -47,16 +47,16 @@ static int32_t next_token(uint32_t hash) {
   return (int32_t)(hash >> 8 & 31);
 }
 
-bool engine_submit(struct engine *engine, const struct engine_rows *rows, enum engine_want want,
+bool engine_submit(struct engine *engine, const struct engine_rows *rows, enum engine_result result,
                    struct error *err) {
   const int under_way = engine->submitted - engine->collected;
   struct pass *pass = &engine->passes[engine->submitted % ENGINE_PASSES];
   if (engine->fail_submit > 0 && engine->submitted + 1 >= engine->fail_submit)
     return fail(err, "the fake submit fails");
   assert_in_range(rows->rows, 1, ROWS);
-  assert_true(under_way < ENGINE_PASSES && (want != ENGINE_LOGITS || under_way == 0));
-  assert_true(want == ENGINE_LOGITS ? rows->outputs <= limits.logits : limits.picks);
-  *pass = (struct pass){.want = want, .rows = rows->rows, .outputs = rows->outputs};
+  assert_true(under_way < ENGINE_PASSES && (result != ENGINE_LOGITS || under_way == 0));
+  assert_true(result == ENGINE_LOGITS ? rows->outputs <= limits.logits : limits.picks);
+  *pass = (struct pass){.result = result, .rows = rows->rows, .outputs = rows->outputs};
   const size_t bytes = (size_t)rows->rows * sizeof *rows->token;
   memcpy(pass->token, rows->token, bytes);
   memcpy(pass->position, rows->position, bytes);
@@ -118,9 +118,9 @@ bool engine_collect(struct engine *engine, struct engine_results *results, struc
     return fail(err, "the fake collect fails");
   run_pass(engine, pass);
   *results = (struct engine_results){
-      .logits = pass->want == ENGINE_LOGITS ? engine->logits[0] : NULL,
-      .picked = pass->want == ENGINE_GREEDY ? engine->picked : NULL,
-      .candidates = pass->want == ENGINE_CANDIDATES ? engine->candidates : NULL,
+      .logits = pass->result == ENGINE_LOGITS ? engine->logits[0] : NULL,
+      .picked = pass->result == ENGINE_GREEDY ? engine->picked : NULL,
+      .candidates = pass->result == ENGINE_CANDIDATES ? engine->candidates : NULL,
   };
   return true;
 }
@@ -157,7 +157,7 @@ static void make_work(struct work *work) {
       work->prompts[i][t] = (int32_t)((random = random * 1664525u + 1013904223u) >> 8 & 31);
     work->requests[i] = (struct request){.prompt = work->prompts[i],
                                          .n_prompt = n,
-                                         .limit = i % 5 == 4 ? n : n + i % 9 + 1,
+                                         .max_tokens = i % 5 == 4 ? n : n + i % 9 + 1,
                                          .output = work->outputs[i],
                                          .stream = (uint64_t)i};
   }
@@ -228,7 +228,7 @@ static void run(struct work *work, struct engine *engine, enum way way, int slot
 // Asserts that the tokens of a request are the first ones of its output, or all if it is done.
 static void assert_begins(const struct request *request) {
   int32_t want[CONTEXT];
-  const int n = expect(request->prompt, request->n_prompt, request->limit, want);
+  const int n = expect(request->prompt, request->n_prompt, request->max_tokens, want);
   assert_true(request->done ? request->n_output == n : n == 0 || request->n_output < n);
   assert_memory_equal(request->output, want, (size_t)request->n_output * sizeof *want);
 }
@@ -283,7 +283,7 @@ static void a_device_that_picks_is_a_pass_ahead(void **state) {
   const int rows = engine.rows;
   assert_int_equal(engine.most, 1);
   for (int i = 0; i < REQUESTS; i++)
-    stopped += work.requests[i].n_prompt + work.requests[i].n_output < work.requests[i].limit;
+    stopped += work.requests[i].n_prompt + work.requests[i].n_output < work.requests[i].max_tokens;
   assert_true(stopped > 0);
   make_work(&work);
   run(&work, &engine, FROM_CANDIDATES, SLOTS, CHUNK, &events);
@@ -306,7 +306,7 @@ static void every_position_gets_its_logits(void **state) {
     make_work(&work);
     positions = 0;
     for (int i = 0; i < REQUESTS; i++) {
-      work.requests[i].limit = work.requests[i].n_prompt;
+      work.requests[i].max_tokens = work.requests[i].n_prompt;
       positions += work.requests[i].n_prompt;
     }
     run(&work, &engine, way, SLOTS, 4, &events);
@@ -379,7 +379,7 @@ static void cached_positions_are_not_read_again(void **state) {
       engine.hash[0] = add_to_hash(engine.hash[0], request.prompt[i]);
     request.cached = engine.fed[0] = request.n_prompt - 2;
     assert_true(batch_run(&engine, &request, 1, &options, &events, &err));
-    const int n = expect(request.prompt, request.n_prompt, request.limit, want);
+    const int n = expect(request.prompt, request.n_prompt, request.max_tokens, want);
     assert_int_equal(request.n_output, n);
     assert_memory_equal(request.output, want, (size_t)n * sizeof *want);
     sampler_close(&sampler);

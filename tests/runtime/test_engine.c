@@ -3,6 +3,7 @@
 #include "warm_up.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,9 +75,9 @@ static void a_cold_engine_refuses_a_pass(void **state) {
   struct error err;
   engine_finish(fixture->engine);
   assert_false(engine_submit(fixture->engine, &rows, ENGINE_LOGITS, &err));
-  assert_string_equal(err.text, "a pass before warm_up");
+  assert_string_equal(err.text, "engine: want warm_up before a pass, found none");
   assert_false(engine_collect(fixture->engine, &results, &err));
-  assert_string_equal(err.text, "no pass is under way");
+  assert_string_equal(err.text, "engine: want a pass in flight, found none");
 }
 
 static void a_checkpoint_of_another_shape_leaves_it_cold(void **state) {
@@ -94,23 +95,23 @@ static void a_checkpoint_of_another_shape_leaves_it_cold(void **state) {
 static void passes_under_way_are_bounded(void **state) {
   struct fixture *fixture = *state;
   const struct engine_limits limits = engine_limits();
-  const enum engine_want want = limits.picks ? ENGINE_GREEDY : ENGINE_LOGITS;
+  const enum engine_result result = limits.picks ? ENGINE_GREEDY : ENGINE_LOGITS;
   const struct engine_rows rows = first_rows();
   struct engine_results results;
   struct error err;
   assert_true(warm_up(fixture->engine, fixture->checkpoint, &err));
-  assert_true(engine_submit(fixture->engine, &rows, want, &err));
+  assert_true(engine_submit(fixture->engine, &rows, result, &err));
   assert_false(engine_submit(fixture->engine, &rows, ENGINE_LOGITS, &err));
-  assert_string_equal(err.text, "a pass while 1 are under way");
+  assert_string_equal(err.text, "engine: want no pass in flight before one with logits, found 1");
   if (limits.picks) {
-    assert_true(engine_submit(fixture->engine, &rows, want, &err));
-    assert_false(engine_submit(fixture->engine, &rows, want, &err));
-    assert_string_equal(err.text, "a pass while 2 are under way");
+    assert_true(engine_submit(fixture->engine, &rows, result, &err));
+    assert_false(engine_submit(fixture->engine, &rows, result, &err));
+    assert_string_equal(err.text, "engine: want fewer than 2 passes in flight, found 2");
     assert_true(engine_collect(fixture->engine, &results, &err));
   }
   assert_true(engine_collect(fixture->engine, &results, &err));
   assert_false(engine_collect(fixture->engine, &results, &err));
-  assert_true(engine_submit(fixture->engine, &rows, want, &err)); // finish discards it
+  assert_true(engine_submit(fixture->engine, &rows, result, &err)); // finish discards it
   engine_finish(fixture->engine);
   assert_false(engine_collect(fixture->engine, &results, &err));
 }
@@ -123,12 +124,16 @@ static void what_an_engine_lacks_is_refused(void **state) {
   if (!engine_limits().picks) {
     assert_false(engine_submit(fixture->engine, &rows, ENGINE_GREEDY, &err));
     assert_false(engine_submit(fixture->engine, &rows, ENGINE_CANDIDATES, &err));
-    assert_string_equal(err.text, "a pass that picks: this getp has only logits");
+    assert_string_equal(err.text,
+                        "engine: want a pass with logits, found one that picks: this tree cannot");
   }
   struct engine_rows many = rows;
   many.outputs = engine_limits().logits + 1;
   assert_false(engine_submit(fixture->engine, &many, ENGINE_LOGITS, &err));
-  assert_contains(err.text, "this getp has room for");
+  char want[128];
+  snprintf(want, sizeof want, "engine: want at most %d outputs with logits, found %d",
+           many.outputs - 1, many.outputs);
+  assert_string_equal(err.text, want);
 }
 
 // The device picks, and reports as candidates, what the whole logits say. A token that it hands
@@ -224,7 +229,7 @@ static void timed_passes(void **state) {
   assert_true(warm_up(fixture->engine, fixture->checkpoint, &err));
   run_pass(fixture->engine, plain);
   engine_finish(fixture->engine);
-  engine_time(fixture->engine, on_times, &times);
+  engine_set_timer(fixture->engine, on_times, &times);
   assert_true(warm_up(fixture->engine, fixture->checkpoint, &err));
   assert_true(times.host == 3 && times.bytes == 0);
   for (int i = 1; i <= 4; i++) {
@@ -239,7 +244,7 @@ static void timed_passes(void **state) {
   assert_true(times.flops / 4 > 2 * 3 * 0.5e6 && times.flops / 4 < 2 * 3 * 2e6);
   assert_true(times.bytes / 4 > 1e6 && times.bytes / 4 < 1e7);
   engine_finish(fixture->engine);
-  engine_time(fixture->engine, NULL, NULL);
+  engine_set_timer(fixture->engine, NULL, NULL);
   free(plain);
   free(timed);
 }

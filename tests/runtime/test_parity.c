@@ -32,10 +32,10 @@ struct engine_limits engine_limits(void) {
                                 .halves = halves};
 }
 
-bool engine_submit(struct engine *engine, const struct engine_rows *rows, enum engine_want want,
+bool engine_submit(struct engine *engine, const struct engine_rows *rows, enum engine_result result,
                    struct error *err) {
   (void)err;
-  assert_int_equal(want, ENGINE_LOGITS);
+  assert_int_equal(result, ENGINE_LOGITS);
   for (int r = 0; r < rows->rows; r++)
     assert_int_equal(rows->position[r], engine->fed++);
   for (int i = 0; i < rows->outputs; i++) {
@@ -129,8 +129,10 @@ static void one_wrong_logit_is_found(void **state) {
   logits[1000] = right - (float)(1.01e-3 * whole);
   fixture->engine.fed = 0;
   assert_false(check(fixture, POSITIONS, &err));
-  assert_string_equal(err.text, "GETP_PARITY: position 14: relative L2 error 1.01e-03: want at "
-                                "most 0.001: the generated forward pass and the plain one differ");
+  assert_string_equal(err.text,
+                      "GETP_PARITY: position 14: want a relative L2 error of at most 0.001, "
+                      "found 1.01e-03: the generated forward pass and the plain one "
+                      "differ");
 }
 
 // The bound of an engine with 16-bit operands is larger.
@@ -146,7 +148,7 @@ static void halves_have_a_larger_bound(void **state) {
   logits[1000] = right - (float)(1.51e-2 * whole);
   fixture->engine.fed = 0;
   assert_false(check(fixture, POSITIONS, &err));
-  assert_contains(err.text, "relative L2 error 1.51e-02: want at most 0.015:");
+  assert_contains(err.text, "want a relative L2 error of at most 0.015, found 1.51e-02:");
   halves = false;
 }
 
@@ -156,7 +158,7 @@ static void a_nan_is_an_error(void **state) {
   fixture->engine.answers[3][17] = NAN;
   fixture->engine.answers[9][17] += 100;
   assert_false(check(fixture, POSITIONS, &err));
-  assert_contains(err.text, "GETP_PARITY: position 3: relative L2 error ");
+  assert_contains(err.text, "GETP_PARITY: position 3: want a relative L2 error of at most ");
   assert_contains(err.text, "nan");
 }
 
@@ -219,7 +221,8 @@ static void the_environment_says_how_many_positions(void **state) {
     char want[128];
     setenv("GETP_PARITY", WRONG[i], 1);
     assert_false(parity_positions(&n, &err));
-    snprintf(want, sizeof want, "GETP_PARITY=%s: want an integer from 1 to 2147483647", WRONG[i]);
+    snprintf(want, sizeof want, "GETP_PARITY: want an integer from 1 to 2147483647, found \"%s\"",
+             WRONG[i]);
     assert_string_equal(err.text, want);
   }
 }

@@ -152,8 +152,10 @@ static void wrong_ids_and_tensors_are_refused(void **state) {
   struct fixture f;
   open_fixture(&f, MODELS "rand_mxfp4");
   const int32_t good[] = {1, 2, 3}, high[] = {1, 515}, negative[] = {-1};
-  assert_run_fails(&f, &f.config, high, 2, "position 1: want a token id below 515, found 515");
-  assert_run_fails(&f, &f.config, negative, 1, "position 0: want a token id below 515, found -1");
+  assert_run_fails(&f, &f.config, high, 2,
+                   "reference: position 1: want a token id below 515, found 515");
+  assert_run_fails(&f, &f.config, negative, 1,
+                   "reference: position 0: want a token id below 515, found -1");
   assert_run_fails(&f, &f.config, good, 0, "want at least one token id");
   struct model_config config = f.config;
   config.n_layers = 4;
