@@ -3,6 +3,7 @@
 -- limits = { slots (sequences at a time), context (positions of a slot), rows (of a pass),
 --   chunk (rows of one sequence in a pass), logits (outputs whose whole logits a pass holds),
 --   buckets (list of the rows that captured passes are made for, or nil: none are captured),
+--   group_rows (rows of one sequence that attention takes together, or nil: one),
 --   parts ({ count, positions (of one) } in which full attention takes a sequence's keys, or nil: all at once) }
 -- plan = {
 --   buffers = list of { name = "BUF_H", offset, bytes, from, to (roles of the first and the last step
@@ -13,7 +14,9 @@
 --     the host),
 --   kv = { sliding_positions, full_positions, layers = list of { symbol = "KV_07", attention,
 --     sliding, full (layers of each kind before it) }, sliding, full (layers of each kind), bytes,
---     key_bytes (of a layer, a position's key and value for all heads) },
+--     key_bytes (of a layer, a position's key and value for all heads),
+--     form = { block (positions), key_width, value_depth (elements, padded), pad (halves after a region) } of a cache in
+--     halves, or nil: in floats },
 -- }
 -- memory = {
 --   parts = list of { what, place = "mapped" (in the checkpoint) | "packed" | "device" | "host", bytes, symbol (of
@@ -79,6 +82,7 @@ function plan.limits(model, target, given)
   limits.logits = target.fused and math.min(limits.rows, MOST_LOGITS) or limits.rows
   limits.buckets = target.fused and buckets(limits.rows)
   limits.parts = attention_parts(model, target, context)
+  limits.group_rows = target.fused and target.group_rows(model)
   return limits
 end
 
@@ -171,8 +175,14 @@ end
 -- Bytes of a position's key and value for all heads, and of what lies behind a head's region.
 local function kv_costs(model, form)
   if not form then return 2 * model.n_kv_heads * model.d_head * BYTES.F32, 0 end
-  local key, value = padded(model.d_head, form.key_width), padded(model.d_head, form.value_depth)
-  return model.n_kv_heads * (key + value) * BYTES.F16, model.n_kv_heads * form.pad
+  local position = model.n_kv_heads * (form.key_width + form.value_depth)
+  return position * BYTES.F16, model.n_kv_heads * form.pad * BYTES.F16
+end
+
+-- The form of a cache in halves, from what the target says of every model (gen/precision/mixed.lua), or nil.
+local function kv_form(model, of_target)
+  return of_target and { block = of_target.block, key_width = padded(model.d_head, of_target.key_width),
+    value_depth = padded(model.d_head, of_target.value_depth), pad = of_target.pad // BYTES.F16 }
 end
 
 -- A sliding layer keeps a ring: the window, and a chunk more, since a chunk's keys are all written
@@ -197,7 +207,7 @@ end
 function plan.arena(built, kernels, model, limits, target)
   local described = describe_buffers(built, model, limits, target)
   local result = {
-    arena_bytes = place(described), workspace_bytes = 0, kv = kv_layout(model, limits, target.kv),
+    arena_bytes = place(described), workspace_bytes = 0, kv = kv_layout(model, limits, kv_form(model, target.kv)),
     rope_bytes = limits.context * model.d_head * BYTES.F32,
     rows_bytes = (PASS_COUNTS + ROW_NUMBERS * limits.rows + 1) * BYTES.I32,
     picked_bytes = target.fused and limits.rows * BYTES.I32 or 0,

@@ -5,7 +5,7 @@
 --   role, template (its path), file (its name in the tree), symbol (of the C function), prototype (of
 --   the launcher, without the semicolon), parameters (of the template), because (why this template),
 --   workspace (bytes a thread), flops (a row; of attention: a row and key), weight_bytes (a step, all
---   tensors it may read),
+--   tensors it may read), tilings (list of { rows (up to how many, as text), type, because }, may be empty),
 -- }
 
 local ctext = require "gen.ctext"
@@ -14,12 +14,21 @@ local select = {}
 
 local C_TYPE = { buffer = "size_t", weight = "enum weight", kv = "size_t", positions = "int" }
 
+local WIDTH <const> = 116 -- columns of a prototype's lines
+
+-- Wrapped before WIDTH, each further line indented by 4.
 local function prototype(op)
-  local parameters = { "const struct pass *pass" }
+  local lines, line = {}, string.format("void launch_%s(const struct pass *pass", op.role)
   for _, argument in ipairs(op.arguments) do
-    parameters[#parameters + 1] = C_TYPE[argument.type] .. " " .. argument.name
+    local parameter = C_TYPE[argument.type] .. " " .. argument.name
+    if #line + #", " + #parameter + #") {" > WIDTH then
+      lines[#lines + 1], line = line .. ",", "    " .. parameter
+    else
+      line = line .. ", " .. parameter
+    end
   end
-  return string.format("void launch_%s(%s)", op.role, table.concat(parameters, ", "))
+  lines[#lines + 1] = line .. ")"
+  return table.concat(lines, "\n")
 end
 
 local function weight_bytes(op, weights)
@@ -38,7 +47,7 @@ local function describe(op, model, weights, target)
     symbol = ctext.symbol { act = choice.act or "f32", weight = choice.weight, op = choice.name, fused = choice.fused,
       dims = choice.dims, target = target.name },
     because = choice.because, workspace = choice.workspace, flops = choice.flops,
-    weight_bytes = weight_bytes(op, weights),
+    weight_bytes = weight_bytes(op, weights), tilings = choice.tilings or {},
   }
 end
 

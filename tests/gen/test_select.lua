@@ -71,7 +71,7 @@ function TestKernels.test_prototypes()
   lu.assertEquals(of.rope_append.prototype,
     "void launch_rope_append(const struct pass *pass, size_t in, size_t kv, int positions)")
   lu.assertEquals(of.matmul_qkv.prototype, "void launch_matmul_qkv(const struct pass *pass, size_t in, size_t out, "
-    .. "enum weight q, enum weight k, enum weight v, enum weight q_bias, enum weight k_bias, enum weight v_bias)")
+    .. "enum weight q, enum weight k,\n    enum weight v, enum weight q_bias, enum weight k_bias, enum weight v_bias)")
   lu.assertEquals(of.moe_sort.prototype,
     "void launch_moe_sort(const struct pass *pass, size_t expert, size_t start, size_t pair)")
 end
