@@ -110,7 +110,7 @@ TestCost = {}
 
 local function is_product(kernel) return kernel.role:find("^matmul_") or kernel.role:find("^moe_[gd]") end
 
--- Of the parameters that a token of gpt-oss meets, those of matrices cost two flops each. The others are,
+-- A token of gpt-oss meets these parameters: those of matrices cost two flops each. The others are,
 -- in a layer: two norms, the biases of q, k, v, o and the router, the sinks, and four experts' biases; and
 -- the last norm.
 local function assert_active(path, n_layers, n_experts, active)
