@@ -5,7 +5,7 @@
 --   num_key_value_heads, head_dim, num_local_experts, num_experts_per_tok, max_position_embeddings,
 --                                  -- integers in [1, 2^31)
 --   sliding_window,                -- integer, or nil: no layer has a window
---   layer_types,                   -- "sliding_attention" or "full_attention", one a layer
+--   layer_types,                   -- "sliding_attention" or "full_attention", one per layer
 --   rms_norm_eps, swiglu_limit, swiglu_alpha, -- floats > 0
 --   rope = { rope_type = "yarn", rope_theta, factor, beta_fast, beta_slow, -- floats
 --            original_max_position_embeddings, truncate,  -- integer, boolean
@@ -13,13 +13,13 @@
 --       or { rope_type = "default", rope_theta },
 --   attention_bias, tie_word_embeddings, -- booleans
 --   quant_method,                  -- "mxfp4", or nil: no tensor is packed
---   dtype,                         -- "bfloat16", "float16" or "float32": of the unpacked tensors
+--   dtype,                         -- "bfloat16", "float16" or "float32", for the unpacked tensors
 -- }
 --
 -- It reads four dialects: HF with rope_scaling, HF with rope_parameters (transformers 5), OpenAI's
--- original/config.json and the 15 keys of the .bin exporter. It refuses what it does not know: a key
--- that could change the arithmetic, another family, a value of another type, shapes that the
--- kernels cannot hold. It never stops at the first error.
+-- original/config.json and the 15 keys of the .bin exporter. It refuses unknown keys that could change
+-- the arithmetic, other families, values of another type, and shapes that the kernels cannot hold. It
+-- reports all errors of a config, not only the first.
 
 local json = require "dkjson"
 
@@ -37,8 +37,8 @@ local function set_of(words)
   return set
 end
 
--- What transformers 4.55 to 5 write into a config.json and no gpt-oss model reads when it computes
--- logits: training, generation, serialisation and other families' keys of the base class.
+-- Keys that transformers 4.55 to 5 write into a config.json and that do not change the logits of a
+-- gpt-oss model: training, generation, serialisation, and the base class's keys for other families.
 local IGNORED = set_of [[
   _attn_implementation _attn_implementation_autoset _commit_hash _name_or_path add_cross_attention
   assistant_confidence_threshold assistant_lookbehind attention_dropout attn_implementation
@@ -55,12 +55,12 @@ local IGNORED = set_of [[
   temperature tf_legacy_loss tie_encoder_decoder tokenizer_class top_k top_p torchscript
   transformers_version typical_p use_bfloat16 use_cache]]
 
--- The modules of a gpt-oss model beside the expert matrices: those stay unpacked.
+-- The modules of a gpt-oss model other than the expert matrices: they stay unpacked.
 local UNPACKED <const> = {
   "model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head",
 }
 
--- A reader is one JSON object, where it stands in the file, and which of its keys were asked for.
+-- A reader is one JSON object, the prefix of its keys in messages, and the set of keys that were read.
 
 local function new_reader(object, prefix, report)
   return { object = object, prefix = prefix, report = report, known = {} }
@@ -80,18 +80,18 @@ local function show(value)
   return json.quotestring(value)
 end
 
-local function place(reader, key)
+local function path_of(reader, key)
   return string.format("%s: %s%s", reader.report.file, reader.prefix, key)
 end
 
 local function refuse(reader, key, want, value)
   local errors = reader.report.errors
-  errors[#errors + 1] = string.format("%s: want %s, got %s", place(reader, key), want, show(value))
+  errors[#errors + 1] = string.format("%s: want %s, found %s", path_of(reader, key), want, show(value))
 end
 
 local function warn(reader, key, message)
   local warnings = reader.report.warnings
-  warnings[#warnings + 1] = place(reader, key) .. ": " .. message
+  warnings[#warnings + 1] = path_of(reader, key) .. ": " .. message
 end
 
 local function read_key(reader, key)
@@ -106,8 +106,7 @@ local function read_optional(reader, key)
   return value
 end
 
--- A key that older or newer files spell otherwise -> its value and the spelling found. Two spellings
--- must agree.
+-- A key with two spellings -> its value and the spelling found. If the file has both, they must agree.
 local function read_either(reader, key, alias)
   local value, other = read_key(reader, key), read_key(reader, alias)
   if value == nil then return other, other ~= nil and alias or key end
@@ -162,7 +161,7 @@ local function refuse_unknown(reader, ignored)
   table.sort(unknown)
   local errors = reader.report.errors
   for _, key in ipairs(unknown) do
-    errors[#errors + 1] = place(reader, key) .. ": unknown key: it could change the arithmetic"
+    errors[#errors + 1] = path_of(reader, key) .. ": unknown key: it could change the arithmetic"
   end
 end
 
@@ -292,7 +291,7 @@ local function check_yarn(reader, rope)
   end
 end
 
--- The defaults are those that transformers' _compute_yarn_parameters takes for absent keys.
+-- The defaults are those of transformers' _compute_yarn_parameters for absent keys.
 local function read_yarn(nested, rope, max_positions)
   rope.factor = positive(nested, "factor")
   rope.beta_fast = optional_positive(nested, "beta_fast") or 32.0
@@ -307,7 +306,7 @@ local function read_yarn(nested, rope, max_positions)
   check_yarn(nested, rope)
 end
 
--- What transformers takes where a gpt-oss config has neither rope_scaling nor rope_parameters.
+-- The RoPE of transformers for a gpt-oss config with neither rope_scaling nor rope_parameters.
 local function default_rope(theta)
   return {
     rope_type = "yarn", rope_theta = theta, factor = 32.0, beta_fast = 32.0, beta_slow = 1.0,
@@ -331,8 +330,8 @@ local function read_nested_rope(reader, nested, max_positions)
   return rope
 end
 
--- rope_scaling (transformers 4) or rope_parameters (5). An explicit null is refused: version 4 takes
--- it for plain RoPE, version 5 for YaRN.
+-- rope_scaling (transformers 4) or rope_parameters (5). An explicit null is refused: version 4 reads
+-- it as plain RoPE, version 5 as YaRN.
 local function read_rope(reader, max_positions)
   local v4, v5 = read_key(reader, "rope_scaling"), read_key(reader, "rope_parameters")
   if v4 ~= nil and v5 ~= nil then
@@ -374,11 +373,11 @@ local function check_unpacked(reader)
   if not is_json(list, "array") then
     return refuse(reader, "modules_to_not_convert", "an array", list)
   end
-  local found, wanted = {}, {}
-  for _, name in ipairs(UNPACKED) do wanted[name] = true end
+  local found, expected = {}, {}
+  for _, name in ipairs(UNPACKED) do expected[name] = true end
   for _, name in ipairs(list) do
     found[name] = true
-    if not wanted[name] then
+    if not expected[name] then
       local want = "only what stays unpacked beside the experts"
       refuse(reader, "modules_to_not_convert", want, name)
     end
@@ -418,8 +417,8 @@ end
 local function check_family(reader)
   local list = read_optional(reader, "architectures")
   if list ~= nil and not (is_json(list, "array") and #list == 1 and list[1] == "GptOssForCausalLM") then
-    local got = is_json(list, "array") and list[1] or list
-    refuse(reader, "architectures", '["GptOssForCausalLM"]', got)
+    local found = is_json(list, "array") and list[1] or list
+    refuse(reader, "architectures", '["GptOssForCausalLM"]', found)
   end
   local act = read_key(reader, "hidden_act")
   if act ~= nil and act ~= "silu" then refuse(reader, "hidden_act", '"silu"', act) end
@@ -450,8 +449,8 @@ local function read_hf(reader)
   return out
 end
 
--- The part that OpenAI's original config.json and the exporter's have in common. What these files do
--- not say, OpenAI's torch/model.py has as constants.
+-- The keys that OpenAI's original config.json and the exporter's file share. The values that these
+-- files lack are constants in OpenAI's torch/model.py.
 local function read_original_common(reader)
   local out = {}
   read_shape(reader, out)
@@ -500,7 +499,7 @@ local function read_dialect(reader)
   refuse(reader, "model_type", '"gpt_oss", or the keys of OpenAI\'s original config', object.model_type)
 end
 
--- JSON text -> value, or nil and what is broken, with line and column.
+-- JSON text -> value, or nil and the error, with line and column.
 local function decode(text)
   local ok, value, stop, message = pcall(json.decode, text, 1, json.null)
   if not ok then return nil, "nested too deeply" end
@@ -517,14 +516,14 @@ local function decode(text)
   return nil, message
 end
 
--- Parses the text of a config.json; `file` stands in messages. -> config and a list of warnings, or
--- nil and a list of all errors, `FILE: KEY: want ..., got ...`.
+-- Parses the text of a config.json. file: its name in messages. -> config and a list of warnings, or
+-- nil and a list of all errors, `FILE: KEY: want ..., found ...`.
 function config.parse(text, file)
   local report = { file = file, errors = {}, warnings = {} }
   local object, message = decode(text)
   if message then return nil, { string.format("%s: broken JSON: %s", file, message) } end
   if not is_json(object, "object") then
-    return nil, { string.format("%s: want a JSON object, got %s", file, show(object)) }
+    return nil, { string.format("%s: want a JSON object, found %s", file, show(object)) }
   end
   local out = read_dialect(new_reader(object, "", report))
   if #report.errors > 0 then return nil, report.errors end

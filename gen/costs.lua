@@ -1,24 +1,21 @@
--- ops x kernels x plan -> what a step of each role at least moves and computes: costs.inc, for `getp --profile`.
+-- ops x kernels x plan -> the least that a step of each role moves and computes: costs.inc, for `getp --profile`.
 --
 -- costs = list, in the order of the kernels, of {
---   role, per = "ROWS" | "OUTPUTS" (of these there are as many as bytes and flops are counted for) | "EXPERTS" (rows,
---     and a step uses only the weights of the experts that they hit) | "FULL" | "SLIDING" (attention: flops are those
---     of a row and a key that it sees),
---   weight_bytes (that a step uses), bytes (of activations and of the KV cache, a row or output), flops, key_bytes (of
---     attention: a key and its value, read once for a group of rows),
+--   role,
+--   per: what bytes and flops are counted per: "ROWS" | "OUTPUTS" | "EXPERTS" (per row; a step uses only the weights
+--     of the experts that its rows select) | "FULL" | "SLIDING" (attention: bytes per row, flops per row and key that
+--     it sees),
+--   weight_bytes (per step), bytes (of activations and of the KV cache), flops, key_bytes (of attention: a key and its
+--     value, which are read once per group of rows),
 -- }
+
+local BYTES = require("gen.sizes").BYTES
+local tables = require "gen.tables"
 
 local costs = {}
 
-local BYTES = { F32 = 4, I32 = 4, F16 = 2 }
-local ATTENTION = { attention = true, attention_parts = true } -- what reads the keys
+local ATTENTION = { attention = true, attention_parts = true } -- these read the keys
 local EXPERTS = { moe_gate_up = true, moe_down = true }
-
-local function named(list)
-  local of = {}
-  for _, each in ipairs(list) do of[each.name] = each end
-  return of
-end
 
 local function counted_per(op, model, buffers)
   if ATTENTION[op.op] then return model.layers[op.layer + 1].attention:upper() end
@@ -30,7 +27,7 @@ local function counted_per(op, model, buffers)
   return "ROWS"
 end
 
--- Of the embeddings a row uses one row of the table.
+-- The bytes of the table of embeddings in a step, and those that a row reads.
 local function table_bytes(op, model, weights)
   for _, argument in ipairs(op.arguments) do
     if op.op == "embed" and argument.name == "table" then
@@ -54,16 +51,16 @@ local function activation_bytes(op, buffers, key_bytes)
 end
 
 local function describe(op, kernel, model, weights, buffers, key_bytes)
-  local whole, row = table_bytes(op, model, weights)
+  local table, per_row = table_bytes(op, model, weights)
   return {
-    role = op.role, per = counted_per(op, model, buffers), weight_bytes = kernel.weight_bytes - whole,
-    bytes = activation_bytes(op, buffers, key_bytes) + row, flops = kernel.flops,
+    role = op.role, per = counted_per(op, model, buffers), weight_bytes = kernel.weight_bytes - table,
+    bytes = activation_bytes(op, buffers, key_bytes) + per_row, flops = kernel.flops,
     key_bytes = ATTENTION[op.op] and key_bytes or 0,
   }
 end
 
 function costs.list(built, kernels, model, weights, plan)
-  local list, seen, buffers = {}, {}, named(built.buffers)
+  local list, seen, buffers = {}, {}, tables.by_name(built.buffers)
   for _, op in ipairs(built.list) do
     if not seen[op.role] then
       seen[op.role] = true

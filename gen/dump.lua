@@ -1,17 +1,11 @@
--- Any stage's value as text, the same on every run: keys sorted, lists in order.
+-- The value of any stage as text, the same on every run: keys are sorted, lists keep their order.
 
 local ctext = require "gen.ctext"
+local tables = require "gen.tables"
 
 local dump = {}
 
 local function is_list(value) return #value > 0 or next(value) == nil end
-
-local function sorted_keys(value)
-  local keys = {}
-  for key in pairs(value) do keys[#keys + 1] = key end
-  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
-  return keys
-end
 
 local function scalar(value)
   if type(value) == "string" then return string.format("%q", value) end
@@ -28,7 +22,9 @@ local function append(out, indent, label, value)
   if is_list(value) then
     for _, item in ipairs(value) do append(out, indent .. "  ", "", item) end
   else
-    for _, key in ipairs(sorted_keys(value)) do append(out, indent .. "  ", tostring(key) .. " = ", value[key]) end
+    for _, key in ipairs(tables.sorted_keys(value)) do
+      append(out, indent .. "  ", tostring(key) .. " = ", value[key])
+    end
   end
   out[#out + 1] = indent .. "}"
 end

@@ -1,69 +1,58 @@
--- Reads a config, runs the chain of stages, writes the files that changed. The only file of the
--- generator that touches the disk.
+-- Reads a config, runs the chain of stages, and writes the files that changed. It is the only file of the generator
+-- that touches the disk.
+--
+-- generated/ holds two kinds of trees. Those of gen/trees.lua are committed, and generated/trees.ninja lists them. The
+-- user's own trees are ignored by git, and generated/own.ninja lists them. Ninja cannot include a file that is missing,
+-- and a fresh clone must build with plain `ninja`. So own.ninja is committed, too, without a tree in it. Generating a
+-- tree must not change a committed file for git. So the generator, where it writes own.ninja, marks that file in git's
+-- index with `git update-index --skip-worktree`, and removes the mark with the last own tree. own.ninja holds the
+-- edges of the trees, because ninja would stop at the name of a file whose folder was deleted by hand.
 
 package.path = "./?.lua;" .. package.path
 
 local lfs = require "lfs"
+local chain = require "gen.chain"
 local config = require "gen.config"
-local costs = require "gen.costs"
 local dump = require "gen.dump"
 local emit = require "gen.emit"
-local model = require "gen.model"
-local ops = require "gen.ops"
-local plan = require "gen.plan"
-local schedule = require "gen.schedule"
-local select = require "gen.select"
-local weights = require "gen.weights"
+local options = require "gen.options"
+local tables = require "gen.tables"
+local target = require "gen.target"
 
-local TARGETS = { "gfx90a", "sm_90", "cpu" }
-local STAGES = { "config", "model", "weights", "ops", "kernels", "limits", "plan", "steps", "costs", "files" }
--- Names of build.ninja's own, and of the file beside the trees.
-local RESERVED = { bench = true, check = true, demo = true, figures = true, regen = true, test = true,
-  ["trees.ninja"] = true }
-local HELP = [[
-usage: lua5.4 gen/main.lua --config DIR_OR_JSON --target TARGET [options]
-       lua5.4 gen/main.lua --regen | --check [--depfile FILE] | --list | --help
+local GENERATED <const>, OWN_NINJA <const> = "generated", "generated/own.ninja"
 
-Writes generated/NAME, the tree of one model on one target, and its line in generated/trees.ninja;
-`ninja NAME` then builds build/NAME/getp. Run it from the root of the repository.
+-- A message for the user; main() prints it.
+local function fail(format, ...) error(string.format(format, ...), 0) end
 
-  --config PATH    a config.json, or the folder that holds one
-  --target TARGET  gfx90a, sm_90 or cpu
-  --precision P    mixed (default); on GPUs also fp32, the baseline
-  --slots N        sequences that run at a time
-  --context N      positions of a sequence, prompt and answer together
-  --name NAME      of the tree; default: the config's name, then the target
-  --out DIR        write below DIR instead of generated
-  --dump STAGE     print one stage's value instead of writing:
-                   config model weights ops kernels limits plan steps costs files
-  --regen          make the trees of gen/trees.lua anew
-  --check          say which of them are not current; exit 1 if any
-  --depfile FILE   where --check notes, as a make rule, what it depends on
-  --list           print the targets and the trees of gen/trees.lua
-]]
-
--- A message for the user; everything above main() passes it on.
-local function fail(format, ...) error({ message = string.format(format, ...) }, 0) end
+local function say(format, ...) io.write(string.format(format, ...), "\n") end
 
 -- ---- files ----
 
 local was_read = {} -- every path that the generator looked at, for --depfile
+
+local function mode_of(path) return lfs.attributes(path, "mode") end
+
+-- The message of io.open without the path in front; or another where there is none.
+local function reason(path, message, otherwise)
+  if not message then return otherwise end
+  return message:sub(1, #path + 2) == path .. ": " and message:sub(#path + 3) or message
+end
 
 local function read_file(path)
   was_read[path] = true
   local file, message = io.open(path, "rb")
   local text = file and file:read("a")
   if file then file:close() end
-  if not text then fail("%s: want a file that can be read (%s)", path, message or "it is none") end
+  if not text then fail("%s: cannot read the file: %s", path, reason(path, message, "it is a folder")) end
   return text
 end
 
 local function make_folder(path)
-  if lfs.attributes(path, "mode") == "directory" then return end
+  if mode_of(path) == "directory" then return end
   local parent = path:match("^(.+)/[^/]+$")
   if parent then make_folder(parent) end
   local made, message = lfs.mkdir(path)
-  if not made then fail("%s: cannot make the folder (%s)", path, message) end
+  if not made then fail("%s: cannot make the folder: %s", path, message) end
 end
 
 local function write_if_changed(path, text)
@@ -73,27 +62,26 @@ local function write_if_changed(path, text)
   if same then return end
   local file, message = io.open(path, "wb")
   if not file or not file:write(text) or not file:close() then
-    fail("%s: cannot write (%s)", path, message or "the disk may be full")
+    fail("%s: cannot write the file: %s", path, reason(path, message, "the disk may be full"))
   end
 end
 
 -- Names in a folder, sorted; none if it is missing.
 local function entries(folder, mode)
   local names = {}
-  if lfs.attributes(folder, "mode") ~= "directory" then return names end
+  if mode_of(folder) ~= "directory" then return names end
   was_read[folder] = true
   for name in lfs.dir(folder) do
-    if not name:find("^%.%.?$") and lfs.attributes(folder .. "/" .. name, "mode") == mode then
-      names[#names + 1] = name
-    end
+    if not name:find("^%.%.?$") and mode_of(folder .. "/" .. name) == mode then names[#names + 1] = name end
   end
   table.sort(names)
   return names
 end
 
-local function read_templates(target)
+-- The templates of every tree, and those in the target's folder: { [path] = text }.
+local function read_templates(target_folder)
   local templates = {}
-  for _, folder in ipairs { "templates", target.templates } do
+  for _, folder in ipairs { "templates", target_folder } do
     for _, name in ipairs(entries(folder, "file")) do
       templates[folder .. "/" .. name] = read_file(folder .. "/" .. name)
     end
@@ -101,43 +89,50 @@ local function read_templates(target)
   return templates
 end
 
--- ---- the chain ----
+-- A make rule by which ninja learns when to check again: after a change of any file read, or any module loaded. A name
+-- that a make rule cannot hold (with quotes, for instance) is a missing file for ninja, which then checks every time.
+local function write_depfile(path)
+  for name in pairs(package.loaded) do
+    if name:find("^gen%.") then was_read[name:gsub("%.", "/") .. ".lua"] = true end
+  end
+  was_read["gen/main.lua"] = true
+  local words = {}
+  for _, name in ipairs(tables.sorted_keys(was_read)) do
+    words[#words + 1] = name:gsub("[ #]", "\\%0"):gsub("%$", "$$")
+  end
+  write_if_changed(path, path:gsub("%.d$", "") .. ": " .. table.concat(words, " ") .. "\n")
+end
 
--- A folder stands for its config.json; the path that was read, and its last two names as a label.
+-- ---- one tree ----
+
+-- A path of --config -> the path of the config.json, which may lie in that folder, and its last two names as a label.
 local function config_path(path)
   path = path:gsub("(.)/+$", "%1")
-  if lfs.attributes(path, "mode") == "directory" then path = path .. "/config.json" end
+  if mode_of(path) == "directory" then path = path .. "/config.json" end
   return path, path:match("([^/]+/[^/]+)$") or path
 end
 
--- A config.json has the name of its folder, another file its own.
-local function default_name(path, options)
-  local folder, file = path:match("^(.-)/?([^/]+)$")
-  local stem = file:gsub("%.json$", "")
-  if file == "config.json" then stem = folder:match("([^/]+)$") end
-  if not stem or not stem:find("^[^.]") then fail("--config %s: give the tree a --name", options.config) end
-  return stem .. "-" .. options.target .. (options.precision == "fp32" and "-fp32" or "")
-end
-
-local function check_name(name)
-  if not name:find("^[%w_][%w._-]*$") then fail("--name %s: want letters, digits, '-', '_' and '.'", name) end
-  if RESERVED[name] then fail("--name %s: want another, the build has this one", name) end
-end
+local function name_of(given) return options.tree_name(given, (config_path(given.config))) end
 
 local function load_target(name)
-  for _, known in ipairs(TARGETS) do
-    if known == name then return require("gen.target." .. name) end
+  for _, known in ipairs(options.TARGETS) do
+    if known == name then
+      local precisions = require("gen.target." .. name)
+      for _, precision in ipairs(options.PRECISIONS) do
+        local record = precisions[precision]
+        if record then target.check(record, string.format("gen/target/%s.lua", name)) end
+      end
+      return precisions
+    end
   end
-  return fail("--target %s: want %s", name, table.concat(TARGETS, " or "))
+  return fail("--target: want %s, found %q", options.TARGET_LIST, name)
 end
 
-local function load_precision(options)
-  local precisions = load_target(options.target)
-  if precisions[options.precision] then return precisions[options.precision] end
-  local names = {}
-  for name in pairs(precisions) do names[#names + 1] = name end
-  table.sort(names)
-  return fail("--precision %s: target %s has %s", options.precision, options.target, table.concat(names, " and "))
+local function load_precision(given)
+  local precisions = load_target(given.target)
+  if precisions[given.precision] then return precisions[given.precision] end
+  return fail("--precision: want %s on target %s, found %q", table.concat(tables.sorted_keys(precisions), " or "),
+    given.target, given.precision)
 end
 
 local function parse_config(path)
@@ -147,43 +142,15 @@ local function parse_config(path)
   return parsed
 end
 
--- options -> the values of all stages, each passed through its gate.
-local function run_chain(options)
-  local path, label = config_path(options.config)
-  local tree = { name = options.name or default_name(path, options), config = label }
-  check_name(tree.name)
-  tree.target = load_precision(options)
-  local parsed = parse_config(path)
-  tree.model = model.describe(parsed)
-  model.check(tree.model)
-  tree.weights = weights.list(tree.model, tree.target)
-  weights.check(tree.weights)
-  tree.limits = plan.limits(tree.model, tree.target, options)
-  local built = ops.build(tree.model, tree.target, tree.limits)
-  ops.check(built, tree.weights)
-  tree.kernels = select.kernels(built, tree.model, tree.weights, tree.target)
-  select.check(tree.kernels, built, tree.model, tree.weights, tree.target)
-  tree.plan = plan.arena(built, tree.kernels, tree.model, tree.limits, tree.target)
-  plan.check(tree.plan, tree.weights, tree.target)
-  tree.steps = schedule.steps(built, tree.model)
-  schedule.check(tree.steps, tree.kernels, tree.plan)
-  tree.costs = costs.list(built, tree.kernels, tree.model, tree.weights, tree.plan)
-  local stages = { config = parsed, ops = built, files = emit.files(tree, read_templates(tree.target)) }
-  return setmetatable(stages, { __index = tree })
+-- options -> the stages of a tree, and its name, label, command and files.
+local function run_chain(given)
+  local path, label = config_path(given.config)
+  local name, default_name = name_of(given)
+  local tree = chain.run(parse_config(path), load_precision(given), given)
+  tree.name, tree.label, tree.command = name, label, options.command(given, default_name)
+  tree.files = emit.files(tree, read_templates(tree.target.templates))
+  return tree
 end
-
--- ---- what main can do ----
-
--- The text of trees.ninja: a tree is a folder that holds a build.ninja.
-local function trees_ninja(out)
-  local names = {}
-  for _, name in ipairs(entries(out, "directory")) do
-    if lfs.attributes(out .. "/" .. name .. "/build.ninja") then names[#names + 1] = name end
-  end
-  return emit.trees_ninja(names)
-end
-
-local function write_trees_ninja(out) write_if_changed(out .. "/trees.ninja", trees_ninja(out)) end
 
 -- The first entry of a folder that no run of the generator has made, or nil.
 local function foreign(folder)
@@ -196,56 +163,33 @@ local function foreign(folder)
   return nil
 end
 
--- Whatever is not made anew is removed, so the folder must be the tree's own.
-local function write_tree(stages, out)
-  local folder = out .. "/" .. stages.name
+-- Files that the tree no longer has are removed, so the folder must be the tree's own.
+local function write_tree(tree, out)
+  local folder = out .. "/" .. tree.name
   local other = foreign(folder)
   if other then fail("%s/%s: not made by the generator: remove it, or give another --name", folder, other) end
   make_folder(folder)
-  for name, text in pairs(stages.files) do write_if_changed(folder .. "/" .. name, text) end
+  for _, name in ipairs(tables.sorted_keys(tree.files)) do
+    write_if_changed(folder .. "/" .. name, tree.files[name])
+  end
   for _, name in ipairs(entries(folder, "file")) do
-    if not stages.files[name] then os.remove(folder .. "/" .. name) end
+    if not tree.files[name] then os.remove(folder .. "/" .. name) end
   end
 end
 
-local function generate(options)
-  local stages = run_chain(options)
-  if options.dump then
-    io.write(dump.text(stages[options.dump]))
-    return
-  end
-  write_tree(stages, options.out)
-  write_trees_ninja(options.out)
-end
-
--- The options of one entry of gen/trees.lua.
-local function committed(entry)
-  return setmetatable({ out = "generated" }, { __index = function(_, key)
-    if key == "precision" then return entry.precision or "mixed" end
-    return entry[key]
-  end })
-end
-
-local function regen()
-  for _, entry in ipairs(require "gen.trees") do write_tree(run_chain(committed(entry)), "generated") end
-  write_trees_ninja("generated")
-end
-
--- What differs between a tree's files and its folder, as lines.
-local function differences(stages, folder)
-  local lines, names = {}, {}
-  for name in pairs(stages.files) do names[#names + 1] = name end
-  table.sort(names)
-  for _, name in ipairs(names) do
+-- How the files in a tree's folder differ from what they should be, as lines.
+local function differences(tree)
+  local lines, folder = {}, GENERATED .. "/" .. tree.name
+  for _, name in ipairs(tables.sorted_keys(tree.files)) do
     local path = folder .. "/" .. name
-    if lfs.attributes(path, "mode") ~= "file" then
+    if mode_of(path) ~= "file" then
       lines[#lines + 1] = path .. ": missing"
-    elseif read_file(path) ~= stages.files[name] then
+    elseif read_file(path) ~= tree.files[name] then
       lines[#lines + 1] = path .. ": stale"
     end
   end
   for _, name in ipairs(entries(folder, "file")) do
-    if not stages.files[name] then lines[#lines + 1] = folder .. "/" .. name .. ": not made by the generator" end
+    if not tree.files[name] then lines[#lines + 1] = folder .. "/" .. name .. ": not made by the generator" end
   end
   for _, name in ipairs(entries(folder, "directory")) do
     lines[#lines + 1] = folder .. "/" .. name .. ": not made by the generator"
@@ -253,93 +197,207 @@ local function differences(stages, folder)
   return lines
 end
 
--- A make rule by which ninja learns when to check again: on any file read, and any module loaded.
-local function write_depfile(path)
-  for name in pairs(package.loaded) do
-    if name:find("^gen%.") then was_read[name:gsub("%.", "/") .. ".lua"] = true end
+-- ---- the committed trees ----
+
+-- gen/trees.lua -> a list of options, and { [name of the tree] = its options }.
+local function committed()
+  local list, of = {}, {}
+  for i, entry in ipairs(require "gen.trees") do
+    local given = { precision = "mixed", out = GENERATED }
+    for key, value in pairs(entry) do given[key] = value end
+    list[i], of[name_of(given)] = given, given
   end
-  local names = { "gen/main.lua" }
-  for name in pairs(was_read) do names[#names + 1] = name end
-  table.sort(names)
-  write_if_changed(path, path:gsub("%.d$", "") .. ": " .. table.concat(names, " ") .. "\n")
+  return list, of
 end
 
--- Trees that gen/trees.lua does not list are the user's own: they are only expected in trees.ninja.
-local function check(options)
+local function committed_trees_ninja()
+  local _, of = committed()
+  return emit.trees_ninja(tables.sorted_keys(of))
+end
+
+-- The text of trees.ninja in a folder other than generated: it lists every tree there.
+local function trees_ninja(out)
+  local names = {}
+  for _, name in ipairs(entries(out, "directory")) do
+    if mode_of(out .. "/" .. name .. "/build.ninja") then names[#names + 1] = name end
+  end
+  return emit.trees_ninja(names)
+end
+
+-- The options of gen/trees.lua for the tree that `given` makes, or nil for an own tree. Other options are refused.
+local function listed_options(given)
+  local _, of = committed()
+  local name = name_of(given)
+  local listed = of[name]
+  if not listed then return nil end
+  local function command(each)
+    return options.command(setmetatable({ config = config_path(each.config) }, { __index = each }), name)
+  end
+  if command(given) == command(listed) then return listed end
+  return fail("--name: want a name that gen/trees.lua does not list with other options, found %q", name)
+end
+
+-- ---- the user's own trees ----
+
+-- A folder of generated/ is an own tree if its build.ninja has a command and gen/trees.lua does not list it.
+-- -> list of { name, command, build (the text of its build.ninja) }, sorted by name; wrong is set if the command is not
+-- one that makes this folder.
+local function own_trees()
+  local list, _, listed = {}, committed()
+  for _, name in ipairs(entries(GENERATED, "directory")) do
+    local path = string.format("%s/%s/build.ninja", GENERATED, name)
+    local build = not listed[name] and mode_of(path) == "file" and read_file(path)
+    local command = build and emit.command_of(build)
+    if command then
+      local tree = { name = name, command = command, build = build }
+      local ok, made = pcall(function() return name_of(options.parse_command(command)) end)
+      if not ok then tree.wrong = made end
+      if ok and made ~= name then tree.wrong = "its command makes generated/" .. made .. ": remove the folder" end
+      list[#list + 1] = tree
+    end
+  end
+  return list
+end
+
+-- An own tree made anew in memory, or nil and why that fails.
+local function run_own(own)
+  if own.wrong then return nil, own.wrong end
+  local ok, result = pcall(function() return run_chain(options.parse_command(own.command)) end)
+  if ok then return result end
+  return nil, result
+end
+
+-- What git thinks of own.ninja is no matter where there is no git.
+local function hide_from_git(hidden)
+  os.execute(string.format("git update-index --%sskip-worktree %s >/dev/null 2>&1", hidden and "" or "no-", OWN_NINJA))
+end
+
+-- Lists the own trees in own.ninja -> the names that it listed before and no longer does.
+local function write_own_ninja()
+  local named, gone = {}, {}
+  local listed = {}
+  for _, tree in ipairs(own_trees()) do
+    if not tree.wrong then listed[#listed + 1], named[tree.name] = tree, true end
+  end
+  local text, old = emit.own_ninja(listed), mode_of(OWN_NINJA) and read_file(OWN_NINJA) or ""
+  if text == old then return gone end
+  for _, name in ipairs(emit.names_of_own_ninja(old)) do
+    if not named[name] then gone[#gone + 1] = name end
+  end
+  if #listed > 0 then hide_from_git(true) end
+  write_if_changed(OWN_NINJA, text)
+  if #listed == 0 then hide_from_git(false) end
+  return gone
+end
+
+local function say_deleted(gone)
+  for _, name in ipairs(gone) do say("generated/%s: deleted: generated/own.ninja no longer lists it", name) end
+end
+
+-- ---- what main can do ----
+
+-- Whether two paths name one folder.
+local function same_folder(a, b)
+  local one, other = lfs.attributes(a), lfs.attributes(b)
+  return a == b or one and other and one.dev == other.dev and one.ino == other.ino
+end
+
+local function generate(given)
+  options.check(given)
+  local tree = run_chain(given)
+  if given.dump then
+    io.write(dump.text(tree[given.dump]))
+    return
+  end
+  local in_generated = same_folder(given.out, GENERATED)
+  local listed = in_generated and listed_options(given)
+  write_tree(listed and run_chain(listed) or tree, given.out)
+  if in_generated then
+    write_own_ninja()
+  else
+    write_if_changed(given.out .. "/trees.ninja", trees_ninja(given.out))
+  end
+end
+
+local function regen()
+  for _, given in ipairs(committed()) do write_tree(run_chain(given), GENERATED) end
+  write_if_changed(GENERATED .. "/trees.ninja", committed_trees_ninja())
   local lines = {}
-  for _, entry in ipairs(require "gen.trees") do
-    local stages = run_chain(committed(entry))
-    for _, line in ipairs(differences(stages, "generated/" .. stages.name)) do lines[#lines + 1] = line end
+  for _, own in ipairs(own_trees()) do
+    local ok, message = pcall(function()
+      local tree, why = run_own(own)
+      write_tree(tree or fail("%s", why), GENERATED)
+    end)
+    if not ok then lines[#lines + 1] = string.format("generated/%s: cannot be renewed: %s", own.name, message) end
   end
-  local path = "generated/trees.ninja"
-  if lfs.attributes(path, "mode") ~= "file" or read_file(path) ~= trees_ninja("generated") then
-    lines[#lines + 1] = path .. ": stale"
+  say_deleted(write_own_ninja())
+  if #lines > 0 then fail("%s", table.concat(lines, "\n")) end
+end
+
+-- How an own tree differs from what its command makes now: a list of lines, empty if it is current.
+local function own_differences(own)
+  local tree, why = run_own(own)
+  if not tree then return { string.format("generated/%s: cannot be checked: %s", own.name, why) } end
+  return differences(tree)
+end
+
+-- One tree, committed or own: what building an own tree needs.
+local function check_one(name)
+  local _, listed = committed()
+  if listed[name] then return differences(run_chain(listed[name])) end
+  for _, own in ipairs(own_trees()) do
+    if own.name == name then return own_differences(own) end
   end
-  if options.depfile then write_depfile(options.depfile) end
-  if #lines > 0 then fail("%s\ngenerated/ is not current: run `ninja regen`", table.concat(lines, "\n")) end
+  return { string.format("generated/%s: want a tree, found none", name) }
+end
+
+-- Own trees that are not current get a line each; only the committed ones must be current.
+local function check_all()
+  local lines = {}
+  for _, given in ipairs(committed()) do
+    for _, line in ipairs(differences(run_chain(given))) do lines[#lines + 1] = line end
+  end
+  local path = GENERATED .. "/trees.ninja"
+  local current = mode_of(path) == "file" and read_file(path) == committed_trees_ninja()
+  if not current then lines[#lines + 1] = path .. ": stale" end
+  for _, own in ipairs(own_trees()) do
+    local tree, why = run_own(own)
+    if not tree then
+      say("generated/%s: cannot be checked: %s", own.name, why)
+    elseif #differences(tree) > 0 then
+      say("generated/%s: stale: run ninja regen", own.name)
+    end
+  end
+  say_deleted(write_own_ninja())
+  return lines
+end
+
+local function check(given)
+  local lines = given.name and check_one(given.name) or check_all()
+  if given.depfile then write_depfile(given.depfile) end
+  local what = given.name and "generated/" .. given.name or "generated/"
+  if #lines > 0 then fail("%s\n%s is not current: run `ninja regen`", table.concat(lines, "\n"), what) end
 end
 
 local function list()
-  for _, name in ipairs(TARGETS) do
-    for _, precision in ipairs { "mixed", "fp32" } do
-      local target = load_target(name)[precision]
-      if target then io.write("target ", name, ", ", precision, ": ", target.summary, "\n") end
+  for _, name in ipairs(options.TARGETS) do
+    for _, precision in ipairs(options.PRECISIONS) do
+      local record = load_target(name)[precision]
+      if record then say("target %s, %s: %s", name, precision, record.summary) end
     end
   end
-  for _, entry in ipairs(require "gen.trees") do
-    local options = committed(entry)
-    local path = config_path(options.config)
-    io.write("tree ", options.name or default_name(path, options), ": ", path, "\n")
+  for _, given in ipairs(committed()) do
+    say("tree %s: %s", name_of(given), (config_path(given.config)))
   end
 end
 
--- ---- the command line ----
+local ACTIONS = { regen = regen, check = check, list = list, help = function() io.write(options.HELP) end }
 
-local VALUES = { ["--config"] = "text", ["--target"] = "text", ["--precision"] = "text", ["--slots"] = "integer",
-  ["--context"] = "integer", ["--name"] = "text", ["--out"] = "text", ["--dump"] = "text",
-  ["--depfile"] = "text" }
-local ACTIONS = { ["--regen"] = regen, ["--check"] = check, ["--list"] = list,
-  ["--help"] = function() io.write(HELP) end }
-
-local function option_value(flag, text)
-  if text == nil or text == "" then fail("%s: want a value behind it; see --help", flag) end
-  if VALUES[flag] == "text" then return text end
-  local number = text:find("^%d+$") and math.tointeger(tonumber(text))
-  if not number or number < 1 then fail("%s: want a positive integer, got %q", flag, text) end
-  return number
-end
-
-local function check_options(options)
-  if not options.config then fail("want --config DIR_OR_JSON; see --help") end
-  if not options.target then fail("want --target %s; see --help", table.concat(TARGETS, " or ")) end
-  if not options.dump then return end
-  for _, stage in ipairs(STAGES) do
-    if stage == options.dump then return end
-  end
-  fail("--dump %s: want one of %s", options.dump, table.concat(STAGES, " "))
-end
-
-local function main(arguments)
-  local options, action, i = { precision = "mixed", out = "generated" }, nil, 1
-  while arguments[i] do
-    local flag = arguments[i]
-    if ACTIONS[flag] then
-      action, i = ACTIONS[flag], i + 1
-    elseif VALUES[flag] then
-      options[flag:sub(3)] = option_value(flag, arguments[i + 1])
-      i = i + 2
-    else
-      fail("%s: unknown; see --help", flag)
-    end
-  end
-  if action then return action(options) end
-  check_options(options)
-  return generate(options)
-end
-
-local done, failure = pcall(main, arg)
+local done, failure = pcall(function()
+  local given = options.parse(arg)
+  return (ACTIONS[given.action] or generate)(given)
+end)
 if not done then
-  local message = type(failure) == "table" and failure.message or failure
-  io.stderr:write("gen/main.lua: ", message, "\n")
+  io.stderr:write("gen/main.lua: ", tostring(failure), "\n")
   os.exit(1)
 end

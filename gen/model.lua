@@ -5,13 +5,13 @@
 --                                   -- integers
 --   window,                         -- integer, or nil: no layer is sliding
 --   layers = { { index = 0, attention = "sliding" or "full" }, ... }, -- n_layers of them
---   eps, limit, alpha,              -- floats: of the RMSNorms; of the SwiGLU
+--   eps, limit, alpha,              -- floats: eps of the RMSNorms, limit and alpha of the SwiGLU
 --   attention_bias, tied,           -- booleans: q, k, v, o have biases; unembedding = embedding
 --   experts = "mxfp4" or "plain",   -- storage of the expert matrices in the checkpoint
---   dtype = "BF16", "F16" or "F32", -- of all other tensors (all, where experts are plain), as in
+--   dtype = "BF16", "F16" or "F32", -- of all other tensors (of all tensors if experts are plain), as in
 --                                   -- safetensors
 --   rope = {
---     inv_freq,                     -- d_head / 2 floats: radians a position
+--     inv_freq,                     -- d_head / 2 floats: radians per position
 --     scale,                        -- float: factor on cos and sin
 --     parameters,                   -- config.rope, for printing
 --   },
@@ -21,15 +21,15 @@ local model = {}
 
 local DTYPES <const> = { bfloat16 = "BF16", float16 = "F16", float32 = "F32" }
 
--- Bounds on products, so that later stages may multiply: rows of a matrix fit an int32_t, bytes of
+-- Bounds on products, so that later stages may multiply: features of a matrix fit an int32_t, bytes of
 -- all tensors fit Lua's integers.
-local MAX_ROWS <const> = 2147483647
+local MAX_FEATURES <const> = 2147483647
 local MAX_PARAMETERS <const> = 1 << 50
 
 local function clamp(x, low, high) return math.min(math.max(x, low), high) end
 
--- How much a cos or sin grows when the context is stretched by `factor`: transformers'
--- modeling_rope_utils.py, get_mscale in _compute_yarn_parameters.
+-- The factor on cos and sin for a context that is stretched by `factor`: get_mscale in
+-- _compute_yarn_parameters of transformers' modeling_rope_utils.py.
 local function magnitude(factor, weight)
   if factor <= 1 then return 1.0 end
   return 0.1 * weight * math.log(factor) + 1.0
@@ -43,8 +43,8 @@ local function yarn_scale(rope)
   return magnitude(rope.factor, 1.0)
 end
 
--- The pairs between which YaRN goes over from extrapolation to interpolation: those that turn
--- beta_fast and beta_slow times in the original context. find_correction_range of the same file.
+-- The pairs between which YaRN changes from extrapolation to interpolation: those that turn beta_fast
+-- and beta_slow times in the original context. find_correction_range of the same file.
 local function yarn_range(rope, d_head)
   local function pair_of(turns)
     local length = rope.original_max_position_embeddings / (turns * 2 * math.pi)
@@ -80,8 +80,8 @@ local function describe_rope(rope, d_head)
   }
 end
 
--- -> the layers, and the window if one of them is sliding. Without a window every layer is full,
--- whatever its type says.
+-- -> the layers, and the window if one of them is sliding. Without a window every layer is full, even
+-- if its type says otherwise.
 local function describe_layers(config)
   local layers, window = {}, nil
   for i, layer_type in ipairs(config.layer_types) do
@@ -131,9 +131,9 @@ end
 
 local function check_layers(m)
   local sliding = 0
-  demand(#m.layers == m.n_layers, "layers: want n_layers, %d, got %d", m.n_layers, #m.layers)
+  demand(#m.layers == m.n_layers, "layers: want n_layers, %d, found %d", m.n_layers, #m.layers)
   for i, layer in ipairs(m.layers) do
-    demand(layer.index == i - 1, "layers[%d]: want index %d, got %d", i, i - 1, layer.index)
+    demand(layer.index == i - 1, "layers[%d]: want index %d, found %d", i, i - 1, layer.index)
     if layer.attention == "sliding" then sliding = sliding + 1 end
   end
   demand((m.window ~= nil) == (sliding > 0), "window: want one if a layer is sliding, and only then")
@@ -141,24 +141,24 @@ end
 
 local function check_rope(m)
   local inv_freq = m.rope.inv_freq
-  demand(#inv_freq == m.d_head // 2, "rope: want %d frequencies, got %d", m.d_head // 2, #inv_freq)
+  demand(#inv_freq == m.d_head // 2, "rope: want %d frequencies, found %d", m.d_head // 2, #inv_freq)
   for i, f in ipairs(inv_freq) do
-    demand(f > 0 and f <= 1, "rope.inv_freq[%d]: want a number in (0, 1], got %.17g", i, f)
+    demand(f > 0 and f <= 1, "rope.inv_freq[%d]: want a number in (0, 1], found %.17g", i, f)
   end
 end
 
--- The gate behind describe: raises one line, naming what is wrong, if later stages could not rely on
--- the model.
+-- The gate after describe: raises one line that names the error, if later stages cannot rely on the
+-- model.
 function model.check(m)
-  demand(m.d_head % 2 == 0, "d_head: want an even number, got %d", m.d_head)
-  demand(m.n_heads % m.n_kv_heads == 0, "n_heads: want a multiple of n_kv_heads, %d, got %d",
+  demand(m.d_head % 2 == 0, "d_head: want an even number, found %d", m.d_head)
+  demand(m.n_heads % m.n_kv_heads == 0, "n_heads: want a multiple of n_kv_heads, %d, found %d",
     m.n_kv_heads, m.n_heads)
-  demand(m.top_k <= m.n_experts, "top_k: want at most n_experts, %d, got %d", m.n_experts, m.top_k)
+  demand(m.top_k <= m.n_experts, "top_k: want at most n_experts, %d, found %d", m.n_experts, m.top_k)
   local qkv = (m.n_heads + 2 * m.n_kv_heads) * m.d_head
-  demand(qkv <= MAX_ROWS, "(n_heads + 2 * n_kv_heads) * d_head: want at most %d, got %d", MAX_ROWS, qkv)
-  demand(2 * m.d_ff <= MAX_ROWS, "2 * d_ff: want at most %d, got %d", MAX_ROWS, 2 * m.d_ff)
+  demand(qkv <= MAX_FEATURES, "(n_heads + 2 * n_kv_heads) * d_head: want at most %d, found %d", MAX_FEATURES, qkv)
+  demand(2 * m.d_ff <= MAX_FEATURES, "2 * d_ff: want at most %d, found %d", MAX_FEATURES, 2 * m.d_ff)
   local parameters = parameters_of(m)
-  demand(parameters <= MAX_PARAMETERS, "want at most 2^50 parameters, got %.3g", parameters)
+  demand(parameters <= MAX_PARAMETERS, "want at most 2^50 parameters, found %.3g", parameters)
   check_layers(m)
   check_rope(m)
 end

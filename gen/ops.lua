@@ -1,30 +1,29 @@
--- model, target, limits -> the operations of one pass on named buffers and weights, layer after layer.
+-- model, target, limits -> the operations of one pass on named buffers and weights, layer by layer.
 --
 -- ops = { list = list of op, buffers = list of buffer,
 --   adjacent = list of lists of weights that a kernel reads as one, or nil: there are none }
 -- op = {
 --   op = "matmul" (what it computes), role = "matmul_qkv" (what for),
 --   layer = 0.. or nil (before and after the layers), arguments = list of argument,
---   when = nil (in every pass) | "greedy" | "logits" | "sampled" (in passes that want that),
+--   when = nil (in every pass) | "greedy" | "logits" | "sampled" (in passes that need such outputs),
 -- }
 -- argument = { name = "in" (the launcher's parameter), type = "buffer" | "weight" | "kv" | "positions",
 --   value = "h" | "W_07_Q" | "KV_07" | "KV_FULL_POSITIONS", access = "read" | "write" | "update" }
--- buffer = { name = "h", per = "row" | "output" | "logits" (outputs whose whole logits a pass holds) | "pass",
+-- buffer = { name = "h", per = "row" | "output" | "logits" (an output whose whole logits a pass holds) | "pass",
 --   count = elements; or count_of = "work_numbers": the target's function of the model and the rows of a pass;
 --   least = elements that every step moves, or nil: all; dtype = "F32" | "I32" | "F16" }
--- ops.build serves the baseline and cpu; targets that fuse have gen/ops_fused.lua.
+-- ops.build serves the baseline and cpu. Fused targets have gen/ops_fused.lua. gen/arguments.lua makes arguments.
 
+local arguments = require "gen.arguments"
 local fused = require "gen.ops_fused"
+local names = require "gen.names"
 
 local ops = {}
 
-local function reads(name, buffer) return { name = name, type = "buffer", value = buffer, access = "read" } end
-local function writes(name, buffer) return { name = name, type = "buffer", value = buffer, access = "write" } end
-local function updates(name, buffer) return { name = name, type = "buffer", value = buffer, access = "update" } end
-local function weight(name, symbol) return { name = name, type = "weight", value = symbol } end
+local reads, writes, updates, weight = arguments.reads, arguments.writes, arguments.updates, arguments.weight
 
--- The buffers of a pass. A row is a token; an output is a row whose logits are wanted; a pair is a row
--- and one of its experts.
+-- The buffers of a pass. A row is one token of one sequence; an output is a row whose result is needed; a pair is a
+-- row and one of its experts.
 local function buffers(model, target)
   local q, kv, top = model.n_heads * model.d_head, model.n_kv_heads * model.d_head, model.top_k
   local list = {
@@ -47,22 +46,18 @@ local function buffers(model, target)
   return list
 end
 
--- Parameter and weight of each given part, the biases last.
-local function linear_weights(parts, biased)
-  local arguments = {}
-  for _, part in ipairs(parts) do arguments[#arguments + 1] = weight(part[1], part[2]) end
-  if biased then
-    for _, part in ipairs(parts) do
-      arguments[#arguments + 1] = weight(#parts == 1 and "bias" or part[1] .. "_bias", part[2] .. "_BIAS")
-    end
+-- matrices: list of { parameter, symbol } -> the weight arguments of the matrices, and then of their biases.
+local function linear_weights(matrices, biased)
+  local list = {}
+  for _, matrix in ipairs(matrices) do list[#list + 1] = weight(matrix[1], matrix[2]) end
+  for _, matrix in ipairs(biased and matrices or {}) do
+    list[#list + 1] = weight(#matrices == 1 and "bias" or matrix[1] .. "_bias", matrix[2] .. "_BIAS")
   end
-  return table.unpack(arguments)
+  return table.unpack(list)
 end
 
 local function attention_ops(add, model, layer, w)
-  local kv = { name = "kv", type = "kv", value = string.format("KV_%02d", layer.index) }
-  local positions = { name = "positions", type = "positions",
-    value = string.format("KV_%s_POSITIONS", layer.attention:upper()) }
+  local kv, positions = arguments.kv(layer), arguments.positions(layer)
   local biased = model.attention_bias
   add("rmsnorm", "norm_attn", reads("in", "x"), writes("out", "h"), weight("weight", w("ATTN_NORM")))
   add("matmul_qkv", "matmul_qkv", reads("in", "h"), writes("out", "qkv"),
@@ -81,7 +76,7 @@ local function expert_weights(model, target, symbol)
   return weight("values", symbol), weight("bias", symbol .. "_BIAS")
 end
 
--- The experts go through their rows where the target sorts them, else each row through its experts.
+-- If the target sorts the rows, each expert goes through its rows; otherwise each row goes through its experts.
 local function expert_ops(add, model, target, w)
   local gate_up, down = w("GATE_UP"), w("DOWN")
   if not target.sorts_rows then
@@ -119,7 +114,7 @@ function ops.build(model, target, limits)
   add("embed", "embed", writes("out", "x"), weight("table", "W_EMBED"))
   for _, each in ipairs(model.layers) do
     layer = each
-    local function w(name) return string.format("W_%02d_%s", each.index, name) end
+    local function w(name) return names.weight(each, name) end
     attention_ops(add, model, each, w)
     mlp_ops(add, model, target, w)
   end
@@ -136,17 +131,17 @@ local function check_adjacent(symbols, weights)
   end
 end
 
--- The gate: every buffer is written before it is read, every weight exists and is used, no buffer or weight
--- is left over, and weights that are read as one lie side by side.
+-- The gate: every buffer is written before it is read, every weight exists, every buffer and every weight is used, and
+-- weights that are read as one lie side by side.
 function ops.check(built, weights)
   local written, used = {}, {}
   for _, op in ipairs(built.list) do
     for _, argument in ipairs(op.arguments) do
-      local value, place = argument.value, op.role .. ": " .. argument.value
+      local value, where = argument.value, op.role .. ": " .. argument.value
       used[value] = true
-      if argument.type == "weight" then assert(weights.of[value], place .. " is no tensor") end
+      if argument.type == "weight" then assert(weights.of[value], where .. " is no tensor") end
       if argument.type == "buffer" then
-        assert(argument.access == "write" or written[value], place .. " is read before it is written")
+        assert(argument.access == "write" or written[value], where .. " is read before it is written")
         written[value] = true
       end
     end

@@ -3,15 +3,11 @@
 -- router with its norm; the head comes in three forms, of which a pass runs one. Full attention over long contexts
 -- takes the keys in parts (limits.parts), which a step of its own adds.
 
-local padded = require("gen.weights").padded
+local arguments = require "gen.arguments"
+local names = require "gen.names"
+local padded = require("gen.sizes").padded
 
-local function argument(name, buffer, access)
-  return { name = name, type = "buffer", value = buffer, access = access }
-end
-local function reads(name, buffer) return argument(name, buffer, "read") end
-local function writes(name, buffer) return argument(name, buffer, "write") end
-local function updates(name, buffer) return argument(name, buffer, "update") end
-local function weight(name, symbol) return { name = name, type = "weight", value = symbol } end
+local reads, writes, updates, weight = arguments.reads, arguments.writes, arguments.updates, arguments.weight
 
 local CANDIDATE_NUMBERS <const> = 2 -- a logit and an id; before them the total
 local STATE_NUMBERS <const> = 2 -- of a head, behind its mix: part_state of runtime/target/parts.h
@@ -44,9 +40,7 @@ local function buffers(model, target, limits)
 end
 
 local function attention_ops(add, model, layer, parts, w)
-  local kv = { name = "kv", type = "kv", value = string.format("KV_%02d", layer.index) }
-  local positions = { name = "positions", type = "positions",
-    value = string.format("KV_%s_POSITIONS", layer.attention:upper()) }
+  local kv, positions = arguments.kv(layer), arguments.positions(layer)
   local qkv = { weight("q", w("Q")), weight("k", w("K")), weight("v", w("V")) }
   for _, part in ipairs(model.attention_bias and { "q", "k", "v" } or {}) do
     qkv[#qkv + 1] = weight(part .. "_bias", w(part:upper() .. "_BIAS"))
@@ -80,7 +74,7 @@ local function mlp_ops(add, model, w, next_norm)
 end
 
 local function symbol_of(layer)
-  return function(name) return string.format("W_%02d_%s", layer.index, name) end
+  return function(name) return names.weight(layer, name) end
 end
 
 -- Query heads of one KV head are the columns of a matrix instruction.

@@ -1,46 +1,48 @@
--- What a pass may carry, and where its activations and the KV cache lie.
+-- The limits of a pass, and where its activations and the KV cache lie.
 --
--- limits = { slots (sequences at a time), context (positions of a slot), rows (of a pass),
---   chunk (rows of one sequence in a pass), logits (outputs whose whole logits a pass holds),
---   buckets (list of the rows that captured passes are made for, or nil: none are captured),
---   group_rows (rows of one sequence that attention takes together, or nil: one),
---   parts ({ count, positions (of one) } in which full attention takes a sequence's keys, or nil: all at once) }
+-- limits = { slots (sequences at the same time), context (positions per slot), rows (per pass),
+--   chunk (rows of one sequence per pass), logits (outputs whose whole logits a pass holds),
+--   buckets (list of numbers of rows: passes are captured for each; nil: none is captured),
+--   group_rows (the most rows of one sequence that attention takes together; nil: one),
+--   parts ({ count, positions (per part) } of a sequence's keys for full attention; nil: one part holds them all) }
 -- plan = {
 --   buffers = list of { name = "BUF_H", offset, bytes, from, to (roles of the first and the last step
 --     of its life) }, sorted by name,
---   arena_bytes, workspace_bytes (of one thread),
---   rope_bytes (cos and sin of every position), rows_bytes (what a pass is told of its rows), picked_bytes (the ids
---     that the device picks), results_bytes (those or candidates of a pass, on the host), logits_bytes (of a pass, on
---     the host),
+--   arena_bytes, workspace_bytes (per thread),
+--   rope_bytes (cos and sin of every position), rows_bytes (the row record of a pass), picked_bytes (the ids that the
+--     device picks), results_bytes (ids or candidates of a pass, on the host), logits_bytes (logits of a pass, on the
+--     host),
 --   kv = { sliding_positions, full_positions, layers = list of { symbol = "KV_07", attention,
 --     sliding, full (layers of each kind before it) }, sliding, full (layers of each kind), bytes,
---     key_bytes (of a layer, a position's key and value for all heads),
---     form = { block (positions), key_width, value_depth (elements, padded), pad (halves after a region) } of a cache in
---     halves, or nil: in floats },
+--     key_bytes (of a layer: the key and value of one position for all heads),
+--     form = { block (positions), key_width, value_depth (elements, padded), pad (halves after a region) }; nil: the
+--     cache is in floats },
 -- }
 -- memory = {
---   parts = list of { what, place = "mapped" (in the checkpoint) | "packed" | "device" | "host", bytes, symbol (of
---     the header that defines it, or nil) }, without those of no bytes,
---   device_bytes, host_bytes (sums; what is mapped counts for the device),
+--   items = list of { what, where = "mapped" (in the checkpoint) | "packed" | "device" | "host", bytes, symbol (the
+--     macro of a generated header that has the bytes, or nil) }; items of 0 bytes are left out,
+--   device_bytes, host_bytes (sums; mapped weights count for the device),
 --   limit (bytes of the device, or nil: not bounded),
 -- }
 -- It refuses limits that are out of range and a plan that does not fit the device.
 
 local ctext = require "gen.ctext"
-local padded = require("gen.weights").padded
+local names = require "gen.names"
+local sizes = require "gen.sizes"
+
+local BYTES, padded, pieces = sizes.BYTES, sizes.padded, sizes.pieces
 
 local plan = {}
 
-local ALIGN = 256
-local BYTES = { F32 = 4, I32 = 4, F16 = 2 }
--- A row record (runtime/engine.c): PASS_COUNTS of runtime/pass.h; token, position, slot, output row and group of each
--- row; the end of the last group.
+local ALIGN <const> = 256 -- bytes: buffers begin at multiples of it
+-- A row record (runtime/engine/rows.c): the PASS_COUNTS of runtime/engine/pass.h; token, position, slot, output and
+-- group of each row; the end of the last group.
 local PASS_COUNTS <const>, ROW_NUMBERS <const> = 8, 5
-local NAMED_PARTS = 3 -- in a message
-local MOST_LOGITS = 128 -- outputs whose logits a target that fuses keeps at a time
-local LEAST_BUCKET <const> = 16 -- of more than one row
+local NAMED_ITEMS <const> = 3 -- in a message
+local MOST_LOGITS <const> = 128 -- outputs whose logits a fused target keeps at the same time
+local LEAST_BUCKET <const> = 16 -- rows of the smallest bucket but that of one row
 
--- Rows for which a captured schedule is kept: a pass takes the smallest that holds it.
+-- The numbers of rows for which schedules are captured. A pass runs the smallest that holds its rows.
 local function buckets(rows)
   local list, bucket = { 1 }, LEAST_BUCKET
   while bucket < rows do
@@ -51,16 +53,16 @@ local function buckets(rows)
   return list
 end
 
--- Parts of as many positions, in whole rounds of a block's waves, so that a wave's share of a part is the same in each.
--- Rounding up may leave fewer than were meant.
+-- Parts of equal numbers of positions, in whole rounds of a block's waves: each wave does the same work in every part.
+-- Because of the rounding there may be fewer parts than attention_parts.
 local function attention_parts(model, target, context)
   local whole = not target.attention_part or context <= target.attention_part
   for _, layer in ipairs(whole and {} or model.layers) do
     if layer.attention == "full" then
-      local most = math.min(target.attention_parts, (context + target.attention_part - 1) // target.attention_part)
+      local most = math.min(target.attention_parts, pieces(context, target.attention_part))
       local held = padded(context, target.kv.block)
-      local positions = padded((held + most - 1) // most, target.kv.block * target.attention_waves)
-      return { count = (held + positions - 1) // positions, positions = positions }
+      local positions = padded(pieces(held, most), target.kv.block * target.attention_waves)
+      return { count = pieces(held, positions), positions = positions }
     end
   end
   return nil
@@ -72,10 +74,10 @@ function plan.limits(model, target, given)
   local context = given.context or math.min(defaults.context, model.max_positions)
   local slots = given.slots or defaults.slots
   if context < 1 or context > model.max_positions then
-    error(string.format("--context %d: want 1 to %d (max_position_embeddings)", context, model.max_positions), 0)
+    error(string.format("--context: want 1 to %d (max_position_embeddings), found %d", model.max_positions, context), 0)
   end
   if slots < 1 or slots > 65536 then
-    error(string.format("--slots %d: want 1 to 65536", slots), 0)
+    error(string.format("--slots: want 1 to 65536, found %d", slots), 0)
   end
   local limits = { slots = slots, context = context, rows = math.max(defaults.rows, slots),
     chunk = math.min(defaults.chunk, context) }
@@ -86,8 +88,8 @@ function plan.limits(model, target, given)
   return limits
 end
 
--- The steps that make logits, and candidates of them, run piece by piece, over and over: what lives in one of
--- them lives in all.
+-- The steps that compute logits, and candidates from them, run again for each piece of the outputs: a buffer that
+-- lives in one of these steps lives in all of them.
 local function extend_over_pieces(list, spans)
   local first, last
   for step, op in ipairs(list) do
@@ -102,7 +104,7 @@ local function extend_over_pieces(list, spans)
   end
 end
 
--- [name] = list of { from, to }: the steps between which a buffer holds a value that will be read.
+-- { [name] = list of { from, to } }: the steps between which a buffer holds a value that a later step reads.
 local function lifetimes(list)
   local spans = {}
   for step, op in ipairs(list) do
@@ -150,7 +152,7 @@ local function describe_buffers(built, model, limits, target)
     local count = buffer.count or target[buffer.count_of](model, limits.rows)
     local bytes, of = times[buffer.per] * count * BYTES[buffer.dtype], spans[buffer.name]
     described[i] = {
-      name = "BUF_" .. buffer.name:upper(), bytes = bytes, size = padded(bytes, ALIGN), spans = of,
+      name = names.buffer(buffer.name), bytes = bytes, size = padded(bytes, ALIGN), spans = of,
       from = built.list[of[1][1]].role, to = built.list[of[#of][2]].role,
     }
   end
@@ -158,7 +160,7 @@ local function describe_buffers(built, model, limits, target)
 end
 
 -- Largest first, each at the lowest free offset.
-local function place(described)
+local function lay_out(described)
   local order, placed, total = table.move(described, 1, #described, 1, {}), {}, 0
   table.sort(order, function(a, b)
     if a.size ~= b.size then return a.size > b.size end
@@ -172,7 +174,7 @@ local function place(described)
   return total
 end
 
--- Bytes of a position's key and value for all heads, and of what lies behind a head's region.
+-- Bytes of one position's key and value for all heads, and of the padding after the regions of all heads.
 local function kv_costs(model, form)
   if not form then return 2 * model.n_kv_heads * model.d_head * BYTES.F32, 0 end
   local position = model.n_kv_heads * (form.key_width + form.value_depth)
@@ -185,15 +187,15 @@ local function kv_form(model, of_target)
     value_depth = padded(model.d_head, of_target.value_depth), pad = of_target.pad // BYTES.F16 }
 end
 
--- A sliding layer keeps a ring: the window, and a chunk more, since a chunk's keys are all written
--- before its first row is attended.
+-- A sliding layer keeps a ring of the window and one chunk, because all keys of a chunk are written before attention
+-- runs for its first row.
 local function kv_layout(model, limits, form)
   local kv = { layers = {}, sliding = 0, full = 0, form = form }
   local block = form and form.block or 1
   kv.full_positions = padded(limits.context, block)
   kv.sliding_positions = math.min(kv.full_positions, padded((model.window or 0) + limits.chunk, block))
   for i, layer in ipairs(model.layers) do
-    kv.layers[i] = { symbol = string.format("KV_%02d", layer.index), attention = layer.attention,
+    kv.layers[i] = { symbol = names.kv(layer), attention = layer.attention,
       sliding = kv.sliding, full = kv.full }
     kv[layer.attention] = kv[layer.attention] + 1
   end
@@ -207,7 +209,7 @@ end
 function plan.arena(built, kernels, model, limits, target)
   local described = describe_buffers(built, model, limits, target)
   local result = {
-    arena_bytes = place(described), workspace_bytes = 0, kv = kv_layout(model, limits, kv_form(model, target.kv)),
+    arena_bytes = lay_out(described), workspace_bytes = 0, kv = kv_layout(model, limits, kv_form(model, target.kv)),
     rope_bytes = limits.context * model.d_head * BYTES.F32,
     rows_bytes = (PASS_COUNTS + ROW_NUMBERS * limits.rows + 1) * BYTES.I32,
     picked_bytes = target.fused and limits.rows * BYTES.I32 or 0,
@@ -225,17 +227,17 @@ end
 
 local WEIGHTS_WHAT = { mapped = "weights read in place, %s", packed = "weights packed, %s" }
 
--- Everything that a getp of this plan takes.
+-- All memory that a getp of this plan allocates or maps.
 function plan.memory(result, weights, target)
-  local memory = { parts = {}, device_bytes = 0, host_bytes = 0, limit = target.memory }
+  local memory = { items = {}, device_bytes = 0, host_bytes = 0, limit = target.memory }
   local function add(what, where, bytes, symbol)
     if bytes == 0 then return end
-    memory.parts[#memory.parts + 1] = { what = what, place = where, bytes = bytes, symbol = symbol }
+    memory.items[#memory.items + 1] = { what = what, where = where, bytes = bytes, symbol = symbol }
     local sum = where == "host" and "host_bytes" or "device_bytes"
     memory[sum] = memory[sum] + bytes
   end
-  for _, part in ipairs(weights.parts) do
-    add(WEIGHTS_WHAT[part.place]:format(part.stored), part.place, part.bytes)
+  for _, total in ipairs(weights.totals) do
+    add(WEIGHTS_WHAT[total.where]:format(total.stored), total.where, total.bytes)
   end
   add("KV cache", "device", result.kv.bytes, "KV_BYTES")
   add("arena", "device", result.arena_bytes, "ARENA_BYTES")
@@ -251,18 +253,18 @@ function plan.memory(result, weights, target)
   return memory
 end
 
--- The largest parts on the device, with their bytes.
-local function largest_parts(memory)
+-- The largest items on the device, with their bytes, as text.
+local function largest_items(memory)
   local order, texts = {}, {}
-  for i, part in ipairs(memory.parts) do
-    if part.place ~= "host" then order[#order + 1] = { part = part, index = i } end
+  for i, item in ipairs(memory.items) do
+    if item.where ~= "host" then order[#order + 1] = { item = item, index = i } end
   end
   table.sort(order, function(a, b)
-    if a.part.bytes ~= b.part.bytes then return a.part.bytes > b.part.bytes end
+    if a.item.bytes ~= b.item.bytes then return a.item.bytes > b.item.bytes end
     return a.index < b.index
   end)
-  for i = 1, math.min(NAMED_PARTS, #order) do
-    texts[i] = order[i].part.what .. ": " .. ctext.thousands(order[i].part.bytes)
+  for i = 1, math.min(NAMED_ITEMS, #order) do
+    texts[i] = order[i].item.what .. ": " .. ctext.thousands(order[i].item.bytes)
   end
   return table.concat(texts, "; ")
 end
@@ -270,13 +272,13 @@ end
 local function check_memory(memory, weights, target)
   if not memory.limit or memory.device_bytes <= memory.limit then return end
   local weights_fit = weights.mapped_bytes + weights.packed_bytes <= memory.limit
-  error(string.format("the plan takes %s bytes, %s has %s (%s): %s", ctext.thousands(memory.device_bytes),
-    target.name, ctext.thousands(memory.limit), largest_parts(memory),
+  error(string.format("%s: want a plan of at most %s bytes, found %s (%s): %s", target.name,
+    ctext.thousands(memory.limit), ctext.thousands(memory.device_bytes), largest_items(memory),
     weights_fit and "lower --slots or --context"
-      or "the weights alone do not fit: want a smaller model, or a --target with more memory"), 0)
+      or "the weights alone do not fit: give a smaller model, or a --target with more memory"), 0)
 end
 
--- The gate: no two live buffers share a byte, and everything fits the device.
+-- The gate: no two buffers that live at the same time overlap, and everything fits the device.
 function plan.check(result, weights, target)
   for i, a in ipairs(result.buffers) do
     for j = 1, i - 1 do

@@ -4,9 +4,9 @@
 -- step = { list = "STEP" | "GREEDY" | "LOGITS" | "SAMPLED" (the macro), layer = 7 or -1 (no layer), role,
 --   arguments = list of C names }
 
-local schedule = {}
+local names = require "gen.names"
 
-local PREFIX = { buffer = "BUF_", weight = "", kv = "", positions = "" }
+local schedule = {}
 
 local HEADS = {
   greedy = "head: the greatest logit's id", logits = "head: whole logits",
@@ -14,8 +14,7 @@ local HEADS = {
 }
 
 local function c_name(argument)
-  local name = PREFIX[argument.type] .. argument.value
-  return argument.type == "buffer" and name:upper() or name
+  return argument.type == "buffer" and names.buffer(argument.value) or argument.value
 end
 
 local function title(op, model, begun)
@@ -41,7 +40,7 @@ function schedule.steps(built, model)
   return steps
 end
 
--- The gate: every step's kernel, buffers and KV layer exist.
+-- The gate: the kernel, buffers and KV layer of every step exist.
 function schedule.check(steps, kernels, plan)
   local known = {}
   for _, buffer in ipairs(plan.buffers) do known[buffer.name] = true end
@@ -50,8 +49,8 @@ function schedule.check(steps, kernels, plan)
     for _, step in ipairs(paragraph.lines) do
       assert(kernels.of[step.role], step.role .. " has no kernel")
       for _, name in ipairs(step.arguments) do
-        local placed = name:find("^BUF_") or name:find("^KV_%d")
-        assert(not placed or known[name], step.role .. ": " .. name .. " has no place")
+        local planned = name:find("^BUF_") or name:find("^KV_%d")
+        assert(not planned or known[name], step.role .. ": " .. name .. " is not in the plan")
       end
     end
   end

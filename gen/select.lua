@@ -1,11 +1,11 @@
--- ops x target -> the kernels of a tree, one a role.
+-- ops x target -> the kernels of a tree, one per role.
 --
 -- kernels = { list = list of kernel (in order of first use), of = { [role] = kernel } }
 -- kernel = {
 --   role, template (its path), file (its name in the tree), symbol (of the C function), prototype (of
 --   the launcher, without the semicolon), parameters (of the template), because (why this template),
---   workspace (bytes a thread), flops (a row; of attention: a row and key), weight_bytes (a step, all
---   tensors it may read), tilings (list of { rows (up to how many, as text), type, because }, may be empty),
+--   workspace (bytes per thread), flops (per row; of attention: per row and key), weight_bytes (per step, all
+--   tensors it may read), tilings (list of { rows (up to how many, as text), type, because }),
 -- }
 
 local ctext = require "gen.ctext"
@@ -14,21 +14,12 @@ local select = {}
 
 local C_TYPE = { buffer = "size_t", weight = "enum weight", kv = "size_t", positions = "int" }
 
-local WIDTH <const> = 116 -- columns of a prototype's lines
-
--- Wrapped before WIDTH, each further line indented by 4.
 local function prototype(op)
-  local lines, line = {}, string.format("void launch_%s(const struct pass *pass", op.role)
+  local parameters = { "const struct pass *pass" }
   for _, argument in ipairs(op.arguments) do
-    local parameter = C_TYPE[argument.type] .. " " .. argument.name
-    if #line + #", " + #parameter + #") {" > WIDTH then
-      lines[#lines + 1], line = line .. ",", "    " .. parameter
-    else
-      line = line .. ", " .. parameter
-    end
+    parameters[#parameters + 1] = C_TYPE[argument.type] .. " " .. argument.name
   end
-  lines[#lines + 1] = line .. ")"
-  return table.concat(lines, "\n")
+  return ctext.wrapped("void launch_" .. op.role .. "(", parameters, ")", #" {")
 end
 
 local function weight_bytes(op, weights)
@@ -63,7 +54,7 @@ function select.kernels(built, model, weights, target)
   return kernels
 end
 
--- The gate: the layers of one role differ in nothing that the kernel was specialised for.
+-- The gate: the ops of one role need one and the same kernel.
 function select.check(kernels, built, model, weights, target)
   for _, op in ipairs(built.list) do
     local kernel, again = kernels.of[op.role], describe(op, model, weights, target)

@@ -1,13 +1,12 @@
--- The template engine: the text of a template and a table of parameters -> C text. It knows nothing
--- of kernels. A line that begins with `$` is Lua and leaves no line in the output; `${expr}` anywhere
--- else is a string or an integer. Each template line becomes one line of a Lua chunk that bears the
--- template's name, so that every error points into the template.
--- It refuses: undefined names, floats, nil, booleans and tables in `${}`, assignment to a name that
--- is not local, and all library functions but the three below.
+-- The template engine: the text of a template and a table of parameters -> C text. It knows nothing about kernels. A
+-- line that begins with `$` is Lua and leaves no line in the output. `${expr}` in other lines is a string or an
+-- integer. Each template line becomes one line of a Lua chunk with the template's name, so that every error names the
+-- template's line. It refuses undefined names; floats, nil, booleans and tables in `${}`; assignment to a name that is
+-- not local; and all library functions but the three below.
 
 local template = {}
 
--- `assert`, with the template's position in front of the message.
+-- `assert` that puts the template's position in front of the message.
 local function checked(condition, message)
   if not condition then error(message or "assertion failed", 2) end
   return condition
@@ -18,8 +17,8 @@ local LIBRARY = { assert = checked, format = string.format, ipairs = ipairs }
 local function value_text(expression, value)
   if type(value) == "string" then return value end
   if math.type(value) == "integer" then return string.format("%d", value) end
-  local got = math.type(value) or type(value)
-  error(string.format("${%s}: want a string or an integer, got a %s", expression, got), 3)
+  local found = math.type(value) or type(value)
+  error(string.format("${%s}: want a string or an integer, found a %s", expression, found), 3)
 end
 
 local function append_literal(code, text)
@@ -28,8 +27,8 @@ local function append_literal(code, text)
   code[#code + 1] = string.format("_text(%s)", quoted)
 end
 
--- One template line, with its newline if it has one -> one Lua line. `place` is for errors.
-local function compile_line(line, place)
+-- One template line, with its newline if it has one -> one Lua line. where: the line's position, for errors.
+local function compile_line(line, where)
   if line:find("^%$") and not line:find("^%${") then return line:match("^%$([^\n]*)") end
   local code, from = {}, 1
   for open, expression, close in line:gmatch("()%${([^}\n]*)}()") do
@@ -37,7 +36,7 @@ local function compile_line(line, place)
     code[#code + 1] = string.format("_value(%q, (%s))", expression, expression)
     from = close
   end
-  if line:find("${", from, true) then error(place .. ": a '${' has no '}'", 0) end
+  if line:find("${", from, true) then error(where .. ": a '${' has no '}'", 0) end
   append_literal(code, line:sub(from))
   return table.concat(code, " ")
 end
@@ -52,7 +51,7 @@ local function compile(text, name)
   return "local _text, _value = ... " .. table.concat(lines, "\n")
 end
 
--- What a template sees as its globals.
+-- The globals of a template.
 local function environment(parameters)
   local function lookup(_, key)
     local value = parameters[key]
@@ -66,9 +65,9 @@ local function environment(parameters)
   return setmetatable({}, { __index = lookup, __newindex = refuse })
 end
 
--- Renders `text`; `name` (the template's path) stands in errors, which are raised as one line without
--- a traceback. `parameters` maps names to strings, integers, booleans, lists and records; an absent
--- optional value is `false`, since nil is an undefined name.
+-- Renders `text`. name: the template's path, for errors, which are raised as one line without a traceback. parameters
+-- maps names to strings, integers, booleans, lists and records; an optional value that is absent is `false`, because
+-- nil is an undefined name.
 function template.render(text, name, parameters)
   local out = {}
   local function append(piece) out[#out + 1] = piece end

@@ -1,5 +1,5 @@
--- The committed trees: what `ninja regen` makes and `ninja check` proves current. Each entry holds the
--- options of gen/main.lua by their long names.
+-- The committed trees: `ninja regen` makes them, and `ninja check` proves them current. Each entry has the options of
+-- gen/main.lua by their long names. .gitignore lists the same trees.
 return {
   { config = "tests/models/abacus", target = "cpu" },
   { config = "tests/models/abacus", target = "gfx90a" },

@@ -1,26 +1,27 @@
--- model, target -> the tensors of a tree and where each of them lies.
+-- model, target -> the tensors of a tree, and where each of them lies.
 --
 -- weights = {
---   tensors = list of tensor, in the order of weights.inc: those of no layer, then layer after layer,
+--   tensors = list of tensor, in the order of weights.inc: those outside the layers, then layer by layer,
 --   of = { [symbol] = tensor },
---   mapped_bytes, packed_bytes (with what aligns the tensors),
---   parts = list of { place = "mapped" | "packed", stored, bytes }: the same by stored dtype,
+--   mapped_bytes, packed_bytes (with the padding that aligns the tensors),
+--   totals = list of { where = "mapped" | "packed", stored, bytes }: the same by stored dtype,
 -- }
 -- tensor = {
---   symbol = "W_07_Q", name = "model.layers.7.self_attn.q_proj.weight" (as the checkpoint has it),
+--   symbol = "W_07_Q", name = "model.layers.7.self_attn.q_proj.weight" (as in the checkpoint),
 --   source = "PLAIN" | "MXFP4" (NAME_blocks and NAME_scales) | "TRANSPOSED" (experts, k, n),
 --   shape = { 4096, 2880 } as stored, before any padding; stored = "BF16" | "F32" | "F16" | "MXFP4" | "U8" (MXFP4
---     codes and scales as the checkpoint has them), layout = "CONTIGUOUS" | "PAIRS" | "TILES" | "PAIRED_TILES" |
---     "WOVEN_TILES" (runtime/tiles.h), bytes,
---   offset = byte offset in the packed weights, or nil: read in place from the checkpoint's map,
+--     codes and scales as in the checkpoint), layout = "CONTIGUOUS" | "PAIRS" | "TILES" | "PAIRED_TILES" |
+--     "WOVEN_TILES" (runtime/formats/tiles.h), bytes,
+--   offset = byte offset in the packed weights, or nil: the tensor is read in place from the checkpoint's map,
 -- }
 
+local names = require "gen.names"
+local sizes = require "gen.sizes"
 local tiles = require "gen.tiles"
 
 local weights = {}
 
-local ALIGN = 64 -- of a packed tensor: a cache line
-local BYTES = { U8 = 1, F16 = 2, BF16 = 2, F32 = 4 }
+local ALIGN <const> = 64 -- bytes: packed tensors begin at cache lines
 
 local function elements(shape)
   local n = 1
@@ -28,12 +29,10 @@ local function elements(shape)
   return n
 end
 
--- `count` with what pads it to a whole number of `to`.
-function weights.padded(count, to) return (count + to - 1) // to * to end
-
--- Kinds: "vector", "heads" (a vector along the heads of q or k), "table" (read row by row), "matrix", "head_matrix"
--- (its rows are those of heads of q or k), "experts", "codes" (MXFP4 in the checkpoint's form). The target says how
--- it stores a matrix; a vector becomes F32, which holds every source type exactly and costs next to nothing.
+-- Kinds: "vector", "heads" (a vector along the heads of q or k), "table" (of which single rows are read), "matrix",
+-- "head_matrix" (its features are those of heads of q or k), "experts", "codes" (MXFP4 in the checkpoint's form). The
+-- target says how it stores a matrix. A vector becomes F32, which holds every source dtype exactly and costs next to
+-- nothing.
 local function storage(kind, model, target)
   if kind == "codes" then return "U8", "CONTIGUOUS" end
   if kind == "vector" then return "F32", "CONTIGUOUS" end
@@ -42,7 +41,7 @@ local function storage(kind, model, target)
 end
 
 local function stored_bytes(shape, stored, layout)
-  if not layout:find("TILES") then return elements(shape) * BYTES[stored] end
+  if not layout:find("TILES") then return elements(shape) * sizes.BYTES[stored] end
   local n, k, matrices = shape[#shape - 1], shape[#shape], #shape == 3 and shape[1] or 1
   return tiles.bytes(matrices, n, k, stored)
 end
@@ -52,8 +51,8 @@ local function is_mapped(kind, stored, model, target)
   return kind == "codes" or stored == model.dtype
 end
 
--- The weights of one MoE matrix: as the checkpoint has them, packed or in HF's unpacked layout
--- [experts, k, n]; or, where the target expands them, as [experts, n, k].
+-- The weights of one MoE matrix. If the target expands them: [experts, n, k]. Otherwise as in the checkpoint: packed,
+-- or in HF's unpacked layout [experts, k, n].
 local function expert_tensors(add, model, target, symbol, name, n, k)
   if target.expands_experts then
     local source = model.experts == "mxfp4" and "MXFP4" or "TRANSPOSED"
@@ -68,16 +67,20 @@ local function expert_tensors(add, model, target, symbol, name, n, k)
 end
 
 local function attention_tensors(add, model)
-  local q, kv, h = model.n_heads * model.d_head, model.n_kv_heads * model.d_head, model.d_model
-  add("vector", "ATTN_NORM", "input_layernorm.weight", { h })
-  local parts = { { "Q", "q_proj", q, h }, { "K", "k_proj", kv, h }, { "V", "v_proj", kv, h }, { "O", "o_proj", h, q } }
-  for i, part in ipairs(parts) do
-    local symbol, name, n, k = table.unpack(part)
-    add(i <= 2 and "head_matrix" or "matrix", symbol, "self_attn." .. name .. ".weight", { n, k })
+  local q, kv, d = model.n_heads * model.d_head, model.n_kv_heads * model.d_head, model.d_model
+  local matrices = {
+    { of_heads = true, symbol = "Q", name = "q_proj", n = q, k = d },
+    { of_heads = true, symbol = "K", name = "k_proj", n = kv, k = d },
+    { symbol = "V", name = "v_proj", n = kv, k = d },
+    { symbol = "O", name = "o_proj", n = d, k = q },
+  }
+  add("vector", "ATTN_NORM", "input_layernorm.weight", { d })
+  for _, each in ipairs(matrices) do
+    add(each.of_heads and "head_matrix" or "matrix", each.symbol, "self_attn." .. each.name .. ".weight",
+      { each.n, each.k })
   end
-  for i, part in ipairs(model.attention_bias and parts or {}) do
-    local symbol, name, n = table.unpack(part)
-    add(i <= 2 and "heads" or "vector", symbol .. "_BIAS", "self_attn." .. name .. ".bias", { n })
+  for _, each in ipairs(model.attention_bias and matrices or {}) do
+    add(each.of_heads and "heads" or "vector", each.symbol .. "_BIAS", "self_attn." .. each.name .. ".bias", { each.n })
   end
   add("vector", "SINKS", "self_attn.sinks", { model.n_heads })
 end
@@ -97,18 +100,18 @@ local function head_tensors(add, model)
   add("matrix", "W_UNEMBED", model.tied and embedding or "lm_head.weight", { model.vocab, model.d_model })
 end
 
--- Adds to the part of a place and a dtype, which comes into being with its first tensor.
-local function count(list, place, stored, bytes)
-  for _, part in ipairs(list.parts) do
-    if part.place == place and part.stored == stored then
-      part.bytes = part.bytes + bytes
+-- Adds to the total of one dtype in one memory; the first tensor makes the total.
+local function count(list, where, stored, bytes)
+  for _, total in ipairs(list.totals) do
+    if total.where == where and total.stored == stored then
+      total.bytes = total.bytes + bytes
       return
     end
   end
-  list.parts[#list.parts + 1] = { place = place, stored = stored, bytes = bytes }
+  list.totals[#list.totals + 1] = { where = where, stored = stored, bytes = bytes }
 end
 
--- A function that appends tensors to `list`, each placed behind the one before it.
+-- A function that appends tensors to `list`; a packed tensor lies after the packed tensor before it.
 local function appender(list, model, target)
   return function(kind, symbol, name, shape, source)
     local stored, layout = storage(kind, model, target)
@@ -118,7 +121,7 @@ local function appender(list, model, target)
       list.mapped_bytes = list.mapped_bytes + tensor.bytes
       count(list, "mapped", stored, tensor.bytes)
     else
-      local aligned = weights.padded(tensor.bytes, ALIGN)
+      local aligned = sizes.padded(tensor.bytes, ALIGN)
       tensor.offset = list.packed_bytes
       list.packed_bytes = list.packed_bytes + aligned
       count(list, "packed", stored, aligned)
@@ -129,13 +132,12 @@ local function appender(list, model, target)
 end
 
 function weights.list(model, target)
-  local list = { tensors = {}, of = {}, mapped_bytes = 0, packed_bytes = 0, parts = {} }
+  local list = { tensors = {}, of = {}, mapped_bytes = 0, packed_bytes = 0, totals = {} }
   local add = appender(list, model, target)
   head_tensors(add, model)
   for _, layer in ipairs(model.layers) do
     local function add_layer(kind, symbol, name, shape, source)
-      add(kind, string.format("W_%02d_%s", layer.index, symbol),
-        string.format("model.layers.%d.%s", layer.index, name), shape, source)
+      add(kind, names.weight(layer, symbol), string.format("model.layers.%d.%s", layer.index, name), shape, source)
     end
     attention_tensors(add_layer, model)
     mlp_tensors(add_layer, model, target)
@@ -143,11 +145,11 @@ function weights.list(model, target)
   return list
 end
 
--- The gate: every symbol stands once, and no two packed tensors overlap.
+-- The gate: no symbol is listed twice, and no two packed tensors overlap.
 function weights.check(list)
   local seen, last = {}, 0
   for _, tensor in ipairs(list.tensors) do
-    assert(not seen[tensor.symbol], tensor.symbol .. " stands twice")
+    assert(not seen[tensor.symbol], tensor.symbol .. " is listed twice")
     seen[tensor.symbol] = true
     if tensor.offset then
       assert(tensor.offset >= last, tensor.symbol .. " overlaps the tensor before it")

@@ -1,4 +1,4 @@
-// main: reads the command line, opens what the mode needs, turns errors into one line and a status.
+// Reads the command line, runs the mode, and turns an error into one line and an exit status.
 #include "mode/mode.h"
 
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 
 static int run(const struct options *options, struct error *err) {
   static int (*const MODES[])(struct session *, struct error *) = {
-      [MODE_GENERATE] = mode_generate, [MODE_CHAT] = mode_chat, [MODE_GETP] = mode_getp,
+      [MODE_GENERATE] = mode_generate, [MODE_CHAT] = mode_chat, [MODE_PROMPTS] = mode_prompts,
       [MODE_LOGITS] = mode_logits,     [MODE_PACK] = mode_pack,
   };
   if (options->plan)
@@ -28,8 +28,8 @@ static int run(const struct options *options, struct error *err) {
   return status;
 }
 
-// Gives a closed standard stream a place that reads as empty and refuses writing, so that no file
-// that getp opens takes its number and its text.
+// Opens every closed standard stream on /dev/null, for reading only. Otherwise the next file that
+// getp opens would get the stream's number, and with it what is printed.
 static void fill_standard_streams(void) {
   int file;
   do
@@ -44,7 +44,7 @@ int main(int argc, char **argv) {
   struct error err = {"failed"};
   int status = -1;
   fill_standard_streams();
-  signal(SIGXFSZ, SIG_IGN); // a file that may not grow is an error of its write
+  signal(SIGXFSZ, SIG_IGN); // a write beyond the size limit fails instead
   if (options_parse(&options, argc, argv, &err))
     status = options.help ? (fputs(OPTIONS_HELP, stdout), 0) : run(&options, &err);
   if (status < 0)

@@ -4,12 +4,11 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 const char OPTIONS_HELP[] =
-    "usage: getp CHECKPOINT -m getp -i PROMPTS -o IDS [-n steps] [-b slots]\n"
+    "usage: getp CHECKPOINT -m getp -i PROMPTS -o IDS [-n TOKENS] [-b SLOTS]\n"
     "       getp CHECKPOINT [-m generate] -i TEXT\n"
     "       getp CHECKPOINT -m chat [-y TEXT]\n"
     "       getp CHECKPOINT -m logits -i IDS -o FLOATS [--reference]\n"
@@ -17,36 +16,33 @@ const char OPTIONS_HELP[] =
     "       getp pack CHECKPOINT -o FILE\n"
     "       getp --plan\n"
     "\n"
-    "CHECKPOINT is a folder with config.json, safetensors and tokenizer.json, of the model that\n"
-    "this getp was generated for; or a FILE that `getp pack` made of one, which loads faster.\n"
+    "CHECKPOINT is a folder with config.json, safetensors and tokenizer.json of the model that\n"
+    "this getp was generated for, or a FILE that `getp pack` made of one, which loads faster.\n"
     "\n"
-    "  -m, --mode MODE         generate (default), chat, getp, logits\n"
-    "  -i, --input IN          generate: the text to go on with; chat: the first message; getp: a\n"
-    "                          file with the number of prompts, then one a line; logits, decode: "
-    "a\n"
-    "                          file with one sequence of ids a line\n"
-    "  -o, --output FILE       getp: a line of ids for each prompt; logits: float32, vocab_size "
-    "for\n"
-    "                          each position of each sequence; pack: weights ready for this getp,\n"
-    "                          tokenizer and all\n"
+    "  -m, --mode MODE         generate (default), chat, getp or logits\n"
+    "  -i, --input IN          generate: the text to continue; chat: the first message; getp: a\n"
+    "                          file with the number of prompts, then one prompt per line; logits,\n"
+    "                          decode: a file with one sequence of ids per line\n"
+    "  -o, --output FILE       getp: one line of ids per prompt; logits: vocab_size float32 per\n"
+    "                          position of each sequence; pack: weights, stop ids and tokenizer\n"
     "  -n, --steps N           tokens of a prompt and its output together (1024; 0: the context)\n"
-    "  -t, --temperature T     0 is greedy (0)\n"
+    "  -t, --temperature T     0: pick the most probable token (0)\n"
     "  -p, --top-p P           draw from the most probable tokens that hold P; 0 or 1: all (0.9)\n"
-    "  -s, --seed S            of the random draws (0: by the clock)\n"
+    "  -s, --seed S            seed of the random draws (0: from the clock)\n"
     "  -z, --tokenizer FILE    tokenizer.json (the checkpoint's)\n"
     "  -y, --system TEXT       chat: the system message\n"
-    "  -b, --slots N           sequences at a time (all)\n"
+    "  -b, --slots N           sequences that run at the same time (all slots)\n"
     "      --chunk N           rows of one prompt in a pass (all)\n"
-    "      --reference         logits: by the plain C forward pass instead of the generated one\n"
-    "      --profile           print where the device's time went, by the steps of a pass\n"
-    "      --trace FILE        write every step's time, and the host's, for Perfetto\n"
-    "      --plan              print what this getp takes of memory; needs no checkpoint\n"
-    "  -h, --help              this text\n"
+    "      --reference         logits: use the plain C forward pass, not the generated one\n"
+    "      --profile           print the device's time by the roles of the schedule\n"
+    "      --trace FILE        write the time of every step, and of the host, for Perfetto\n"
+    "      --plan              print how much memory this getp needs; needs no checkpoint\n"
+    "  -h, --help              print this text\n"
     "\n"
     "GETP_PARITY=N in the environment compares the logits of the first request's first N\n"
     "positions with those of the plain C forward pass, and fails if they differ.\n";
 
-// Flags without a letter; beyond those that have one.
+// Numbers of the flags without a letter, above all letters.
 enum { FLAG_CHUNK = 256, FLAG_REFERENCE, FLAG_PROFILE, FLAG_TRACE, FLAG_PLAN, FLAG_HELP };
 
 static const struct option LONG_OPTIONS[] = {
@@ -75,9 +71,8 @@ static bool parse_integer(int *out, const char *flag, const char *text, int lowe
   errno = 0;
   const long value = strtol(text, &end, 10);
   if (end == text || *end || errno || value < lowest || value > INT_MAX)
-    return lowest == INT_MIN
-               ? fail(err, "%s %s: want an integer", flag, text)
-               : fail(err, "%s %s: want an integer from %d to %d", flag, text, lowest, INT_MAX);
+    return fail(err, "%s: want an integer from %d to %d, found \"%s\"", flag, lowest, INT_MAX,
+                text);
   *out = (int)value;
   return true;
 }
@@ -87,7 +82,7 @@ static bool parse_float(float *out, const char *flag, const char *text, float hi
   char *end;
   const float value = strtof(text, &end);
   if (end == text || *end || !(value >= 0 && value <= highest))
-    return fail(err, "%s %s: want a number from 0 to %g", flag, text, (double)highest);
+    return fail(err, "%s: want a number from 0 to %g, found \"%s\"", flag, (double)highest, text);
   *out = value;
   return true;
 }
@@ -98,20 +93,20 @@ static bool parse_seed(uint64_t *out, const char *text, struct error *err) {
   *out = strtoull(text, &end, 10);
   return isdigit((unsigned char)*text) && !*end && !errno
              ? true
-             : fail(err, "-s %s: want an integer from 0 to 2^64 - 1", text);
+             : fail(err, "-s: want an integer from 0 to 2^64 - 1, found \"%s\"", text);
 }
 
 static bool parse_mode(enum mode *out, const char *text, struct error *err) {
   static const char *const NAMES[] = {[MODE_GENERATE] = "generate",
                                       [MODE_CHAT] = "chat",
-                                      [MODE_GETP] = "getp",
+                                      [MODE_PROMPTS] = "getp",
                                       [MODE_LOGITS] = "logits"};
   for (int i = 0; i < (int)(sizeof NAMES / sizeof *NAMES); i++)
     if (strcmp(text, NAMES[i]) == 0) {
       *out = (enum mode)i;
       return true;
     }
-  return fail(err, "-m %s: want generate, chat, getp or logits", text);
+  return fail(err, "-m: want generate, chat, getp or logits, found \"%s\"", text);
 }
 
 static bool parse_flag(struct options *o, int flag, const char *text, struct error *err) {
@@ -131,7 +126,7 @@ static bool parse_flag(struct options *o, int flag, const char *text, struct err
     o->system = text;
     return true;
   case 'n':
-    return parse_integer(&o->steps, "-n", text, INT_MIN, err);
+    return parse_integer(&o->max_tokens, "-n", text, INT_MIN, err);
   case 'b':
     return parse_integer(&o->slots, "-b", text, 1, err);
   case FLAG_CHUNK:
@@ -156,34 +151,43 @@ static bool parse_flag(struct options *o, int flag, const char *text, struct err
   }
 }
 
+// The value of a flag that the mode needs must be there and not be empty.
+static bool require(const char *where, const char *value, const char *want, struct error *err) {
+  return value && *value
+             ? true
+             : fail(err, "%s: want %s, found %s: see --help", where, want, value ? "\"\"" : "none");
+}
+
 static bool check(const struct options *o, struct error *err) {
+  const bool writes = o->mode == MODE_PROMPTS || o->mode == MODE_LOGITS || o->mode == MODE_PACK;
+  const bool reads = o->mode != MODE_CHAT && o->mode != MODE_PACK;
   if (o->plan)
     return true;
-  if (!o->checkpoint && o->mode != MODE_DECODE)
-    return fail(err, "want a checkpoint folder; see --help");
-  if (o->mode == MODE_DECODE && !o->tokenizer)
-    return fail(err, "decode: want -z with a tokenizer.json");
-  if (!o->input && o->mode != MODE_CHAT && o->mode != MODE_PACK)
-    return fail(err, "want -i; see --help");
-  if (o->input && !*o->input)
-    return fail(err, "-i: empty: want a text or the name of a file; see --help");
-  if (!o->output && (o->mode == MODE_GETP || o->mode == MODE_LOGITS || o->mode == MODE_PACK))
-    return fail(err, "want -o with a file for the output; see --help");
-  if (o->output && !*o->output)
-    return fail(err, "-o: empty: want the name of a file; see --help");
+  if (o->mode != MODE_DECODE &&
+      !require("CHECKPOINT", o->checkpoint, "a folder or a packed file", err))
+    return false;
+  if (o->mode == MODE_DECODE && !require("-z", o->tokenizer, "a tokenizer.json to decode by", err))
+    return false;
+  if ((reads || o->input) && !require("-i", o->input, "a text or the name of a file", err))
+    return false;
+  if ((writes || o->output) && !require("-o", o->output, "the name of a file", err))
+    return false;
+  if (o->trace && !require("--trace", o->trace, "the name of a file", err))
+    return false;
   if (o->reference && o->mode != MODE_LOGITS)
-    return fail(err, "--reference: only -m logits has it");
-  if (o->trace && !*o->trace)
-    return fail(err, "--trace: empty: want the name of a file; see --help");
+    return fail(err, "--reference: want -m logits, found another mode: see --help");
   if ((o->profile || o->trace) && (o->reference || o->mode == MODE_DECODE))
-    return fail(err, "%s: %s runs no steps", o->profile ? "--profile" : "--trace",
-                o->reference ? "--reference" : "decode");
+    return fail(err, "%s: want a mode that runs steps, found %s: see --help",
+                o->profile ? "--profile" : "--trace", o->reference ? "--reference" : "decode");
   return true;
 }
 
 static bool parse_operand(struct options *o, const char *text, struct error *err) {
-  if (o->checkpoint || o->mode == MODE_DECODE)
-    return fail(err, "%s: want one checkpoint folder; see --help", text);
+  if (o->mode == MODE_DECODE)
+    return fail(err, "decode: want no checkpoint, found \"%s\": see --help", text);
+  if (o->checkpoint)
+    return fail(err, "CHECKPOINT: want one, found \"%s\" and \"%s\": see --help", o->checkpoint,
+                text);
   if (strcmp(text, "decode") == 0)
     o->mode = MODE_DECODE;
   else if (strcmp(text, "pack") == 0 && o->mode != MODE_PACK)
@@ -193,20 +197,20 @@ static bool parse_operand(struct options *o, const char *text, struct error *err
   return true;
 }
 
-// getopt leaves an unknown letter in optopt; a long flag is the whole argument before optind.
+// getopt leaves an unknown letter in optopt. An unknown long flag is the argument before optind.
 static bool refuse_flag(char **argv, struct error *err) {
   return optopt != 0 && optopt < FLAG_CHUNK
-             ? fail(err, "-%c: unknown flag; see --help", optopt)
-             : fail(err, "%s: unknown flag; see --help", argv[optind - 1]);
+             ? fail(err, "-%c: unknown flag: see --help", optopt)
+             : fail(err, "%s: unknown flag: see --help", argv[optind - 1]);
 }
 
 bool options_parse(struct options *options, int argc, char **argv, struct error *err) {
-  *options = (struct options){.top_p = 0.9f, .steps = 1024};
+  *options = (struct options){.top_p = 0.9f, .max_tokens = 1024};
   opterr = 0;
   for (int flag;
        (flag = getopt_long(argc, argv, ":m:i:o:n:t:p:s:z:y:b:h", LONG_OPTIONS, NULL)) >= 0;) {
     if (flag == ':')
-      return fail(err, "%s: want a value behind it", argv[optind - 1]);
+      return fail(err, "%s: want a value, found none: see --help", argv[optind - 1]);
     if (flag == '?')
       return refuse_flag(argv, err);
     if (!parse_flag(options, flag, optarg, err))

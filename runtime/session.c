@@ -20,57 +20,61 @@ char *session_tokenizer_path(const struct session *session, struct error *err) {
     return path_join(options->checkpoint, "tokenizer.json", err);
   char *path = strdup(options->tokenizer);
   if (!path)
-    fail(err, "out of memory");
+    fail(err, "-z: out of memory for a path");
   return path;
 }
 
-static bool read_tokenizer(struct session *session, struct error *err) {
-  const char *place = session->options->checkpoint;
+// The model must have an embedding for each id of the tokenizer.
+static bool check_tokenizer(const struct session *session, const char *where, struct error *err) {
+  const int32_t ids = tokenizer_size(session->tokenizer), vocab = session->limits.vocab;
+  return ids <= vocab ? true
+                      : fail(err, "%s: want ids below the model's vocab_size %d, found %d", where,
+                             vocab, ids - 1);
+}
+
+static bool open_packed_tokenizer(struct session *session, struct error *err) {
+  const char *file = session->options->checkpoint;
   const struct text *text = &session->packed.tokenizer;
+  if (text->n == 0)
+    return fail(err, "%s: want a tokenizer.json in it, found none: name one with -z", file);
+  return tokenizer_open_text(&session->tokenizer, file, text->bytes, text->n, err) &&
+         check_tokenizer(session, file, err);
+}
+
+static bool open_tokenizer(struct session *session, struct error *err) {
   if (session->packed.map && !session->options->tokenizer)
-    return text->n > 0 ? tokenizer_open_text(&session->tokenizer, place, text->bytes, text->n, err)
-                       : fail(err, "%s: packed without a tokenizer.json: want -z with one", place);
+    return open_packed_tokenizer(session, err);
   char *path = session_tokenizer_path(session, err);
-  const bool ok = path && tokenizer_open(&session->tokenizer, path, err);
+  const bool ok =
+      path && tokenizer_open(&session->tokenizer, path, err) && check_tokenizer(session, path, err);
   free(path);
   return ok;
 }
 
-static bool open_tokenizer(struct session *session, struct error *err) {
-  if (!read_tokenizer(session, err))
-    return false;
-  const int32_t ids = tokenizer_size(session->tokenizer);
-  return ids <= session->limits.vocab
+static bool check_limit(const char *flag, int given, int limit, struct error *err) {
+  return given <= limit
              ? true
-             : fail(err, "the tokenizer has ids up to %d, the model's vocab_size is %d", ids - 1,
-                    session->limits.vocab);
-}
-
-// The number in the flag, or what it stands for: `all` when it is 0.
-static bool choose(int *out, const char *flag, int given, int all, struct error *err) {
-  *out = given ? given : all;
-  return given <= all ? true : fail(err, "%s %d: this getp was generated for %d", flag, given, all);
+             : fail(err, "%s: want at most %d for this getp, found %d", flag, limit, given);
 }
 
 static bool check_limits(struct session *session, struct error *err) {
   const struct options *options = session->options;
-  int ignored;
+  const int context = engine_limits().context;
+  const bool given = options->max_tokens >= 1 && options->max_tokens < context;
   session->limits = engine_limits();
-  session->steps = options->steps;
-  if (session->steps < 1 || session->steps > session->limits.context)
-    session->steps = session->limits.context;
-  return choose(&ignored, "-b", options->slots, session->limits.slots, err) &&
-         choose(&ignored, "--chunk", options->chunk, session->limits.chunk, err);
+  session->max_tokens = given ? options->max_tokens : context;
+  return check_limit("-b", options->slots, session->limits.slots, err) &&
+         check_limit("--chunk", options->chunk, session->limits.chunk, err);
 }
 
 static bool open_packed(struct session *session, struct error *err) {
   const struct options *options = session->options;
   const struct weight_table table = engine_weights();
   if (options->mode == MODE_PACK)
-    return fail(err, "%s: is a packed file: want a checkpoint folder", options->checkpoint);
+    return fail(err, "%s: want a checkpoint folder to pack, found a packed file",
+                options->checkpoint);
   if (options->reference || session->parity)
-    return fail(err,
-                "%s: %s: want a checkpoint folder: the plain forward pass reads no packed file",
+    return fail(err, "%s: want a checkpoint folder for %s, found a packed file",
                 options->checkpoint, options->reference ? "--reference" : "GETP_PARITY");
   engine_model(&session->config);
   if (!packed_open(&session->packed, options->checkpoint, &table, &session->config, err))
@@ -100,12 +104,12 @@ static bool open_model(struct session *session, struct error *err) {
   return packed_is(path) ? open_packed(session, err)
                          : fail(err,
                                 "%s: want a checkpoint folder with config.json, safetensors and "
-                                "tokenizer.json, or a file that getp pack wrote",
+                                "tokenizer.json, or a file of `getp pack`, found neither",
                                 path);
 }
 
-// What is packed may lack a tokenizer: logits need none.
-static bool wants_tokenizer(const struct options *options) {
+// Logits need no tokenizer, so a checkpoint that is packed may lack it.
+static bool needs_tokenizer(const struct options *options) {
   if (options->mode == MODE_PACK)
     return options->tokenizer || json_file_exists(options->checkpoint, "tokenizer.json");
   return options->mode != MODE_LOGITS;
@@ -116,7 +120,7 @@ bool session_open(struct session *session, const struct options *options, struct
   if (!parity_positions(&session->parity, err) || !check_limits(session, err) ||
       !open_model(session, err))
     return false;
-  if (wants_tokenizer(options) && !open_tokenizer(session, err))
+  if (needs_tokenizer(options) && !open_tokenizer(session, err))
     return false;
   const uint64_t seed = options->seed ? options->seed : (uint64_t)time(NULL);
   if (!sampler_open(&session->sampler, options->temperature, options->top_p, seed,
@@ -125,7 +129,7 @@ bool session_open(struct session *session, const struct options *options, struct
   if ((options->profile || options->trace) && !profile_open(&session->profile, options->trace, err))
     return false;
   session->engine = engine_create();
-  return session->engine ? true : fail(err, "out of memory");
+  return session->engine ? true : fail(err, "engine: out of memory for its state");
 }
 
 bool session_report(struct session *session, struct error *err) {
@@ -153,20 +157,20 @@ static void on_load(void *context, size_t sent, size_t total) {
 bool session_warm_up(struct session *session, struct error *err) {
   struct progress progress;
   progress_begin(&progress);
-  engine_watch(session->engine, on_load, &progress);
+  engine_set_progress(session->engine, on_load, &progress);
   if (session->profile)
-    engine_time(session->engine, profile_add, session->profile);
+    engine_set_timer(session->engine, profile_add, session->profile);
   const struct weight_source source = {
       .table = engine_weights(), .checkpoint = session->checkpoint, .packed = &session->packed};
   const bool ok = engine_warm_up(session->engine, &source, err);
-  engine_watch(session->engine, NULL, NULL);
+  engine_set_progress(session->engine, NULL, NULL);
   progress_end(&progress);
   return ok;
 }
 
 bool session_parity(struct session *session, const int32_t *ids, size_t n, struct error *err) {
-  const size_t context = (size_t)session->limits.context, most = (size_t)session->parity;
-  size_t positions = n < most ? n : most;
+  const size_t context = (size_t)session->limits.context, wanted = (size_t)session->parity;
+  size_t positions = n < wanted ? n : wanted;
   positions = positions < context ? positions : context;
   session->parity = 0;
   const struct batch_options options = session_batch(session);
@@ -186,12 +190,14 @@ struct batch_options session_batch(const struct session *session) {
 
 bool check_text(const char *where, const char *text, size_t bytes, struct error *err) {
   if (bytes == 0)
-    return fail(err, "%s: empty: want at least one character", where);
+    return fail(err, "%s: want at least one character, found none", where);
   const char *nul = memchr(text, 0, bytes);
   if (nul)
-    return fail(err, "%s: byte %zu is NUL: want UTF-8 text", where, (size_t)(nul - text) + 1);
+    return fail(err, "%s: byte %zu: want a character, found NUL", where, (size_t)(nul - text) + 1);
   const size_t bad = utf8_check(text, bytes);
-  return bad == bytes ? true : fail(err, "%s: byte %zu is not UTF-8", where, bad + 1);
+  return bad == bytes ? true
+                      : fail(err, "%s: byte %zu: want UTF-8, found 0x%02x", where, bad + 1,
+                             (unsigned char)text[bad]);
 }
 
 bool session_encode(const struct session *session, const char *where, const char *text,

@@ -1,5 +1,5 @@
-// What every mode but decode starts from: a checkpoint or a packed file that fits this getp, its
-// tokenizer, its stop ids, an engine and a sampler.
+// The start of every mode but decode and --plan: a checkpoint or a packed file that this getp was
+// generated for, its tokenizer and stop ids, an engine and a sampler.
 #ifndef GETP_SESSION_H
 #define GETP_SESSION_H
 
@@ -11,45 +11,45 @@
 struct session {
   const struct options *options;
   struct engine_limits limits;
-  int steps; // prompt and output together, at most the context
+  int max_tokens; // of prompt and output together, from 1 to the context
   struct model_config config;
   struct stop_ids stop;
-  struct safetensors *checkpoint; // NULL if it is
-  struct packed packed;           // a packed file
+  struct safetensors *checkpoint; // NULL: the weights are in `packed`
+  struct packed packed;           // closed: the weights are in `checkpoint`
   struct tokenizer *tokenizer;    // NULL for logits, and for pack if the checkpoint has none
   struct engine *engine;
   struct sampler sampler;
   struct profile *profile; // NULL: passes are not timed
-  int parity; // positions of the first request to compare with reference.c; 0: none, or done
+  int parity; // positions of the first request to compare with reference.c; 0: none are left
 };
 
-// Opens everything and checks the checkpoint against what the engine was generated for; the engine
-// is left cold. session_close takes a session that failed to open, too.
+// Opens everything and refuses a checkpoint of another model. It does not warm up the engine.
+// session_close must follow, even after a failure.
 bool session_open(struct session *session, const struct options *options, struct error *err);
 void session_close(struct session *session);
 
-// The tokenizer.json of the command line or else of the checkpoint's folder, on the heap; NULL with
-// a message when memory runs out.
+// The path of the tokenizer.json, from the command line or else in the checkpoint's folder. The
+// caller frees it. NULL with a message when memory runs out.
 char *session_tokenizer_path(const struct session *session, struct error *err);
 
+// Loads the weights and shows how far it is.
 bool session_warm_up(struct session *session, struct error *err);
 
-// Shows the times that the command line asks for.
+// Prints the table of --profile and ends the file of --trace, if they were given.
 bool session_report(struct session *session, struct error *err);
 
-// The batch options that the command line asks for.
+// The batch options of the command line.
 struct batch_options session_batch(const struct session *session);
 
-// Compares logits as GETP_PARITY asks, on the first call; the engine must be warm, with nothing in
-// slot 0 that is still needed.
+// Compares the logits of the first n ids with reference.c on the first call, if GETP_PARITY is set.
+// The engine must be warm; slot 0 of its KV cache is overwritten.
 bool session_parity(struct session *session, const int32_t *ids, size_t n, struct error *err);
 
-// Appends the ids of a text from the user. Refuses what is not UTF-8 or holds a NUL; `where` says
-// whose text it is.
+// Appends the ids of a text from the user, after check_text.
 bool session_encode(const struct session *session, const char *where, const char *text,
                     size_t bytes, struct id_list *ids, struct error *err);
 
-// Refuses a text that is empty, is not UTF-8 or holds a NUL.
+// Refuses a text that is empty, contains a NUL or is not UTF-8; `where` names the text in messages.
 bool check_text(const char *where, const char *text, size_t bytes, struct error *err);
 
 #endif

@@ -1,15 +1,15 @@
--- `ninja bench`: measures the rate of getp mode on this machine and keeps it in tests/bench/MACHINE.csv. By the rule
--- of the model's other engines: generated tokens over the time of inference, greedy, 1024 tokens of a prompt and its
--- output together. A row is known by its tree and by what it says; a new measurement replaces it.
+-- `ninja bench`: measures the throughput of `-m getp` on this machine and records it in tests/bench/MACHINE.csv. The
+-- rule is that of other engines for this model: generated tokens over the time of inference, greedy, 1024 tokens of a
+-- prompt and its output together. A new measurement replaces the line with the same tree and the same `what`.
 --
--- Without anything in the environment: abacus-cpu on the prompts of the demo. Otherwise
---   BENCH_TREE        the tree, built as build/TREE/getp (BENCH_GETP: somewhere else)
+-- By default it measures abacus-cpu on the prompts of the demo. The environment can say otherwise:
+--   BENCH_TREE        the tree, built as build/TREE/getp, or as BENCH_GETP
 --   BENCH_CHECKPOINT  folder or packed file
 --   BENCH_PROMPTS     file of prompts, the number of them in its first line
---   BENCH_SLOTS       list of how many sequences run at a time: "896 256 1"; each gets at most 16 prompts
---   BENCH_MACHINE     name of the CSV file, if not that of the GPU or CPU
+--   BENCH_SLOTS       numbers of sequences that run at a time: "896 256 1"; each slot gets at most 16 prompts
+--   BENCH_MACHINE     name of the CSV file; by default the name of the GPU or CPU
 
-local STEPS <const>, PROMPTS_A_SLOT <const> = 1024, 16
+local MAX_TOKENS <const>, PROMPTS_PER_SLOT <const> = 1024, 16
 local KNOWN <const> = { "H100", "H200", "MI250", "MI300", "Xeon", "EPYC", "Ryzen" }
 local HEADER <const> = "date,tree,what,value,unit,command"
 
@@ -32,7 +32,7 @@ local function read_lines(path)
   return lines
 end
 
--- ---- what is measured where ----
+-- ---- the tree and the machine ----
 
 -- "NVIDIA H200" -> "h200", "Intel(R) Xeon(R) CPU @ 2.60GHz" of two cores -> "xeon-2"
 local function machine_name(is_cpu)
@@ -43,28 +43,31 @@ local function machine_name(is_cpu)
   for _, word in ipairs(KNOWN) do
     if text and text:find(word, 1, true) then return word:lower() .. cores end
   end
-  return fail("a machine without a name: want one in BENCH_MACHINE")
+  return fail("BENCH_MACHINE: want a name for this machine, found none")
 end
 
-local function given()
+-- What to measure, from the environment.
+local function read_environment()
   local getenv = os.getenv
   local tree = getenv("BENCH_TREE") or "abacus-cpu"
   local own = tree == "abacus-cpu"
   return {
     tree = tree, getp = getenv("BENCH_GETP") or "build/" .. tree .. "/getp",
     checkpoint = getenv("BENCH_CHECKPOINT") or own and "tests/models/abacus"
-      or fail("%s: want a checkpoint in BENCH_CHECKPOINT", tree),
+      or fail("BENCH_CHECKPOINT: want a checkpoint for %s, found none", tree),
     prompts = getenv("BENCH_PROMPTS") or own and "tests/demo/prompts.txt"
-      or fail("%s: want a file of prompts in BENCH_PROMPTS", tree),
+      or fail("BENCH_PROMPTS: want a file of prompts for %s, found none", tree),
     slots = getenv("BENCH_SLOTS") or own and "16 1" or "896 256 1",
     machine = getenv("BENCH_MACHINE") or machine_name(tree:find("%-cpu$") ~= nil),
   }
 end
 
--- The first n prompts of a file as a file of their own; its path and how many they are.
+-- Writes the first n prompts of a file to a new file -> its path, the number of prompts in it.
 local function some_prompts(path, n)
-  local lines = read_lines(path) or fail("%s: no such file", path)
-  local count = math.min(n, math.tointeger(tonumber(lines[1])) or fail("%s:1: want the number of prompts", path))
+  local lines = read_lines(path) or fail("%s: cannot read the file", path)
+  local all = math.tointeger(tonumber(lines[1]))
+    or fail('%s:1: want the number of prompts, found "%s"', path, lines[1])
+  local count = math.min(n, all)
   local out = string.format("build/bench.%d.prompts", count)
   local file = assert(io.open(out, "w"))
   file:write(count, "\n", table.concat(lines, "\n", 2, count + 1), "\n")
@@ -72,41 +75,41 @@ local function some_prompts(path, n)
   return out, count
 end
 
--- ---- rows ----
+-- ---- lines of the CSV file ----
 
--- A field holds no comma and no quote.
-local function row_of(bench, what, value, unit, command)
+-- Commas and quotes in a field become spaces.
+local function line_of(bench, what, value, unit, command)
   local fields = { os.date("%Y-%m-%d"), bench.tree, what, value, unit, command }
   for i, field in ipairs(fields) do fields[i] = field:gsub("[,\"\n]", " ") end
   return table.concat(fields, ",")
 end
 
-local function key_of(row) return row:match("^[^,]*,([^,]*,[^,]*),") end
+local function key_of(line) return line:match("^[^,]*,([^,]*,[^,]*),") end
 
--- Puts rows into the file in place of those of the same key, or behind the last.
-local function keep(path, rows)
+-- Writes lines to the file, in place of those with the same key or at the end.
+local function record(path, new_lines)
   local lines, at = read_lines(path) or { HEADER }, {}
   for i, line in ipairs(lines) do at[key_of(line) or ""] = i end
-  for _, row in ipairs(rows) do lines[at[key_of(row)] or #lines + 1] = row end
+  for _, line in ipairs(new_lines) do lines[at[key_of(line)] or #lines + 1] = line end
   local file = assert(io.open(path, "w"))
   file:write(table.concat(lines, "\n"), "\n")
   file:close()
 end
 
--- One run of getp; its rows.
+-- Runs getp once -> the lines of its measurements.
 local function measure(bench, slots)
-  local path, count = some_prompts(bench.prompts, PROMPTS_A_SLOT * slots)
-  local arguments = string.format("-m getp -n %d -b %d", STEPS, slots)
+  local path, count = some_prompts(bench.prompts, PROMPTS_PER_SLOT * slots)
+  local arguments = string.format("-m getp -n %d -b %d", MAX_TOKENS, slots)
   local run = string.format("%s %s -i %s -o build/bench.ids %s", bench.getp, bench.checkpoint, path, arguments)
-  local report = output_of(run) or fail("%s: it failed", run)
+  local report = output_of(run) or fail("%s: the run failed", run)
   local rate, warm = report:match("TPS %(tok/s%): ([%d.]+)"), report:match("warm up elapsed time%(s%): ([%d.]+)")
   local command = "getp CHECKPOINT -i PROMPTS -o IDS " .. arguments
   local what = string.format("%d prompts greedy; %d at a time", count, slots)
   print(string.format("%s: %s: %s tok/s; warm after %s s", bench.tree, what, rate, warm))
-  return { row_of(bench, what, rate, "tok/s", command), row_of(bench, what .. ": warm up", warm, "s", command) }
+  return { line_of(bench, what, rate, "tok/s", command), line_of(bench, what .. ": warm up", warm, "s", command) }
 end
 
-local bench = given()
+local bench = read_environment()
 local path = "tests/bench/" .. bench.machine .. ".csv"
-for slots in bench.slots:gmatch("%d+") do keep(path, measure(bench, math.tointeger(tonumber(slots)))) end
-print("rows are in " .. path)
+for slots in bench.slots:gmatch("%d+") do record(path, measure(bench, math.tointeger(tonumber(slots)))) end
+print("recorded in " .. path)

@@ -1,20 +1,22 @@
--- Runs every test: `ninja test`; `ninja test-thorough` those that take longer than one waits for. Each suite is a
--- command that prints TAP (`ok`, `not ok`) or counts as one test by its exit status. What fails is printed; the last
--- line counts all. `lua5.4 tests/run.lua [--thorough] WORD...` runs only the suites whose name holds one of the words.
+-- Runs the tests: `ninja test` those of daily work, `ninja test-thorough` the long ones. Each suite is a command that
+-- prints TAP (`ok`, `not ok`) or counts as one test by its exit status. The output of a suite that fails is printed.
+-- The last line counts all tests. `lua5.4 tests/run.lua [--thorough] WORD...` runs only the suites whose name contains
+-- one of the words.
 
 package.path = "./?.lua;" .. package.path
 local lfs = require "lfs"
 
-local MODELS = "tests/models"
-local UNITS = { "tokenizer", "safetensors", "config", "reference", "sampler", "batch", "harmony", "parity", "tiles",
-  "cpu", "engine", "packed", "simt_64", "simt_32" }
-local AT_A_TIME <const> = 2 -- suites
+local MODELS <const> = "tests/models"
+local C_TESTS <const> = { "utf8", "replace", "dtype", "safetensors", "config", "stop_ids", "tiles", "weights", "weight_source",
+  "tokenizer", "tokenizer_json", "split", "bpe", "harmony", "reference", "sampler", "batch", "parity", "cpu", "engine",
+  "packed", "simt_64", "simt_32" }
+local AT_A_TIME <const> = 2 -- how many suites run in parallel
 local thorough = arg[1] == "--thorough" and table.remove(arg, 1) ~= nil
 local suites = {}
 
 local function suite(name, command) suites[#suites + 1] = { name = name, command = command } end
 
--- One that builds what others build, too, or keeps all cores busy.
+-- A suite that uses all cores, or builds files that others build as well. It runs while no other suite does.
 local function suite_alone(name, command) suites[#suites + 1] = { name = name, command = command, alone = true } end
 
 local function files(folder, pattern)
@@ -26,7 +28,7 @@ local function files(folder, pattern)
   return names
 end
 
--- ---- what there is to run ----
+-- ---- the suites ----
 
 local function lua_suite(path) suite(path, "lua5.4 " .. path .. " -o tap") end
 
@@ -35,18 +37,23 @@ local function list_sources_and_generator()
   suite("format", sources .. " | xargs clang-format --dry-run -Werror")
   suite("luacheck", "luacheck -q gen tests")
   suite("shape of the sources", "lua5.4 tests/shape.lua")
+  suite("words", "lua5.4 tests/words.lua")
+  suite("contents of the repository", "lua5.4 tests/contents.lua")
+  suite("rooms", "lua5.4 tests/rooms.lua")
+  lua_suite("tests/test_rooms.lua")
+  suite("headers", "lua5.4 tests/headers.lua")
   for _, path in ipairs(files("tests/gen", "^test_.*%.lua$")) do lua_suite(path) end
 end
 
-local function list_units()
+local function list_c_tests()
   for _, name in ipairs(files(MODELS, "^[^.]")) do
     suite_alone("generate " .. name, "lua5.4 gen/main.lua --target cpu --out build/tests/trees --config " .. name)
   end
   suite_alone("build", "ninja -f tests/build.ninja")
   suite_alone("build with sanitizers", "ninja -f tests/sanitize.ninja")
-  for _, unit in ipairs(UNITS) do
-    suite(unit, "CMOCKA_MESSAGE_OUTPUT=TAP build/tests/test_" .. unit)
-    suite(unit .. " with sanitizers", "CMOCKA_MESSAGE_OUTPUT=TAP build/sanitize/test_" .. unit)
+  for _, name in ipairs(C_TESTS) do
+    suite(name, "CMOCKA_MESSAGE_OUTPUT=TAP build/tests/test_" .. name)
+    suite(name .. " with sanitizers", "CMOCKA_MESSAGE_OUTPUT=TAP build/sanitize/test_" .. name)
   end
 end
 
@@ -54,13 +61,14 @@ local function list_kernels()
   suite_alone("harness, waves of 64, mixed", "lua5.4 tests/gpu/run.lua simt_64 mixed")
   suite_alone("harness, waves of 64, fp32", "lua5.4 tests/gpu/run.lua simt_64 fp32 abacus rand_mxfp4")
   suite_alone("harness, waves of 32", "lua5.4 tests/gpu/run.lua simt_32 mixed rand_bf16 rand_mxfp4")
+  suite_alone("tests/gpu/test_diff_steps.lua", "lua5.4 tests/gpu/test_diff_steps.lua -o tap")
   suite_alone("tests/gpu/test_faults.lua", "lua5.4 tests/gpu/test_faults.lua -o tap")
-  suite("gfx90a kernels", "lua5.4 tests/kernels/check_gfx90a.lua")
+  suite("gfx90a kernels", "lua5.4 tests/machine_code/check_gfx90a.lua")
   lua_suite("tests/gpu/test_passes.lua")
 end
 
 local function list_programs()
-  for _, folder in ipairs { "tests/kernels", "tests/getp" } do
+  for _, folder in ipairs { "tests/machine_code", "tests/getp" } do
     for _, path in ipairs(files(folder, "^test_.*%.lua$")) do lua_suite(path) end
   end
 end
@@ -76,21 +84,21 @@ if thorough then
   list_thorough()
 else
   list_sources_and_generator()
-  list_units()
+  list_c_tests()
   list_kernels()
   list_programs()
 end
 
--- ---- running it ----
+-- ---- running them ----
 
--- Starts a suite, its files in the `place`-th scratch folder. Threads that wait leave the cores to others.
-local function start(each, place)
+-- Starts a suite with scratch folder `number`. Waiting threads leave the cores to other suites.
+local function start(each, number)
   each.began = os.time()
   each.pipe = assert(io.popen(string.format("export OMP_WAIT_POLICY=passive GETP_SCRATCH=build/tests/scratch/%d\n"
-    .. "{ %s\n} 2>&1 </dev/null", place, each.command)))
+    .. "{ %s\n} 2>&1 </dev/null", number, each.command)))
 end
 
--- Waits for a suite -> number of tests passed and failed.
+-- Waits for a suite -> the numbers of tests that passed and failed.
 local function finish(each)
   local passed, failed, output = 0, 0, {}
   for line in each.pipe:lines() do
@@ -106,7 +114,7 @@ local function finish(each)
   return passed, failed
 end
 
-local function wanted(name)
+local function is_selected(name)
   for _, word in ipairs(arg) do
     if name:find(word, 1, true) then return true end
   end
@@ -123,7 +131,7 @@ local function finish_all_but(count)
 end
 
 for _, each in ipairs(suites) do
-  if wanted(each.name) then
+  if is_selected(each.name) then
     finish_all_but(each.alone and 0 or AT_A_TIME - 1)
     start(each, started % AT_A_TIME)
     started = started + 1

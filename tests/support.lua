@@ -1,4 +1,4 @@
--- What the tests of whole programs share: running commands, files, logits, models.
+-- Helpers of the tests that run programs: commands, files, logits, models.
 
 local lfs = require "lfs"
 local support = { scratch = os.getenv("GETP_SCRATCH") or "build/tests/scratch" }
@@ -24,7 +24,7 @@ function support.exists(path) return lfs.attributes(path, "mode") ~= nil end
 
 function support.quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
 
--- Runs a shell command -> its exit status (128 + n for signal n), stdout, stderr.
+-- Runs a shell command -> its exit status (128 + n after signal n), stdout, stderr.
 function support.run(command)
   os.execute("mkdir -p " .. support.scratch)
   local out, err = support.scratch .. "/stdout", support.scratch .. "/stderr"
@@ -32,26 +32,26 @@ function support.run(command)
   return how == "signal" and 128 + status or status, support.read(out), support.read(err)
 end
 
--- The getp of a tree: one of the tests' own, or a committed one.
+-- The path of a tree's getp: that of the tests if it was built, else that of a committed tree.
 function support.getp(tree)
   local own = "build/tests/" .. tree .. "/getp"
   return support.exists(own) and own or "build/" .. tree .. "/getp"
 end
 
--- A file of prompts as getp mode reads it.
+-- Writes a file of prompts for getp mode.
 function support.prompts(name, list)
   return support.write(name, #list .. "\n" .. table.concat(list, "\n") .. "\n")
 end
 
--- A file of ids, one sequence a line.
+-- Writes a file of ids, one sequence per line.
 function support.ids(name, sequences)
   local lines = {}
   for i, sequence in ipairs(sequences) do lines[i] = table.concat(sequence, " ") .. "\n" end
   return support.write(name, table.concat(lines))
 end
 
--- The largest relative L2 error of any row of `vocab` float32: |got - want| / |want|; and the squares of got - want and
--- of want, added over all rows.
+-- The largest relative L2 error |got - want| / |want| of a position, which has `vocab` float32; and the sums of the
+-- squares of got - want and of want over all positions.
 function support.worst_error(got, want, vocab)
   assert(#got == #want, string.format("want %d bytes of logits, got %d", #want, #got))
   local worst, all_difference, all_norm = 0.0, 0.0, 0.0
@@ -62,14 +62,14 @@ function support.worst_error(got, want, vocab)
       difference, norm = difference + (x - y) ^ 2, norm + y ^ 2
     end
     local this = math.sqrt(difference / norm)
-    if not (this <= worst) then worst = this end -- luacheck: ignore 581 (NaN is the worst)
+    if not (this <= worst) then worst = this end -- luacheck: ignore 581 (NaN counts as the worst)
     all_difference, all_norm = all_difference + difference, all_norm + norm
   end
   return worst, all_difference, all_norm
 end
 
--- Makes a checkpoint folder of links to the files of `model`, anew; `changes` has the text of files
--- that differ, or false for those that it lacks. Returns its path.
+-- Makes a new checkpoint folder of links to the files of `model`. `changes` has the text of files that differ, and
+-- false for files to leave out. Returns the path of the folder.
 function support.folder(name, model, changes)
   local path = support.scratch .. "/" .. name
   assert(os.execute("rm -rf " .. path .. " && mkdir -p " .. path))

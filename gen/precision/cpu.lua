@@ -1,160 +1,69 @@
--- Precision `mixed` on the cpu target, which has templates of its own: weights as in the checkpoint, arithmetic
--- FP32. Which template serves each op, with which constants.
+-- Precision `mixed` on the cpu target: weights as in the checkpoint, arithmetic FP32. The threads of the host divide
+-- the rows or the features of each op among themselves, and expand weights to float one tile at a time.
 
-local ctext = require "gen.ctext"
+local BYTES = require("gen.sizes").BYTES
+local unfused = require "gen.precision.unfused"
 
-local ROW_TILE, COLUMN_TILE = 4, 32 -- as in runtime/target/cpu.h
-local WEIGHT_TYPE = { BF16 = "bf16", F32 = "f32", U8 = "mf4" }
-local WEIGHT_BYTES = { BF16 = 2, F32 = 4 }
+-- Features per tile of expanded weights, by the order of the tile in memory. runtime/target/cpu/mixed.h has the same
+-- constants; the templates assert that they are equal.
+local TILE <const> = { feature_major = 4, column_major = 32 }
+local TILE_NAME <const> = { feature_major = "FEATURE_MAJOR_TILE", column_major = "COLUMN_MAJOR_TILE" }
+local WEIGHT_BYTES <const> = { bf16 = BYTES.BF16, f32 = BYTES.F32, mf4 = false } -- false: no whole bytes
 
 local kernel = {}
 
-local function argument(op, name)
-  for _, each in ipairs(op.arguments) do
-    if each.name == name then return each end
-  end
-  return nil
+local function complete(choice, because, workspace)
+  choice.because, choice.workspace = choice.because or because, workspace or 0
+  return choice
+end
+
+local function add_weight_type(choice)
+  choice.parameters.weight_type, choice.parameters.weight_bytes = choice.weight, WEIGHT_BYTES[choice.weight]
 end
 
 function kernel.embed(op, model, weights)
-  local stored = weights.of[argument(op, "table").value].stored
-  return {
-    template = "embed", because = "one row of the table a token", weight = WEIGHT_TYPE[stored],
-    name = "embed", dims = { { "k", model.d_model } }, workspace = 0, flops = 0,
-    parameters = { d_model = model.d_model, weight_type = WEIGHT_TYPE[stored], weight_bytes = WEIGHT_BYTES[stored] },
-  }
+  local choice = unfused.embed(op, model, weights)
+  add_weight_type(choice)
+  choice.parameters.token_bytes = model.d_model * choice.parameters.weight_bytes
+  return complete(choice, "one row of the table per token")
 end
 
-function kernel.rmsnorm(op, model)
-  local gather = op.role == "norm_final"
-  return {
-    template = "rmsnorm", because = gather and "only rows whose logits are wanted" or "one row a thread",
-    name = "rmsnorm", fused = gather and "gather" or nil, dims = { { "k", model.d_model } },
-    workspace = 0, flops = 4 * model.d_model,
-    parameters = { d_model = model.d_model, eps = ctext.f32(model.eps), gather = gather },
-  }
+-- Completes a product of matrices, for which each thread has one tile of expanded weights as its workspace.
+local function complete_product(choice, order, because)
+  local parameters = choice.parameters
+  add_weight_type(choice)
+  parameters.order, parameters.tile, parameters.tile_name = order, TILE[order], TILE_NAME[order]
+  parameters.feature_bytes = parameters.weight_bytes and parameters.k * parameters.weight_bytes
+  return complete(choice, because, TILE[order] * parameters.k * BYTES.F32)
 end
 
--- parts: list of { argument name, label of its row count, rows }
-local function matmul(op, weights, parts, options)
-  local first = weights.of[argument(op, parts[1][1]).value]
-  local biased = op.arguments[#op.arguments].name:find("bias") ~= nil
-  local described, n = {}, 0
-  for i, part in ipairs(parts) do
-    local bias = #parts == 1 and "bias" or part[1] .. "_bias"
-    local offset = ""
-    for j = 1, i - 1 do offset = offset .. " + " .. parts[j][2] end
-    described[i] = { label = part[2], weight = part[1], bias = bias, offset = offset }
-    n = n + part[3]
-  end
-  local k = first.shape[2]
-  return {
-    template = "matmul", because = options.because or "a tile of weights expanded once for all rows",
-    weight = WEIGHT_TYPE[first.stored], name = "matmul", fused = options.residual and "residual" or nil,
-    dims = { { "n", n }, { "k", k } }, workspace = ROW_TILE * k * 4, flops = 2 * n * k,
-    parameters = {
-      parts = described, n = n, k = k, part_sizes = options.part_sizes or {},
-      rows = options.rows or "rows", residual = options.residual or false, bias = biased,
-      weight_type = WEIGHT_TYPE[first.stored], weight_bytes = WEIGHT_BYTES[first.stored],
-    },
-  }
+local function matmul(op, model, weights)
+  return complete_product(unfused[op.op](op, model, weights), "feature_major", op.op == "matmul_qkv"
+    and "three matrices where they lie, one vector of results" or "each tile of weights is expanded once for all rows")
 end
+kernel.matmul, kernel.matmul_qkv, kernel.matmul_residual = matmul, matmul, matmul
 
-function kernel.matmul_qkv(op, model, weights)
-  local q, kv = model.n_heads * model.d_head, model.n_kv_heads * model.d_head
-  local parts = { { "q", "Q", q }, { "k", "KV", kv }, { "v", "KV", kv } }
-  return matmul(op, weights, parts, { part_sizes = { { "Q", q }, { "KV", kv } },
-    because = "three matrices in place, one row of outputs" })
+-- The weights of an expert are feature-major in MXFP4 and column-major in other dtypes, as in the checkpoint.
+local function moe_matmul(op, model, weights)
+  local choice, packed = unfused[op.op](op, model, weights), model.experts == "mxfp4"
+  local parameters = choice.parameters
+  choice.template = "moe_matmul"
+  parameters.n_experts, parameters.packed, parameters.gated = model.n_experts, packed, op.op == "moe_gate_up"
+  parameters.code_bytes, parameters.scale_bytes = parameters.k // 2, parameters.k // 32
+  if packed then return complete_product(choice, "feature_major", "rows of an expert share each expanded tile") end
+  return complete_product(choice, "column_major", "weights lie column by column of K: each adds to all sums of a tile")
 end
+kernel.moe_gate_up, kernel.moe_down = moe_matmul, moe_matmul
 
-function kernel.matmul(op, _, weights)
-  local n = weights.of[argument(op, "weight").value].shape[1]
-  local rows = op.role == "matmul_unembed" and "outputs" or "rows"
-  return matmul(op, weights, { { "weight", "N", n } }, { rows = rows })
+local function plain(because)
+  return function(op, model, weights) return complete(unfused[op.op](op, model, weights), because) end
 end
+kernel.rmsnorm, kernel.rope_append, kernel.router_topk = plain "one thread per row", plain "one thread per row",
+  plain "one thread per row"
+kernel.moe_combine, kernel.attention = plain "one thread per row", plain()
+kernel.moe_sort = plain "one thread: it moves a few integers per row"
 
-function kernel.matmul_residual(op, model, weights)
-  return matmul(op, weights, { { "weight", "N", model.d_model } }, { residual = true })
-end
-
-function kernel.rope_append(_, model)
-  return {
-    template = "rope_append", because = "one row a thread", name = "rope_append",
-    dims = { { "h", model.n_heads }, { "g", model.n_kv_heads }, { "d", model.d_head } },
-    workspace = 0, flops = 3 * (model.n_heads + model.n_kv_heads) * model.d_head,
-    parameters = { n_heads = model.n_heads, n_kv_heads = model.n_kv_heads, d_head = model.d_head },
-  }
-end
-
-function kernel.attention(op, model)
-  local sliding = op.role == "attn_sliding"
-  local dims = { { "h", model.n_heads }, { "g", model.n_kv_heads }, { "d", model.d_head } }
-  if sliding then dims[4] = { "w", model.window } end
-  return {
-    template = "attention", because = sliding and "keys of the window only" or "every key up to the row's own",
-    name = op.role, dims = dims, workspace = 0, flops = 4 * model.n_heads * model.d_head,
-    parameters = {
-      n_heads = model.n_heads, n_kv_heads = model.n_kv_heads, d_head = model.d_head,
-      window = sliding and model.window, positions = sliding and "KV_SLIDING_POSITIONS" or "KV_FULL_POSITIONS",
-      scale = ctext.f32(model.d_head ^ -0.5),
-    },
-  }
-end
-
-local function expert_dims(model) return { { "e", model.n_experts }, { "top", model.top_k } } end
-
-function kernel.router_topk(_, model)
-  return {
-    template = "router_topk", because = "one row a thread", name = "router_topk", dims = expert_dims(model),
-    workspace = 0, flops = model.n_experts * model.top_k,
-    parameters = { n_experts = model.n_experts, top_k = model.top_k },
-  }
-end
-
-function kernel.moe_sort(_, model)
-  return {
-    template = "moe_sort", because = "one thread: a few integers a row", name = "moe_sort",
-    dims = expert_dims(model), workspace = 0, flops = 0,
-    parameters = { n_experts = model.n_experts, top_k = model.top_k },
-  }
-end
-
--- n outputs of k inputs for each of a row's experts
-local function moe_matmul(op, model, weights, n, k, gated)
-  local packed = model.experts == "mxfp4"
-  local stored = weights.of[argument(op, packed and "codes" or "values").value].stored
-  return {
-    template = "moe_matmul", because = packed and "rows of an expert tiling each expanded tile"
-      or "weights lie input by output: sums run down the columns",
-    weight = WEIGHT_TYPE[stored], name = op.role, fused = gated and "swiglu" or nil,
-    dims = { { "n", n }, { "k", k }, { "e", model.n_experts }, { "top", model.top_k } },
-    workspace = (packed and ROW_TILE or COLUMN_TILE) * k * 4, flops = 2 * n * k * model.top_k,
-    parameters = {
-      n_experts = model.n_experts, top_k = model.top_k, n = n, k = k, gated = gated, packed = packed,
-      product = packed and "rows" or "columns", weight_type = WEIGHT_TYPE[stored],
-      weight_bytes = WEIGHT_BYTES[stored] or false,
-      limit = gated and ctext.f32(model.limit), alpha = gated and ctext.f32(model.alpha),
-    },
-  }
-end
-
-function kernel.moe_gate_up(op, model, weights)
-  return moe_matmul(op, model, weights, 2 * model.d_ff, model.d_model, true)
-end
-
-function kernel.moe_down(op, model, weights)
-  return moe_matmul(op, model, weights, model.d_model, model.d_ff, false)
-end
-
-function kernel.moe_combine(_, model)
-  return {
-    template = "moe_combine", because = "one row a thread", name = "moe_combine",
-    dims = { { "n", model.d_model }, { "top", model.top_k } }, workspace = 0, flops = 2 * model.d_model * model.top_k,
-    parameters = { d_model = model.d_model, top_k = model.top_k },
-  }
-end
-
-local MATRIX_DTYPES = { BF16 = "BF16", F16 = "F32", F32 = "F32" }
+local MATRIX_DTYPES <const> = { BF16 = "BF16", F16 = "F32", F32 = "F32" }
 
 -- facts of the machine -> the target that runs it.
 return function(facts)

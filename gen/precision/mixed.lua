@@ -15,7 +15,8 @@
 -- product = { tiles (of weights, in one launch for a single row), kblocks, dtype (as stored) }.
 
 local ctext = require "gen.ctext"
-local padded = require("gen.weights").padded
+local padded = require("gen.sizes").padded
+local tensor_of = require("gen.arguments").tensor_of
 local tiles = require "gen.tiles"
 
 local mixed, kernel = {}, {}
@@ -38,13 +39,6 @@ local function storage(code_layout)
     if kind == "experts" and model.experts == "mxfp4" then return "MXFP4", code_layout end
     return "F16", kind == "head_matrix" and "PAIRED_TILES" or "TILES"
   end
-end
-
-local function tensor_of(op, weights, name)
-  for _, argument in ipairs(op.arguments) do
-    if argument.name == name then return weights.of[argument.value] end
-  end
-  return nil
 end
 
 local function choice(target, fields)

@@ -10,7 +10,7 @@ local single_wave = direct { weights = 1, tokens = 1, weights_ahead = 8, tokens_
 local facts = {
   name = "gfx90a",
   memory = 68698000000, -- 63.98 GiB, what the runtime reports of a GCD's 64 GB
-  flops = 181000000000000, bytes_a_second = 1638000000000, -- the matrix instructions on halves at 1.7 GHz; HBM2e
+  flops = 181000000000000, bytes_per_second = 1638000000000, -- the matrix instructions on halves at 1.7 GHz; HBM2e
   compute_units = 104, waves = 4, -- a block has 256 threads, 4 waves of 64 lanes
 
   -- For precision `mixed`: the order of MXFP4 codes; the staged blocks that a compute unit runs at a time; the rows of
@@ -43,22 +43,7 @@ local facts = {
       { upto = 128, tiling = staged { weights = 3, tokens = 8, split = 1, waves = 4, ring = 2 } },
     } },
   },
-  -- What tests/kernels/check_gfx90a.lua allows a compiled kernel. A SIMD has 512 registers a lane for all
-  -- its waves: four waves, to hide the latency of memory, leave 128 to each. A compute kblock has 64 KiB of LDS.
-  kernel_limits = { vgprs = 128, lds = 65536, waves = 4 },
-  -- The same of kernels with matrix instructions, whose sums take the registers of two waves: the first gate that
-  -- fits the role and one pattern of the kernel's name. Of the hot loop: at least so many per cent of MFMAs among its
-  -- instructions, at most so many per cent of their time for LDS and L1, at most so many issue slots (4 clocks) a
-  -- 16x16x16 MFMA, which takes 8, or a tile of 16 keys and a KV head's queries. At 1.3 TB/s such a tile is 560 slots.
-  gates = {
-    { name = "attention", roles = "^attn_", kernels = { "^f16_" }, waves = 2, slots_per_tile = 200,
-      loads_in_flight = 20480 },
-    { name = "rows that tiling weights", roles = "^norm_router$", kernels = { "^f32_" }, waves = 2 },
-    { name = "large tiles", roles = "", kernels = { "<staged<[34],8,1,4,2>>$", "_many$" }, waves = 2, mfma_percent = 35,
-      lds_load = 25, l1_load = 25, barriers_per_64_k = 1, slots_per_mfma = 11 },
-    { name = "small tiles", roles = "", kernels = { "<staged<.*>>$", "<direct<.*>>$", "_one$", "_few$" }, waves = 2 },
-  },
-  figures = require "gen.target.gfx90a_figures",
+  figures = require "gen.target.gfx90a_figures", -- of the compiled matrix kernels, for summary.txt
 }
 
 return { fp32 = require("gen.precision.fp32")(facts), mixed = mixed.target(facts) }

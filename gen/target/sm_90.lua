@@ -33,7 +33,7 @@ end
 local facts = {
   name = "sm_90",
   memory = 150754820096, -- 143,771 MiB, as nvidia-smi reports of an H200
-  flops = 989000000000000, bytes_a_second = 4800000000000, -- tensor cores on halves; HBM3e
+  flops = 989000000000000, bytes_per_second = 4800000000000, -- tensor cores on halves; HBM3e
   compute_units = COMPUTE_UNITS, waves = 8, -- a block has 256 threads, 8 warps of 32 lanes
 
   -- For precision `mixed`, as in gfx90a.lua. In a large block two warps have the same weights and divide the tokens.

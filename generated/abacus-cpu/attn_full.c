@@ -3,22 +3,22 @@
 #include "kernels.h"
 #include "target/cpu/mixed.h"
 
-enum { N_HEADS = 8, N_KV_HEADS = 2, GROUP = N_HEADS / N_KV_HEADS, D_HEAD = 64 };
-enum { QKV = (N_HEADS + 2 * N_KV_HEADS) * D_HEAD, POSITIONS = KV_FULL_POSITIONS };
-enum { CHUNK = 64 }; // keys whose scores are held at a time
+enum { N_HEADS = 8, HEADS_PER_KV_HEAD = 4, D_HEAD = 64 };
+enum { QKV = 768, POSITIONS = KV_FULL_POSITIONS }; // QKV: elements of q, k and v of a row
+enum { KEYS = 64 }; // keys whose scores are held at a time
 static const float SCALE = 0.125f; // 1 / sqrt(D_HEAD)
 
-// The softmax of one head so far, over the keys seen and the sink: out = sum p v, all still to be
-// divided by total; p = exp(score - max).
+// The softmax of one head over the sink and the keys so far, with p = exp(score - max): out is the sum of p v, and
+// total is the sum of p, by which out must still be divided.
 struct head {
   const float *q;
   float *out;
   float max, total;
 };
 
-// Adds `count` keys from position t on.
+// Adds `count` keys from position t on, at most KEYS.
 static void add_keys(struct head *head, const float *keys, const float *values, int t, int count) {
-  float p[CHUNK] = {0}, max = head->max;
+  float p[KEYS] = {0}, max = head->max;
   for (int i = 0; i < count; i++) {
     p[i] = dot(D_HEAD, head->q, keys + (size_t)((t + i) % POSITIONS) * D_HEAD) * SCALE;
     max = p[i] > max ? p[i] : max;
@@ -33,7 +33,7 @@ static void add_keys(struct head *head, const float *keys, const float *values, 
   for (int i = 0; i < count; i++)
     add_scaled(D_HEAD, head->out, p[i], values + (size_t)((t + i) % POSITIONS) * D_HEAD);
   float lane[LANES] = {0};
-  for (int i = 0; i < CHUNK; i += LANES)
+  for (int i = 0; i < KEYS; i += LANES)
 #pragma omp simd
     for (int l = 0; l < LANES; l++)
       lane[l] += p[i + l];
@@ -41,21 +41,22 @@ static void add_keys(struct head *head, const float *keys, const float *values, 
   head->max = max;
 }
 
-// out = sum over t of p_t v_t, p = softmax over {q.k_t / sqrt(D_HEAD)} and the sink, which has no value.
-// Chunks of keys start where the visible keys do, so the sum is the same however the row came in.
-// Visible: every position up to the row's own.
-static void f32_attn_full_h8_g2_d64__cpu(const struct pass *pass, const float *qkv, float *out, const float *keys,
-    const float *values, const float *sinks) {
+// out = sum over t of p_t v_t, where p is the softmax of q.k_t / sqrt(D_HEAD) and the sink, which has no value.
+// A row sees every position up to its own.
+// Keys are added KEYS at a time from the first visible one, so the order of the sum is the same in any pass.
+static void f32_attn_full_h8_g2_d64__cpu(
+    const struct pass *pass, const float *qkv, float *out, const float *keys, const float *values,
+    const float *sinks) {
 #pragma omp for collapse(2) schedule(dynamic)
   for (int r = 0; r < pass->rows; r++)
     for (int h = 0; h < N_HEADS; h++) {
       const int last = pass->position[r];
       const int first = 0;
-      const size_t cache = KV_VECTOR(pass->slot[r], h / GROUP, 0, POSITIONS);
+      const size_t cache = KV_VECTOR(pass->slot[r], h / HEADS_PER_KV_HEAD, 0, POSITIONS);
       float sum[D_HEAD] = {0};
       struct head head = {qkv + (size_t)r * QKV + h * D_HEAD, sum, sinks[h], 1.0f};
-      for (int t = first; t <= last; t += CHUNK)
-        add_keys(&head, keys + cache, values + cache, t, last - t < CHUNK ? last - t + 1 : CHUNK);
+      for (int t = first; t <= last; t += KEYS)
+        add_keys(&head, keys + cache, values + cache, t, last - t < KEYS ? last - t + 1 : KEYS);
       float *to = out + ((size_t)r * N_HEADS + (size_t)h) * D_HEAD;
 #pragma omp simd
       for (int d = 0; d < D_HEAD; d++)
@@ -65,6 +66,6 @@ static void f32_attn_full_h8_g2_d64__cpu(const struct pass *pass, const float *q
 
 void launch_attn_full(const struct pass *pass, size_t in, size_t out, size_t kv, enum weight sinks) {
   const float *keys = pass->kv + kv;
-  f32_attn_full_h8_g2_d64__cpu(pass, pass_floats(pass, in), pass_floats(pass, out), keys, keys + KV_HALF(POSITIONS),
-      pass_packed(pass, sinks));
+  f32_attn_full_h8_g2_d64__cpu(
+      pass, pass_floats(pass, in), pass_floats(pass, out), keys, keys + KV_HALF(POSITIONS), pass_packed(pass, sinks));
 }

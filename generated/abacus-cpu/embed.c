@@ -3,13 +3,14 @@
 #include "kernels.h"
 #include "target/cpu/mixed.h"
 
-enum { D_MODEL = 192, ROW_BYTES = D_MODEL * 2 };
+enum { D_MODEL = 192, TOKEN_BYTES = 384 };
 
 // x[r] = E[token[r]]
-static void f32_bf16w_embed_k192__cpu(const struct pass *pass, const uint8_t *table, float *x) {
+static void f32_bf16w_embed_k192__cpu(
+    const struct pass *pass, const uint8_t *table, float *x) {
 #pragma omp for schedule(static)
   for (int r = 0; r < pass->rows; r++)
-    expand_bf16(D_MODEL, x + (size_t)r * D_MODEL, table + (size_t)pass->token[r] * ROW_BYTES);
+    expand_bf16(D_MODEL, x + (size_t)r * D_MODEL, table + (size_t)pass->token[r] * TOKEN_BYTES);
 }
 
 void launch_embed(const struct pass *pass, size_t out, enum weight table) {

@@ -3,22 +3,23 @@
 #include "kernels.h"
 #include "target/cpu/mixed.h"
 
-enum { N = 192, K = 512, ROW_BYTES = K * 2, TILE = ROW_TILE };
+enum { N = 192, K = 512, FEATURE_BYTES = 1024, TILE = FEATURE_MAJOR_TILE };
+static_assert(TILE == 4, "want the tile for which the workspace was planned");
 
-// y[r][n] += sum over k of W[n][k] x[r][k] + bias[n]
-// for `outs` of the N columns of y; a tile of W is expanded once for all rows.
-ALWAYS_INLINE void f32_bf16w_matmul_residual_n192_k512__cpu(const struct pass *pass, int outs, const float *x, float *y,
-    const uint8_t *w, const float *bias) {
+// y[r][n] += sum over k of W[n][k] x[r][k] + bias[n] for the first `features` of the N features of y. Each tile
+// of W is expanded once for all rows.
+ALWAYS_INLINE void f32_bf16w_matmul_residual_n192_k512__cpu(
+    const struct pass *pass, int features, const float *x, float *y, const uint8_t *w, const float *bias) {
   float *tile = pass_workspace(pass);
   float sum[TILE];
 #pragma omp for schedule(static) nowait
-  for (int first = 0; first < outs; first += TILE) {
-    const int width = outs - first < TILE ? outs - first : TILE;
+  for (int first = 0; first < features; first += TILE) {
+    const int width = features - first < TILE ? features - first : TILE;
     for (int n = 0; n < width; n++)
-      expand_bf16(K, tile + (size_t)n * K, w + (size_t)(first + n) * ROW_BYTES);
+      expand_bf16(K, tile + (size_t)n * K, w + (size_t)(first + n) * FEATURE_BYTES);
     for (int r = 0; r < pass->rows; r++) {
       float *to = y + (size_t)r * N + first;
-      product_rows(K, width, x + (size_t)r * K, tile, sum);
+      product_feature_major(K, width, x + (size_t)r * K, tile, sum);
       for (int n = 0; n < width; n++)
         to[n] += sum[n] + bias[first + n];
     }
@@ -28,6 +29,8 @@ ALWAYS_INLINE void f32_bf16w_matmul_residual_n192_k512__cpu(const struct pass *p
 void launch_matmul_o(const struct pass *pass, size_t in, size_t out, enum weight weight, enum weight bias) {
   const float *x = pass_floats(pass, in);
   float *y = pass_floats(pass, out);
-  f32_bf16w_matmul_residual_n192_k512__cpu(pass, N, x, y, pass->weight[weight], pass_packed(pass, bias));
+  f32_bf16w_matmul_residual_n192_k512__cpu(
+      pass, N, x, y, pass->weight[weight],
+      pass_packed(pass, bias));
 #pragma omp barrier
 }

@@ -6,7 +6,8 @@
 enum { D_MODEL = 192, TOP_K = 2 };
 
 // x[r] += sum over k of weight[r][k] y[r * TOP_K + k], in ascending order of the experts' ids
-static void f32_moe_combine_n192_top2__cpu(const struct pass *pass, const float *y, const float *weight, float *x) {
+static void f32_moe_combine_n192_top2__cpu(
+    const struct pass *pass, const float *y, const float *weight, float *x) {
 #pragma omp for schedule(static)
   for (int r = 0; r < pass->rows; r++) {
     float sum[D_MODEL] = {0}, *to = x + (size_t)r * D_MODEL;

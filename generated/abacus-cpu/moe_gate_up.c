@@ -3,24 +3,27 @@
 #include "kernels.h"
 #include "target/cpu/mixed.h"
 
-enum { N_EXPERTS = 8, TOP_K = 2, N = 256, K = 192, TILE = ROW_TILE };
+enum { N_EXPERTS = 8, TOP_K = 2, N = 256, K = 192, TILE = FEATURE_MAJOR_TILE };
+static_assert(TILE == 4, "want the tile for which the workspace was planned");
+enum { CODE_BYTES = 96, SCALE_BYTES = 6 }; // per feature
+enum { D_FF = 128 };
 static const float LIMIT = 7.0f, ALPHA = 1.702f;
 
 struct weights {
-  const uint8_t *codes, *scales;
+  const uint8_t *codes, *scales; // (experts, N, K)
 };
 
-// Expands the weights of outputs [first, first + width) of one expert.
+// Expands the weights of features [first, first + width) of one expert.
 ALWAYS_INLINE void expand_tile(float *tile, const struct weights *w, int expert, int first, int width) {
   int8_t doubled[K];
   for (int n = 0; n < width; n++) {
-    const size_t row = (size_t)expert * N + (size_t)(first + n);
-    expand_mxfp4(K, tile + (size_t)n * K, w->codes + row * (K / 2), w->scales + row * (K / 32), doubled);
+    const size_t feature = (size_t)expert * N + (size_t)(first + n);
+    expand_mxfp4(K, tile + (size_t)n * K, w->codes + feature * CODE_BYTES, w->scales + feature * SCALE_BYTES, doubled);
   }
 }
 
-// Outputs 2j and 2j + 1 are gate and up:
-// a_j = g sigmoid(ALPHA g) (u + 1), g = min(gate, LIMIT), u = clamp(up, -LIMIT, LIMIT)
+// Features 2j and 2j + 1 are gate and up: a_j = g sigmoid(ALPHA g) (u + 1) with g = min(gate, LIMIT) and
+// u = clamp(up, -LIMIT, LIMIT).
 ALWAYS_INLINE void finish(int width, const float *restrict sum, const float *restrict bias, float *restrict a) {
 #pragma omp simd
   for (int j = 0; j < width / 2; j++) {
@@ -32,9 +35,10 @@ ALWAYS_INLINE void finish(int width, const float *restrict sum, const float *res
   }
 }
 
-// a[p] = swiglu(W_e x[row] + bias_e) for each pair p of a row and its expert e
-static void f32_mf4w_moe_gate_up_swiglu_n256_k192_e8_top2__cpu(const struct pass *pass, const float *in, float *out, const int32_t *start,
-    const int32_t *pair, const struct weights *w, const float *bias) {
+// a[p] = swiglu(W_e x[r] + bias_e) for each pair p of a row r and its expert e
+static void f32_mf4w_moe_gate_up_swiglu_n256_k192_e8_top2__cpu(
+    const struct pass *pass, const float *in, float *out, const int32_t *start, const int32_t *pair,
+    const struct weights *w, const float *bias) {
   float *tile = pass_workspace(pass);
   float sum[TILE];
   for (int e = 0; e < N_EXPERTS; e++) {
@@ -46,17 +50,18 @@ static void f32_mf4w_moe_gate_up_swiglu_n256_k192_e8_top2__cpu(const struct pass
       expand_tile(tile, w, e, first, width);
       for (int i = start[e]; i < start[e + 1]; i++) {
         const size_t p = (size_t)pair[i];
-        product_rows(K, width, in + p / TOP_K * K, tile, sum);
-        finish(width, sum, bias + (size_t)e * N + first, out + p * (N / 2) + first / 2);
+        product_feature_major(K, width, in + p / TOP_K * K, tile, sum);
+        finish(width, sum, bias + (size_t)e * N + first, out + p * D_FF + first / 2);
       }
     }
   }
 #pragma omp barrier
 }
 
-void launch_moe_gate_up(const struct pass *pass, size_t in, size_t out, size_t start, size_t pair,
-    enum weight codes, enum weight scales, enum weight bias) {
+void launch_moe_gate_up(const struct pass *pass, size_t in, size_t out, size_t start, size_t pair, enum weight codes,
+    enum weight scales, enum weight bias) {
   const struct weights w = {pass->weight[codes], pass->weight[scales]};
-  f32_mf4w_moe_gate_up_swiglu_n256_k192_e8_top2__cpu(pass, pass_floats(pass, in), pass_floats(pass, out), pass_ints(pass, start),
-      pass_ints(pass, pair), &w, pass_packed(pass, bias));
+  f32_mf4w_moe_gate_up_swiglu_n256_k192_e8_top2__cpu(
+      pass, pass_floats(pass, in), pass_floats(pass, out), pass_ints(pass, start), pass_ints(pass, pair), &w,
+      pass_packed(pass, bias));
 }

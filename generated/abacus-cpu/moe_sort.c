@@ -4,9 +4,10 @@
 
 enum { N_EXPERTS = 8, TOP_K = 2 };
 
-// Pair r * TOP_K + k says that row r goes through its k-th expert. Sorts the pairs by expert, rows in
-// order: those of expert e are pair[start[e]] .. pair[start[e + 1] - 1].
-static void f32_moe_sort_e8_top2__cpu(const struct pass *pass, const int32_t *expert, int32_t *start, int32_t *pair) {
+// Pair r * TOP_K + k is row r with its k-th expert. Sorts the pairs by expert and keeps their rows in order: the pairs
+// of expert e are pair[start[e]] .. pair[start[e + 1] - 1].
+static void f32_moe_sort_e8_top2__cpu(
+    const struct pass *pass, const int32_t *expert, int32_t *start, int32_t *pair) {
 #pragma omp single
   {
     int32_t next[N_EXPERTS] = {0};

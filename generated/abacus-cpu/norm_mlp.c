@@ -6,8 +6,9 @@
 enum { D_MODEL = 192 };
 static const float EPS = 1e-05f;
 
-// y = w * x / sqrt(mean(x^2) + EPS), row by row
-static void f32_rmsnorm_k192__cpu(const struct pass *pass, const float *x, float *y, const float *w) {
+// y = w * x / sqrt(mean(x^2) + EPS) for each row
+static void f32_rmsnorm_k192__cpu(
+    const struct pass *pass, const float *x, float *y, const float *w) {
 #pragma omp for schedule(static)
   for (int r = 0; r < pass->rows; r++) {
     const float *from = x + (size_t)r * D_MODEL;

@@ -3,10 +3,10 @@
 #include "kernels.h"
 #include "target/cpu/mixed.h"
 
-enum { N_HEADS = 8, N_KV_HEADS = 2, D_HEAD = 64, HALF = D_HEAD / 2 };
-enum { QKV = (N_HEADS + 2 * N_KV_HEADS) * D_HEAD };
+enum { N_HEADS = 8, N_KV_HEADS = 2, D_HEAD = 64, HALF = 32 };
+enum { Q = 512, KV = 128, QKV = 768 }; // elements of q, of k or v, and of all three of a row
 
-// (a, b) = (a cos - b sin, b cos + a sin) for each pair (i, i + D_HEAD/2) of one head
+// Rotates elements i and i + HALF of one head: (a, b) = (a cos - b sin, b cos + a sin).
 ALWAYS_INLINE void rotate(float *restrict to, const float *restrict from, const float *restrict cos,
     const float *restrict sin) {
 #pragma omp simd
@@ -17,12 +17,13 @@ ALWAYS_INLINE void rotate(float *restrict to, const float *restrict from, const 
   }
 }
 
-// Rotates q in place; k, rotated, and v go to the cache at the row's position.
-static void f32_rope_append_h8_g2_d64__cpu(const struct pass *pass, float *qkv, float *keys, float *values, int positions) {
+// Rotates q in place, and writes rotated k and v to the cache at the row's position.
+static void f32_rope_append_h8_g2_d64__cpu(
+    const struct pass *pass, float *qkv, float *keys, float *values, int positions) {
 #pragma omp for schedule(static)
   for (int r = 0; r < pass->rows; r++) {
     float *q = qkv + (size_t)r * QKV;
-    const float *k = q + N_HEADS * D_HEAD, *v = k + N_KV_HEADS * D_HEAD;
+    const float *k = q + Q, *v = k + KV;
     const float *cos = pass->rope_cos + (size_t)pass->position[r] * HALF;
     const float *sin = pass->rope_sin + (size_t)pass->position[r] * HALF;
     for (int h = 0; h < N_HEADS; h++) {

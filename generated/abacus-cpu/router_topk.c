@@ -5,25 +5,26 @@
 
 enum { N_EXPERTS = 8, TOP_K = 2 };
 
-// The TOP_K experts of one row in ascending order of id; of equal logits the lower id wins.
+// Writes the TOP_K experts of one row in ascending order of id; the lower of two ids with equal logits ranks first.
 static void choose(const float *logit, int32_t *chosen) {
-  uint8_t taken[N_EXPERTS] = {0};
+  uint8_t is_chosen[N_EXPERTS] = {0};
   for (int k = 0; k < TOP_K; k++) {
     int best = 0;
-    while (taken[best])
+    while (is_chosen[best])
       best++;
     for (int e = best + 1; e < N_EXPERTS; e++)
-      if (!taken[e] && logit[e] > logit[best])
+      if (!is_chosen[e] && logit[e] > logit[best])
         best = e;
-    taken[best] = 1;
+    is_chosen[best] = 1;
   }
   for (int e = 0, k = 0; e < N_EXPERTS; e++)
-    if (taken[e])
+    if (is_chosen[e])
       chosen[k++] = e;
 }
 
-// weight = softmax over the chosen logits
-static void f32_router_topk_e8_top2__cpu(const struct pass *pass, const float *logits, int32_t *expert, float *weight) {
+// weight = softmax of the chosen logits
+static void f32_router_topk_e8_top2__cpu(
+    const struct pass *pass, const float *logits, int32_t *expert, float *weight) {
 #pragma omp for schedule(static)
   for (int r = 0; r < pass->rows; r++) {
     const float *logit = logits + (size_t)r * N_EXPERTS;

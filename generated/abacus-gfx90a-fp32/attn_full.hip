@@ -3,28 +3,29 @@
 #include "kernels.h"
 #include "target/gfx90a/fp32.h"
 
-constexpr int N_HEADS = 8, N_KV_HEADS = 2, GROUP = N_HEADS / N_KV_HEADS, D_HEAD = 64;
-constexpr int QKV = (N_HEADS + 2 * N_KV_HEADS) * D_HEAD, POSITIONS = KV_FULL_POSITIONS;
+constexpr int N_HEADS = 8, HEADS_PER_KV_HEAD = 4, D_HEAD = 64;
+constexpr int QKV = 768, POSITIONS = KV_FULL_POSITIONS; // QKV: elements of q, k and v of a row
 static const float SCALE = 0.125f; // 1 / sqrt(D_HEAD)
-static_assert(D_HEAD <= BLOCK, "one thread an element of a head");
+static_assert(D_HEAD <= BLOCK, "a block has a thread for each element of a head");
 
-// out = sum over t of p_t v_t, p = softmax over {q.k_t / sqrt(D_HEAD)} and the sink, which has no value.
-// Visible: every position up to the row's own.
-// One block a row and head. BLOCK keys at a time, one thread a key for the scores, then one thread an
-// element of the head for the mix; what is there already shrinks when a larger score comes.
-static __global__ void __launch_bounds__(BLOCK) f32_attn_full_h8_g2_d64__gfx90a(const int32_t *position, const int32_t *slot,
-    const float *qkv, float *out, const float *keys, const float *values, const float *sinks) {
+// out = sum over t of p_t v_t, where p is the softmax of q.k_t / sqrt(D_HEAD) and the sink, which has no value.
+// A row sees every position up to its own.
+// One block per row and head handles BLOCK keys at a time: one thread per key computes its score, then one thread per
+// element of the head adds the values. A larger score shrinks the sums so far.
+static __global__ void __launch_bounds__(BLOCK) f32_attn_full_h8_g2_d64__gfx90a(
+    const int32_t *position, const int32_t *slot, const float *qkv, float *out, const float *keys, const float *values,
+    const float *sinks) {
   __shared__ float shared[BLOCK], q[D_HEAD], p[BLOCK];
   const int r = (int)blockIdx.y, h = (int)blockIdx.x, t = (int)threadIdx.x, last = position[r];
   const int first = 0;
-  const size_t cache = KV_VECTOR(slot[r], h / GROUP, 0, POSITIONS);
+  const size_t cache = KV_VECTOR(slot[r], h / HEADS_PER_KV_HEAD, 0, POSITIONS);
   float max = sinks[h], total = 1, mix = 0;
   if (t < D_HEAD)
     q[t] = qkv[(size_t)r * QKV + h * D_HEAD + t];
   for (int begin = first; begin <= last; begin += BLOCK) {
     const int key = begin + t, count = last - begin < BLOCK ? last - begin + 1 : BLOCK;
     float score = -INFINITY;
-    __syncthreads(); // q is there, and the last chunk's p has been read
+    __syncthreads(); // q is complete, and p of the last BLOCK keys has been read
     if (t < count) {
       const float *k = keys + cache + (size_t)(key % POSITIONS) * D_HEAD;
       score = 0;
@@ -46,6 +47,7 @@ static __global__ void __launch_bounds__(BLOCK) f32_attn_full_h8_g2_d64__gfx90a(
 
 void launch_attn_full(const struct pass *pass, size_t in, size_t out, size_t kv, enum weight sinks) {
   const float *keys = pass->kv + kv;
-  LAUNCH(pass, f32_attn_full_h8_g2_d64__gfx90a, N_HEADS, pass->rows, pass->position, pass->slot, pass_floats(pass, in),
-      pass_floats(pass, out), keys, keys + KV_HALF(POSITIONS), pass_packed(pass, sinks));
+  LAUNCH(pass, f32_attn_full_h8_g2_d64__gfx90a,
+      N_HEADS, pass->rows, pass->position, pass->slot, pass_floats(pass, in), pass_floats(pass, out), keys,
+      keys + KV_HALF(POSITIONS), pass_packed(pass, sinks));
 }

@@ -5,11 +5,11 @@
 
 constexpr int N = 192, K = 512;
 
-// y[r][n] += sum over k of W[n][k] x[r][k] + bias[n]; one thread an output, k in order
-static __global__ void __launch_bounds__(BLOCK) f32_f32w_matmul_residual_n192_k512__gfx90a(int outs, const float *in, float *out,
-    const float *weight, const float *bias) {
+// y[r][n] += sum over k of W[n][k] x[r][k] + bias[n]; one thread per feature of a row, k in order
+static __global__ void __launch_bounds__(BLOCK) f32_f32w_matmul_residual_n192_k512__gfx90a(
+    int features, const float *in, float *out, const float *weight, const float *bias) {
   const int n = thread_index(), r = (int)blockIdx.y;
-  if (n >= outs)
+  if (n >= features)
     return;
   const float *x = in + (size_t)r * K;
   const float *w = weight + (size_t)n * K;
@@ -22,6 +22,7 @@ static __global__ void __launch_bounds__(BLOCK) f32_f32w_matmul_residual_n192_k5
 void launch_matmul_o(const struct pass *pass, size_t in, size_t out, enum weight weight, enum weight bias) {
   const float *x = pass_floats(pass, in);
   float *y = pass_floats(pass, out);
-  LAUNCH(pass, f32_f32w_matmul_residual_n192_k512__gfx90a, BLOCKS(N), pass->rows, N, x, y,
+  LAUNCH(pass, f32_f32w_matmul_residual_n192_k512__gfx90a,
+      BLOCKS(N), pass->rows, N, x, y,
       (const float *)pass->weight[weight], pass_packed(pass, bias));
 }

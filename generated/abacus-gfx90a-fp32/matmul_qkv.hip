@@ -7,11 +7,11 @@ constexpr int Q = 512;
 constexpr int KV = 128;
 constexpr int N = 768, K = 192;
 
-// y[r][n] = sum over k of W[n][k] x[r][k] + bias[n]; one thread an output, k in order
-static __global__ void __launch_bounds__(BLOCK) f32_f32w_matmul_n768_k192__gfx90a(int outs, const float *in, float *out,
-    const float *weight, const float *bias) {
+// y[r][n] = sum over k of W[n][k] x[r][k] + bias[n]; one thread per feature of a row, k in order
+static __global__ void __launch_bounds__(BLOCK) f32_f32w_matmul_n768_k192__gfx90a(
+    int features, const float *in, float *out, const float *weight, const float *bias) {
   const int n = thread_index(), r = (int)blockIdx.y;
-  if (n >= outs)
+  if (n >= features)
     return;
   const float *x = in + (size_t)r * K;
   const float *w = weight + (size_t)n * K;
@@ -21,14 +21,17 @@ static __global__ void __launch_bounds__(BLOCK) f32_f32w_matmul_n768_k192__gfx90
   out[(size_t)r * N + n] = sum + bias[n];
 }
 
-void launch_matmul_qkv(const struct pass *pass, size_t in, size_t out, enum weight q, enum weight k,
-    enum weight v, enum weight q_bias, enum weight k_bias, enum weight v_bias) {
+void launch_matmul_qkv(const struct pass *pass, size_t in, size_t out, enum weight q, enum weight k, enum weight v,
+    enum weight q_bias, enum weight k_bias, enum weight v_bias) {
   const float *x = pass_floats(pass, in);
   float *y = pass_floats(pass, out);
-  LAUNCH(pass, f32_f32w_matmul_n768_k192__gfx90a, BLOCKS(Q), pass->rows, Q, x, y,
+  LAUNCH(pass, f32_f32w_matmul_n768_k192__gfx90a,
+      BLOCKS(Q), pass->rows, Q, x, y,
       (const float *)pass->weight[q], pass_packed(pass, q_bias));
-  LAUNCH(pass, f32_f32w_matmul_n768_k192__gfx90a, BLOCKS(KV), pass->rows, KV, x, y + Q,
+  LAUNCH(pass, f32_f32w_matmul_n768_k192__gfx90a,
+      BLOCKS(KV), pass->rows, KV, x, y + Q,
       (const float *)pass->weight[k], pass_packed(pass, k_bias));
-  LAUNCH(pass, f32_f32w_matmul_n768_k192__gfx90a, BLOCKS(KV), pass->rows, KV, x, y + Q + KV,
+  LAUNCH(pass, f32_f32w_matmul_n768_k192__gfx90a,
+      BLOCKS(KV), pass->rows, KV, x, y + Q + KV,
       (const float *)pass->weight[v], pass_packed(pass, v_bias));
 }

@@ -40,7 +40,7 @@ static const double MODEL_ROPE_ORIGINAL_POSITIONS = 128.0;
 // cos and sin are multiplied by this (YaRN's attention factor)
 static const float MODEL_ROPE_SCALE = 1.13862944f;
 
-// radians a position, for each pair (i, i + head_dim / 2)
+// radians per position, for each pair (i, i + head_dim / 2)
 static const float MODEL_ROPE_INV_FREQ[MODEL_D_HEAD / 2] = {
   1.0f,
   0.696188353f,
@@ -78,10 +78,10 @@ static const float MODEL_ROPE_INV_FREQ[MODEL_D_HEAD / 2] = {
 
 // What a pass and the KV cache hold.
 enum {
-  LIMIT_SLOTS = 32, // sequences at a time
-  LIMIT_CONTEXT = 512, // positions of a sequence
-  LIMIT_ROWS = 128, // of a pass
-  LIMIT_CHUNK = 128, // rows of one sequence in a pass
+  LIMIT_SLOTS = 32, // sequences at the same time
+  LIMIT_CONTEXT = 512, // positions per sequence
+  LIMIT_ROWS = 128, // rows per pass
+  LIMIT_CHUNK = 128, // rows of one sequence per pass
 };
 
 #endif

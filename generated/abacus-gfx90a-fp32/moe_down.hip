@@ -5,24 +5,24 @@
 
 constexpr int TOP_K = 2, N = 192, K = 128;
 
-// y[p][n] = sum over k of W_e[n][k] a[p][k] + bias_e[n] for each pair p of a row and its expert e; one
-// thread an output, k in order
-static __global__ void __launch_bounds__(BLOCK) f32_bf16w_moe_down_n192_k128_e8_top2__gfx90a(const float *in, float *out, const int32_t *expert,
-    const uint16_t *weight, const float *biases) {
+// y[p] = W_e a[p] + bias_e for each pair p of a row and its expert e; one thread per feature of a pair, k in order
+static __global__ void __launch_bounds__(BLOCK) f32_bf16w_moe_down_n192_k128_e8_top2__gfx90a(
+    const float *in, float *out, const int32_t *expert, const uint16_t *weight, const float *biases) {
   const int n = thread_index(), pair = (int)blockIdx.y;
   if (n >= N)
     return;
-  const size_t row = (size_t)expert[pair] * N + (size_t)n;
+  const size_t feature = (size_t)expert[pair] * N + (size_t)n;
   const float *a = in + (size_t)pair * K;
-  const uint16_t *w = weight + row * K;
+  const uint16_t *w = weight + feature * K;
   float sum = 0;
   for (int k = 0; k < K; k++)
     sum += widen(w[k]) * a[k];
-  out[(size_t)pair * N + n] = sum + biases[row];
+  out[(size_t)pair * N + n] = sum + biases[feature];
 }
 
 void launch_moe_down(const struct pass *pass, size_t in, size_t out, size_t expert, enum weight values,
     enum weight bias) {
-  LAUNCH(pass, f32_bf16w_moe_down_n192_k128_e8_top2__gfx90a, BLOCKS(N), pass->rows * TOP_K, pass_floats(pass, in), pass_floats(pass, out),
-      pass_ints(pass, expert), (const uint16_t *)pass->weight[values], pass_packed(pass, bias));
+  LAUNCH(pass, f32_bf16w_moe_down_n192_k128_e8_top2__gfx90a,
+      BLOCKS(N), pass->rows * TOP_K, pass_floats(pass, in), pass_floats(pass, out), pass_ints(pass, expert),
+      (const uint16_t *)pass->weight[values], pass_packed(pass, bias));
 }

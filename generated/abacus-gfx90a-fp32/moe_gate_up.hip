@@ -3,21 +3,20 @@
 #include "kernels.h"
 #include "target/gfx90a/fp32.h"
 
-constexpr int TOP_K = 2, N = 256, K = 192, HALF = N / 2;
+constexpr int TOP_K = 2, N = 256, K = 192, D_FF = 128;
 static const float LIMIT = 7.0f, ALPHA = 1.702f;
 
-// Rows 2j and 2j + 1 of W are gate and up:
-// a_j = g sigmoid(ALPHA g) (u + 1), g = min(gate, LIMIT), u = clamp(up, -LIMIT, LIMIT),
-// gate and up = sum over k of W_e[n][k] x[r][k] + bias_e[n], for each expert e of row r; one thread an
-// output, k in order
-static __global__ void __launch_bounds__(BLOCK) f32_bf16w_moe_gate_up_swiglu_n256_k192_e8_top2__gfx90a(const float *in, float *out, const int32_t *expert,
-    const uint16_t *weight, const float *biases) {
+// For each pair of a row r and its expert e, gate and up are features 2j and 2j + 1 of W_e x[r] + bias_e, and
+// a_j = g sigmoid(ALPHA g) (u + 1) with g = min(gate, LIMIT) and u = clamp(up, -LIMIT, LIMIT). One thread per j of a
+// pair, k in order.
+static __global__ void __launch_bounds__(BLOCK) f32_bf16w_moe_gate_up_swiglu_n256_k192_e8_top2__gfx90a(
+    const float *in, float *out, const int32_t *expert, const uint16_t *weight, const float *biases) {
   const int j = thread_index(), pair = (int)blockIdx.y;
-  if (j >= HALF)
+  if (j >= D_FF)
     return;
-  const size_t row = (size_t)expert[pair] * N + 2 * (size_t)j;
-  const float *x = in + (size_t)(pair / TOP_K) * K, *bias = biases + row;
-  const uint16_t *gate = weight + row * K, *up = gate + K;
+  const size_t feature = (size_t)expert[pair] * N + 2 * (size_t)j;
+  const float *x = in + (size_t)(pair / TOP_K) * K, *bias = biases + feature;
+  const uint16_t *gate = weight + feature * K, *up = gate + K;
   float g = 0, u = 0;
   for (int k = 0; k < K; k++) {
     g += widen(gate[k]) * x[k];
@@ -25,11 +24,12 @@ static __global__ void __launch_bounds__(BLOCK) f32_bf16w_moe_gate_up_swiglu_n25
   }
   g = fminf(g + bias[0], LIMIT);
   u = fminf(fmaxf(u + bias[1], -LIMIT), LIMIT);
-  out[(size_t)pair * HALF + j] = g / (1.0f + expf(-ALPHA * g)) * (u + 1.0f);
+  out[(size_t)pair * D_FF + j] = g / (1.0f + expf(-ALPHA * g)) * (u + 1.0f);
 }
 
 void launch_moe_gate_up(const struct pass *pass, size_t in, size_t out, size_t expert, enum weight values,
     enum weight bias) {
-  LAUNCH(pass, f32_bf16w_moe_gate_up_swiglu_n256_k192_e8_top2__gfx90a, BLOCKS(HALF), pass->rows * TOP_K, pass_floats(pass, in), pass_floats(pass, out),
-      pass_ints(pass, expert), (const uint16_t *)pass->weight[values], pass_packed(pass, bias));
+  LAUNCH(pass, f32_bf16w_moe_gate_up_swiglu_n256_k192_e8_top2__gfx90a,
+      BLOCKS(D_FF), pass->rows * TOP_K, pass_floats(pass, in), pass_floats(pass, out), pass_ints(pass, expert),
+      (const uint16_t *)pass->weight[values], pass_packed(pass, bias));
 }

@@ -6,10 +6,11 @@
 constexpr int D_MODEL = 192;
 static const float EPS = 1e-05f;
 
-// y = w * x / sqrt(mean(x^2) + EPS); one block a row
-static __global__ void __launch_bounds__(BLOCK) f32_rmsnorm_gather_k192__gfx90a(const int32_t *output_row, const float *in, float *out, const float *w) {
-  __shared__ float shared[BLOCK];
+// y = w * x / sqrt(mean(x^2) + EPS); one block per row
+static __global__ void __launch_bounds__(BLOCK) f32_rmsnorm_gather_k192__gfx90a(
+    const int32_t *output_row, const float *in, float *out, const float *w) {
   const float *x = in + (size_t)output_row[blockIdx.x] * D_MODEL;
+  __shared__ float shared[BLOCK];
   float *y = out + (size_t)blockIdx.x * D_MODEL;
   float squares = 0;
   for (int i = (int)threadIdx.x; i < D_MODEL; i += BLOCK)
@@ -21,5 +22,6 @@ static __global__ void __launch_bounds__(BLOCK) f32_rmsnorm_gather_k192__gfx90a(
 
 void launch_norm_final(const struct pass *pass, size_t in, size_t out, enum weight weight) {
   if (pass->outputs > 0)
-    LAUNCH(pass, f32_rmsnorm_gather_k192__gfx90a, pass->outputs, 1, pass->output_row, pass_floats(pass, in), pass_floats(pass, out), pass_packed(pass, weight));
+    LAUNCH(pass, f32_rmsnorm_gather_k192__gfx90a,
+        pass->outputs, 1, pass->output_row, pass_floats(pass, in), pass_floats(pass, out), pass_packed(pass, weight));
 }

@@ -5,8 +5,7 @@
 
 constexpr int N_EXPERTS = 8, TOP_K = 2;
 
-// True if fewer than TOP_K others go before expert e: those with a larger logit, and those of the same
-// with a lower id.
+// True if fewer than TOP_K experts rank before e: an expert does if its logit is larger, or equal and its id lower.
 DEVICE bool is_chosen(const float *logit, int e) {
   int before = 0;
   for (int i = 0; i < N_EXPERTS; i++)
@@ -14,9 +13,9 @@ DEVICE bool is_chosen(const float *logit, int e) {
   return before < TOP_K;
 }
 
-// The TOP_K experts of a row in ascending order of id, weight = softmax over their logits; one thread a
-// row
-static __global__ void __launch_bounds__(BLOCK) f32_router_topk_e8_top2__gfx90a(int rows, const float *logits, int32_t *expert, float *weight) {
+// The TOP_K experts of a row in ascending order of id; weight = softmax of their logits. One thread per row.
+static __global__ void __launch_bounds__(BLOCK) f32_router_topk_e8_top2__gfx90a(
+    int rows, const float *logits, int32_t *expert, float *weight) {
   const int r = thread_index();
   if (r >= rows)
     return;
@@ -35,6 +34,6 @@ static __global__ void __launch_bounds__(BLOCK) f32_router_topk_e8_top2__gfx90a(
 }
 
 void launch_router_topk(const struct pass *pass, size_t in, size_t expert, size_t weight) {
-  LAUNCH(pass, f32_router_topk_e8_top2__gfx90a, BLOCKS(pass->rows), 1, pass->rows, pass_floats(pass, in), pass_ints(pass, expert),
-      pass_floats(pass, weight));
+  LAUNCH(pass, f32_router_topk_e8_top2__gfx90a,
+      BLOCKS(pass->rows), 1, pass->rows, pass_floats(pass, in), pass_ints(pass, expert), pass_floats(pass, weight));
 }

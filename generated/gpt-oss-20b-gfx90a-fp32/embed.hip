@@ -6,13 +6,14 @@
 constexpr int D_MODEL = 2880;
 
 // x[r] = E[token[r]]
-static __global__ void __launch_bounds__(BLOCK) f32_f32w_embed_k2880__gfx90a(const int32_t *token, const float *table, float *x) {
+static __global__ void __launch_bounds__(BLOCK) f32_f32w_embed_k2880__gfx90a(
+    const int32_t *token, const float *table, float *x) {
   const int i = thread_index(), r = (int)blockIdx.y;
   if (i < D_MODEL)
     x[(size_t)r * D_MODEL + i] = widen(table[(size_t)token[r] * D_MODEL + i]);
 }
 
 void launch_embed(const struct pass *pass, size_t out, enum weight table) {
-  LAUNCH(pass, f32_f32w_embed_k2880__gfx90a, BLOCKS(D_MODEL), pass->rows, pass->token,
-      (const float *)pass->weight[table], pass_floats(pass, out));
+  LAUNCH(pass, f32_f32w_embed_k2880__gfx90a,
+      BLOCKS(D_MODEL), pass->rows, pass->token, (const float *)pass->weight[table], pass_floats(pass, out));
 }

@@ -31,8 +31,8 @@ extern "C" {
 // One launcher per role, called in the order of schedule.inc. Buffers are offsets of arena.h, kv is an offset of kv.h.
 void launch_embed(const struct pass *pass, size_t out, enum weight table);
 void launch_norm_attn(const struct pass *pass, size_t in, size_t out, enum weight weight);
-void launch_matmul_qkv(const struct pass *pass, size_t in, size_t out, enum weight q, enum weight k,
-    enum weight v, enum weight q_bias, enum weight k_bias, enum weight v_bias);
+void launch_matmul_qkv(const struct pass *pass, size_t in, size_t out, enum weight q, enum weight k, enum weight v,
+    enum weight q_bias, enum weight k_bias, enum weight v_bias);
 void launch_rope_append(const struct pass *pass, size_t in, size_t kv, int positions);
 void launch_attn_sliding(const struct pass *pass, size_t in, size_t out, size_t kv, enum weight sinks);
 void launch_matmul_o(const struct pass *pass, size_t in, size_t out, enum weight weight, enum weight bias);

@@ -5,11 +5,11 @@
 
 constexpr int N = 201088, K = 2880;
 
-// y[r][n] = sum over k of W[n][k] x[r][k]; one thread an output, k in order
-static __global__ void __launch_bounds__(BLOCK) f32_f32w_matmul_n201088_k2880__gfx90a(int outs, const float *in, float *out,
-    const float *weight) {
+// y[r][n] = sum over k of W[n][k] x[r][k]; one thread per feature of a row, k in order
+static __global__ void __launch_bounds__(BLOCK) f32_f32w_matmul_n201088_k2880__gfx90a(
+    int features, const float *in, float *out, const float *weight) {
   const int n = thread_index(), r = (int)blockIdx.y;
-  if (n >= outs)
+  if (n >= features)
     return;
   const float *x = in + (size_t)r * K;
   const float *w = weight + (size_t)n * K;
@@ -24,6 +24,7 @@ void launch_matmul_unembed(const struct pass *pass, size_t in, size_t out, enum 
   float *y = pass_floats(pass, out);
   if (pass->outputs == 0)
     return;
-  LAUNCH(pass, f32_f32w_matmul_n201088_k2880__gfx90a, BLOCKS(N), pass->outputs, N, x, y,
+  LAUNCH(pass, f32_f32w_matmul_n201088_k2880__gfx90a,
+      BLOCKS(N), pass->outputs, N, x, y,
       (const float *)pass->weight[weight]);
 }

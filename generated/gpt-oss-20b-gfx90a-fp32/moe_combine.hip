@@ -5,9 +5,9 @@
 
 constexpr int D_MODEL = 2880, TOP_K = 4;
 
-// x[r] += sum over k of weight[r][k] y[r * TOP_K + k], in ascending order of the experts' ids; one thread
-// an element
-static __global__ void __launch_bounds__(BLOCK) f32_moe_combine_n2880_top4__gfx90a(const float *y, const float *weight, float *x) {
+// x[r] += sum over k of weight[r][k] y[r * TOP_K + k], in ascending order of the experts' ids; one thread per element
+static __global__ void __launch_bounds__(BLOCK) f32_moe_combine_n2880_top4__gfx90a(
+    const float *y, const float *weight, float *x) {
   const int i = thread_index(), r = (int)blockIdx.y;
   if (i >= D_MODEL)
     return;
@@ -18,6 +18,6 @@ static __global__ void __launch_bounds__(BLOCK) f32_moe_combine_n2880_top4__gfx9
 }
 
 void launch_moe_combine(const struct pass *pass, size_t in, size_t weight, size_t out) {
-  LAUNCH(pass, f32_moe_combine_n2880_top4__gfx90a, BLOCKS(D_MODEL), pass->rows, pass_floats(pass, in), pass_floats(pass, weight),
-      pass_floats(pass, out));
+  LAUNCH(pass, f32_moe_combine_n2880_top4__gfx90a,
+      BLOCKS(D_MODEL), pass->rows, pass_floats(pass, in), pass_floats(pass, weight), pass_floats(pass, out));
 }

@@ -3,15 +3,16 @@
 #include "kernels.h"
 #include "target/gfx90a/fp32.h"
 
-constexpr int N_HEADS = 64, N_KV_HEADS = 8, D_HEAD = 64, HALF = D_HEAD / 2;
-constexpr int QKV = (N_HEADS + 2 * N_KV_HEADS) * D_HEAD;
+constexpr int N_HEADS = 64, N_KV_HEADS = 8, N_QKV_HEADS = 80;
+constexpr int D_HEAD = 64, HALF = 32, QKV = 5120; // QKV: elements of q, k and v of a row
 
-// (a, b) = (a cos - b sin, b cos + a sin) for each pair (i, i + D_HEAD/2) of a head. q is rotated in place;
-// k, rotated, and v go to the cache at the row's position. One thread a pair of a head.
-static __global__ void __launch_bounds__(BLOCK) f32_rope_append_h64_g8_d64__gfx90a(const int32_t *position, const int32_t *slot,
-    const float *cosines, const float *sines, float *qkv, float *keys, float *values, int positions) {
+// Rotates elements i and i + HALF of a head: (a, b) = (a cos - b sin, b cos + a sin). q is rotated in place; rotated k
+// and v are written to the cache at the row's position. One thread per two elements of a head.
+static __global__ void __launch_bounds__(BLOCK) f32_rope_append_h64_g8_d64__gfx90a(
+    const int32_t *position, const int32_t *slot, const float *cosines, const float *sines, float *qkv, float *keys,
+    float *values, int positions) {
   const int r = (int)blockIdx.y, head = thread_index() / HALF, i = thread_index() % HALF;
-  if (head >= N_HEADS + 2 * N_KV_HEADS)
+  if (head >= N_QKV_HEADS)
     return;
   const int p = position[r];
   const float c = cosines[(size_t)p * HALF + i], s = sines[(size_t)p * HALF + i];
@@ -33,6 +34,7 @@ static __global__ void __launch_bounds__(BLOCK) f32_rope_append_h64_g8_d64__gfx9
 
 void launch_rope_append(const struct pass *pass, size_t in, size_t kv, int positions) {
   float *keys = pass->kv + kv;
-  LAUNCH(pass, f32_rope_append_h64_g8_d64__gfx90a, BLOCKS((N_HEADS + 2 * N_KV_HEADS) * HALF), pass->rows, pass->position, pass->slot,
-      pass->rope_cos, pass->rope_sin, pass_floats(pass, in), keys, keys + KV_HALF(positions), positions);
+  LAUNCH(pass, f32_rope_append_h64_g8_d64__gfx90a,
+      BLOCKS(N_QKV_HEADS * HALF), pass->rows, pass->position, pass->slot, pass->rope_cos, pass->rope_sin,
+      pass_floats(pass, in), keys, keys + KV_HALF(positions), positions);
 }

@@ -47,8 +47,8 @@ void launch_matmul_qkv(const struct pass *pass, size_t in, size_t out, size_t kv
     enum weight k, enum weight v, enum weight q_bias, enum weight k_bias, enum weight v_bias);
 void launch_attn_sliding(const struct pass *pass, size_t in, size_t out, size_t kv, enum weight sinks);
 void launch_matmul_o(const struct pass *pass, size_t in, size_t out, enum weight weight);
-void launch_norm_router(const struct pass *pass, size_t in, size_t x, size_t out, size_t expert,
-    size_t expert_weight, enum weight weight, enum weight router, enum weight router_bias, enum weight bias);
+void launch_norm_router(const struct pass *pass, size_t in, size_t x, size_t out, size_t expert, size_t expert_weight,
+    enum weight weight, enum weight router, enum weight router_bias, enum weight bias);
 void launch_moe_sort(const struct pass *pass, size_t expert, size_t pair, size_t work);
 void launch_moe_gate_up(const struct pass *pass, size_t in, size_t out, size_t expert, size_t pair, size_t work,
     enum weight weight, enum weight bias);

@@ -41,7 +41,7 @@ static const double MODEL_ROPE_ORIGINAL_POSITIONS = 4096.0;
 // cos and sin are multiplied by this (YaRN's attention factor)
 static const float MODEL_ROPE_SCALE = 1.34657359f;
 
-// radians a position, for each pair (i, i + head_dim / 2)
+// radians per position, for each pair (i, i + head_dim / 2)
 static const float MODEL_ROPE_INV_FREQ[MODEL_D_HEAD / 2] = {
   1.0f,
   0.689044306f,
@@ -79,10 +79,10 @@ static const float MODEL_ROPE_INV_FREQ[MODEL_D_HEAD / 2] = {
 
 // What a pass and the KV cache hold.
 enum {
-  LIMIT_SLOTS = 1536, // sequences at a time
-  LIMIT_CONTEXT = 1024, // positions of a sequence
-  LIMIT_ROWS = 1536, // of a pass
-  LIMIT_CHUNK = 128, // rows of one sequence in a pass
+  LIMIT_SLOTS = 1536, // sequences at the same time
+  LIMIT_CONTEXT = 1024, // positions per sequence
+  LIMIT_ROWS = 1536, // rows per pass
+  LIMIT_CHUNK = 128, // rows of one sequence per pass
 };
 
 #endif

@@ -187,8 +187,8 @@ template <int ROWS> static void launch(const struct pass *pass, const operands &
       with.expert_weight);
 }
 
-void launch_norm_router(const struct pass *pass, size_t in, size_t x, size_t out, size_t expert,
-    size_t expert_weight, enum weight weight, enum weight router, enum weight router_bias, enum weight bias) {
+void launch_norm_router(const struct pass *pass, size_t in, size_t x, size_t out, size_t expert, size_t expert_weight,
+    enum weight weight, enum weight router, enum weight router_bias, enum weight bias) {
   const operands with = {pass_floats(pass, in), pass_packed(pass, bias), pass_packed(pass, weight),
       pass_packed(pass, router_bias), (const uint16_t *)pass->weight[router], pass_floats(pass, x),
       pass_floats(pass, expert_weight), pass_halves(pass, out), pass_ints(pass, expert)};

@@ -1,8 +1,8 @@
-// The clock that all times are measured by.
+// The clock for all measured times.
 #ifndef GETP_BASE_CLOCK_H
 #define GETP_BASE_CLOCK_H
 
-// Seconds of a clock that only goes forward.
+// Seconds since some fixed moment, on a clock that nobody can set back.
 double seconds_now(void);
 
 #endif

@@ -5,21 +5,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Grows the buffer until the file ends: it may be a pipe.
+// The file may be a pipe, whose length nobody knows, so the buffer grows until the end is reached.
 static bool read_all(struct text *text, FILE *file, const char *path, struct error *err) {
   size_t capacity = 1 << 16;
   for (;;) {
     char *grown = realloc(text->bytes, capacity);
     if (!grown)
-      return fail(err, "%s: out of memory after %zu bytes", path, text->n);
+      return fail(err, "%s: out of memory for %zu bytes", path, capacity);
     text->bytes = grown;
-    const size_t room = capacity - 1 - text->n;
-    const size_t got = fread(text->bytes + text->n, 1, room, file);
+    const size_t want = capacity - 1 - text->n;
+    const size_t got = fread(text->bytes + text->n, 1, want, file);
     text->n += got;
     text->bytes[text->n] = 0;
     if (ferror(file))
       return fail(err, "%s: %s", path, strerror(errno));
-    if (got < room)
+    if (got < want)
       return true;
     capacity *= 2;
   }

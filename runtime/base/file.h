@@ -1,4 +1,4 @@
-// Whole files in memory.
+// Reads whole files into memory.
 #ifndef GETP_BASE_FILE_H
 #define GETP_BASE_FILE_H
 
@@ -6,12 +6,13 @@
 
 #include <stddef.h>
 
-// The bytes of a file and a NUL behind them. Free with free(text.bytes).
+// n bytes. After those of a file comes a NUL. Free with free(text.bytes).
 struct text {
   char *bytes;
   size_t n;
 };
 
+// Reads a file or a pipe to its end. A failure leaves *text empty.
 bool text_read(struct text *text, const char *path, struct error *err);
 
 #endif

@@ -6,13 +6,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Zeroed is empty. Free with free(list.id).
+// A zeroed list is empty. Free with free(list.id).
 struct id_list {
   int32_t *id;
   size_t n, capacity;
 };
 
-// Appends one id; false when memory runs out.
+// Appends one id. Returns false when memory runs out; the list is then unchanged.
 bool id_list_add(struct id_list *list, int32_t id);
 
 #endif

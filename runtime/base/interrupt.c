@@ -10,7 +10,8 @@ static void remember(int signal) {
 }
 
 void interrupt_catch(void) {
-  struct sigaction action = {.sa_handler = remember}; // without SA_RESTART: a waiting read returns
+  struct sigaction action = {.sa_handler =
+                                 remember}; // without SA_RESTART, so that a waiting read returns
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);

@@ -30,7 +30,7 @@ static bool read_root(struct json_file *file, struct error *err) {
   file->root = json_loadf(stream, JSON_REJECT_DUPLICATES, &detail);
   fclose(stream);
   if (!file->root)
-    return fail(err, "%s:%d: want JSON: %s", file->path, detail.line, detail.text);
+    return fail(err, "%s:%d: want JSON, found an error: %s", file->path, detail.line, detail.text);
   if (!json_is_object(file->root))
     return fail(err, "%s: want a JSON object, found an array", file->path);
   return true;
@@ -54,7 +54,7 @@ void json_file_close(struct json_file *file) {
 bool json_refuse(const char *path, const char *key, const char *want, const json_t *found,
                  struct error *err) {
   char *text = found ? json_dumps(found, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
-  const char *shown = text ? text : found ? "something unprintable" : "nothing";
+  const char *shown = text ? text : found ? "a value" : "nothing";
   const char *cut = strlen(shown) > 80 ? "..." : "";
   fail(err, "%s: %.200s: want %s, found %.80s%s", path, key, want, shown, cut);
   free(text);

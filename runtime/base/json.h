@@ -1,5 +1,5 @@
-// A JSON file of a checkpoint folder, and refusals that name the file, the key and what stands
-// there.
+// Reads a JSON file of a checkpoint folder, and writes messages that name the file, the key and the
+// value found.
 #ifndef GETP_BASE_JSON_H
 #define GETP_BASE_JSON_H
 
@@ -7,22 +7,23 @@
 
 #include <jansson.h>
 
-// One file whose root is an object; zeroed is closed.
+// An open file, whose root is an object. A zeroed one is closed.
 struct json_file {
   char *path; // DIRECTORY/NAME, for messages
   json_t *root;
 };
 
-// Reads DIRECTORY/NAME. Refuses what is not a regular file, not JSON, not an object, or names a key
-// twice. On failure nothing is left open.
+// Reads DIRECTORY/NAME. Refuses a file that is not regular, is not JSON, whose root is no object,
+// or in which an object has a key twice. After a failure *file is closed.
 bool json_file_open(struct json_file *file, const char *directory, const char *name,
                     struct error *err);
 void json_file_close(struct json_file *file);
 
-// True if DIRECTORY/NAME exists, be it readable or not.
+// True if DIRECTORY/NAME exists, even if it cannot be read.
 bool json_file_exists(const char *directory, const char *name);
 
-// "PATH: KEY: want WANT, found FOUND", FOUND as JSON cut to a readable length; NULL is "nothing".
+// Fails with "PATH: KEY: want WANT, found FOUND". FOUND is the value as JSON, cut to a readable
+// length, or "nothing" if `found` is NULL.
 bool json_refuse(const char *path, const char *key, const char *want, const json_t *found,
                  struct error *err);
 

@@ -21,8 +21,8 @@ size_t text_lines(struct text text) {
   return n;
 }
 
-// Parses one line to `out`, which has room for an id in every two bytes; returns how many there
-// are, or -1.
+// Parses one line into `out` and returns the number of ids, or -1 if something else stands there.
+// `out` has room for one id in every two bytes.
 static int64_t parse_ids(struct text line, int32_t vocab, int32_t *out) {
   int64_t n = 0;
   for (size_t i = 0; i < line.n;) {
@@ -48,15 +48,15 @@ bool id_lines_read(struct id_lines *lines, const char *path, int32_t vocab, stru
   const size_t n = text_lines(text);
   lines->ids = malloc((text.n / 2 + 1) * sizeof *lines->ids);
   lines->start = calloc(n + 1, sizeof *lines->start);
-  bool ok = (lines->ids && lines->start) || fail(err, "%s: out of memory", path);
+  bool ok = (lines->ids && lines->start) || fail(err, "%s: out of memory for its token ids", path);
   for (struct text rest = text; ok && text_line(&rest, &line);) {
-    const size_t at = lines->start[lines->n];
-    const int64_t count = parse_ids(line, vocab, lines->ids + at);
+    const size_t begin = lines->start[lines->n];
+    const int64_t count = parse_ids(line, vocab, lines->ids + begin);
     if (count < 0)
       ok = fail(err, "%s:%zu: want token ids from 0 to %d separated by spaces", path, lines->n + 1,
                 vocab - 1);
     else
-      lines->start[++lines->n] = at + (size_t)count;
+      lines->start[++lines->n] = begin + (size_t)count;
   }
   free(text.bytes);
   if (!ok)

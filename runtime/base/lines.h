@@ -1,4 +1,4 @@
-// The lines of a text, and files of token ids with one sequence per line.
+// Splits a text into lines, and reads files of token ids with one sequence per line.
 #ifndef GETP_BASE_LINES_H
 #define GETP_BASE_LINES_H
 
@@ -6,22 +6,22 @@
 
 #include <stdint.h>
 
-// Cuts the next line off the front of *rest: everything up to a LF, which is dropped, or to the
-// end. False at the end.
+// Moves the next line from the front of *rest to *line. A line ends with a LF, which is dropped, or
+// with the text. Returns false if *rest is empty.
 bool text_line(struct text *rest, struct text *line);
 
-// How many lines text_line will find.
+// The number of lines that text_line would find.
 size_t text_lines(struct text text);
 
-// Sequences of token ids, one after the other. Free with id_lines_free.
+// Sequences of token ids, back to back. Free with id_lines_free.
 struct id_lines {
   int32_t *ids;
-  size_t *start; // (n + 1) where each sequence begins in ids
+  size_t *start; // (n + 1) sequence i is ids[start[i]] to ids[start[i + 1] - 1]
   size_t n;
 };
 
-// Reads a file of decimal ids separated by spaces, one sequence a line; an empty line is an empty
-// sequence. Refuses, by line, what is no id below `vocab`.
+// Reads a file of decimal ids separated by spaces, with one sequence per line. An empty line is an
+// empty sequence. Names the first line that holds anything but ids below `vocab`.
 bool id_lines_read(struct id_lines *lines, const char *path, int32_t vocab, struct error *err);
 void id_lines_free(struct id_lines *lines);
 

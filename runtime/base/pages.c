@@ -1,4 +1,3 @@
-// Advice to the kernel about mapped files, and copies out of them.
 #include "base/pages.h"
 
 #include "base/parallel.h"
@@ -8,23 +7,24 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { SLICE = 1 << 18 }; // bytes that a thread takes at a time
+enum { SLICE = 1 << 18 }; // bytes that one thread reads at a time
 
-// A kernel before 5.14 refuses the advice: then the pages come with faults.
-static void populate(const uint8_t *at, size_t bytes) {
-  const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)at / page * page;
-  (void)madvise((void *)begin, (uintptr_t)at + bytes - begin, MADV_POPULATE_READ);
+// A kernel before 5.14 refuses the advice; each page then comes with a fault.
+static void populate(const uint8_t *from, size_t bytes) {
+  const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)from / page * page;
+  (void)madvise((void *)begin, (uintptr_t)from + bytes - begin, MADV_POPULATE_READ);
 }
 
-static size_t slice_at(size_t at, size_t bytes) {
-  return bytes - at < SLICE ? bytes - at : SLICE;
+// Bytes of the slice that begins at `offset` of a piece.
+static size_t slice_bytes(size_t offset, size_t bytes) {
+  return bytes - offset < SLICE ? bytes - offset : SLICE;
 }
 
-void pages_populate(const void *at, size_t bytes) {
-  const uint8_t *from = at;
+void pages_populate(const void *piece, size_t bytes) {
+  const uint8_t *from = piece;
   PARALLEL_FOR(bytes)
   for (size_t i = 0; i < bytes; i += SLICE)
-    populate(from + i, slice_at(i, bytes));
+    populate(from + i, slice_bytes(i, bytes));
 }
 
 void pages_copy(void *to, const void *from, size_t bytes) {
@@ -32,15 +32,15 @@ void pages_copy(void *to, const void *from, size_t bytes) {
   const uint8_t *in = from;
   PARALLEL_FOR(bytes)
   for (size_t i = 0; i < bytes; i += SLICE) {
-    populate(in + i, slice_at(i, bytes));
-    memcpy(out + i, in + i, slice_at(i, bytes));
+    populate(in + i, slice_bytes(i, bytes));
+    memcpy(out + i, in + i, slice_bytes(i, bytes));
   }
 }
 
-void pages_release(const void *at, size_t bytes) {
+void pages_release(const void *piece, size_t bytes) {
   const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-  const uintptr_t begin = ((uintptr_t)at + page - 1) / page * page;
-  const uintptr_t end = ((uintptr_t)at + bytes) / page * page;
+  const uintptr_t begin = ((uintptr_t)piece + page - 1) / page * page;
+  const uintptr_t end = ((uintptr_t)piece + bytes) / page * page;
   if (begin < end)
     madvise((void *)begin, end - begin, MADV_DONTNEED);
 }

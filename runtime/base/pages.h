@@ -1,17 +1,19 @@
-// Memory that files are mapped to.
+// Advice to the kernel about memory to which files are mapped, and copies out of it. A piece may
+// begin and end anywhere.
 #ifndef GETP_BASE_PAGES_H
 #define GETP_BASE_PAGES_H
 
 #include <stddef.h>
 
-// Asks the kernel for the pages of a piece at once, with all threads, which costs less than a fault
-// for each. Only advice.
-void pages_populate(const void *at, size_t bytes);
+// Lets the kernel read all pages of a piece now, with all threads. That costs less than one fault
+// per page. A kernel that cannot do it leaves the pages to their faults.
+void pages_populate(const void *piece, size_t bytes);
 
-// Copies a piece of a mapped file, with all threads.
+// Copies a piece of a mapped file to `to`, with all threads.
 void pages_copy(void *to, const void *from, size_t bytes);
 
-// Tells the kernel that whole pages of a piece will not be read again soon: its neighbours may be.
-void pages_release(const void *at, size_t bytes);
+// Lets the kernel drop the pages that lie wholly inside a piece. They can still be read, but then
+// come from the file again. Pages at the edges stay, since neighbouring pieces may need them.
+void pages_release(const void *piece, size_t bytes);
 
 #endif

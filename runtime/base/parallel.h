@@ -1,14 +1,15 @@
-// One pragma for a loop whose iterations are independent, so that a build without OpenMP compiles
-// without warnings and computes the same bits.
+// OpenMP's pragmas as macros. A build without OpenMP compiles without warnings and computes the
+// same bits.
 #ifndef GETP_BASE_PARALLEL_H
 #define GETP_BASE_PARALLEL_H
 
 #define PARALLEL_TEXT(text) _Pragma(#text)
 
-// Stands before a for loop of about `work` multiplications; small ones are not worth the threads.
+// Runs the for loop that follows on all threads; its iterations must be independent. `work` is
+// about the number of multiplications or bytes of the whole loop: small loops stay on one thread.
 #ifdef _OPENMP
 #define PARALLEL_FOR(work) PARALLEL_TEXT(omp parallel for schedule(static) if ((work) > 1 << 16))
-// Stands before an assignment in such a loop to what all iterations share.
+// Makes the assignment that follows atomic. For variables that all iterations of such a loop share.
 #define PARALLEL_WRITE PARALLEL_TEXT(omp atomic write)
 #else
 #define PARALLEL_FOR(work)

@@ -10,6 +10,6 @@ char *path_join(const char *directory, const char *name, struct error *err) {
   if (path)
     snprintf(path, size, "%s/%s", directory, name);
   else
-    fail(err, "%s/%s: out of memory for its name", directory, name);
+    fail(err, "%s/%s: out of memory for the path", directory, name);
   return path;
 }

@@ -10,7 +10,7 @@ void progress_begin(struct progress *progress) {
   *progress = (struct progress){isatty(STDERR_FILENO) == 1, now, 0};
 }
 
-// True if the line is shown and its time has come: at once, then five times a second.
+// True if the line is shown and was not printed in the last 0.2 s.
 static bool is_due(struct progress *progress, double now) {
   if (!progress->shown || now - progress->printed < 0.2)
     return false;
@@ -27,7 +27,8 @@ void progress_load(struct progress *progress, const char *doing, size_t done, si
           (double)total * 1e-9, rate * 1e-9, (double)(total - done) / rate);
 }
 
-void progress_update(struct progress *progress, int done, int n, int64_t tokens, int64_t most) {
+void progress_update(struct progress *progress, int done, int n, int64_t tokens,
+                     int64_t max_tokens) {
   const double now = seconds_now();
   if (!is_due(progress, now))
     return;
@@ -35,7 +36,7 @@ void progress_update(struct progress *progress, int done, int n, int64_t tokens,
   fprintf(stderr, "\r%d of %d prompts, %lld tokens, %.1f tok/s, ", done, n, (long long)tokens,
           rate);
   if (rate > 0)
-    fprintf(stderr, "at most %.0f s left\033[K", (double)(most - tokens) / rate);
+    fprintf(stderr, "at most %.0f s left\033[K", (double)(max_tokens - tokens) / rate);
   else
     fprintf(stderr, "reading prompts\033[K");
 }

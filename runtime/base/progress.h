@@ -1,4 +1,5 @@
-// One line on stderr that says how far a load or a batch is, if stderr is a terminal.
+// Shows on one line of stderr how far a load or a batch is. Prints only if stderr is a terminal,
+// and at most five times a second.
 #ifndef GETP_BASE_PROGRESS_H
 #define GETP_BASE_PROGRESS_H
 
@@ -8,16 +9,20 @@
 
 struct progress {
   bool shown;
-  double began, printed; // seconds
+  double began, printed; // when, in seconds
 };
 
 void progress_begin(struct progress *progress);
 
-// Bytes of the weights that are done, and all; `doing`: what is done to them.
+// Shows that `done` of `total` bytes of weights are loaded, or whatever verb `doing` is.
 void progress_load(struct progress *progress, const char *doing, size_t done, size_t total);
 
-// done of n requests, `tokens` generated so far, at most `most` of them in the end.
-void progress_update(struct progress *progress, int done, int n, int64_t tokens, int64_t most);
+// Shows that `done` of `n` requests are complete and `tokens` tokens are generated, of at most
+// `max_tokens`.
+void progress_update(struct progress *progress, int done, int n, int64_t tokens,
+                     int64_t max_tokens);
+
+// Clears the line.
 void progress_end(const struct progress *progress);
 
 #endif

@@ -15,7 +15,7 @@ bool replace_begin(struct replacement *replacement, const char *path, struct err
     return fail(err, "%s: want a regular file, found something else", path);
   if (asprintf(&replacement->fresh, "%s.new", path) < 0) {
     replacement->fresh = NULL;
-    return fail(err, "%s: out of memory", path);
+    return fail(err, "%s: out of memory for the path of its new file", path);
   }
   replacement->file = open(replacement->fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   return replacement->file >= 0 || fail(err, "%s: %s", replacement->fresh, strerror(errno));

@@ -1,5 +1,5 @@
-// A file that is written beside its place, as PATH.new, and takes it at the end: a failure or a
-// kill leaves PATH as it was.
+// Replaces a file as a whole: writes PATH.new, syncs it to the disk, and renames it to PATH. After
+// a failure or a kill, PATH is as it was before.
 #ifndef GETP_BASE_REPLACE_H
 #define GETP_BASE_REPLACE_H
 
@@ -9,20 +9,20 @@
 
 struct replacement {
   const char *path;
-  char *fresh; // PATH.new; NULL: none was begun
-  int file;    // open on it, or -1
+  char *fresh; // PATH.new
+  int file;    // the open PATH.new, or -1
 };
 
-// Creates PATH.new. Refuses a PATH that exists and is no regular file. replace_end is due either
-// way.
+// Creates PATH.new; `path` must outlive the replacement. Refuses a PATH that exists and is not a
+// regular file. The caller must call replace_end even after a failure.
 bool replace_begin(struct replacement *replacement, const char *path, struct error *err);
 
-// Writes n bytes at an offset of the new file.
+// Writes n bytes at an offset of PATH.new. What no write reaches is zero.
 bool replace_write(const struct replacement *replacement, const void *bytes, size_t n,
                    size_t offset, struct error *err);
 
-// If `ok`, brings the new file to the disk and renames it to PATH; if not, or if that fails,
-// removes it. Returns whether PATH is the new file.
+// If `ok`, syncs PATH.new and renames it to PATH. Otherwise, or if that fails, removes PATH.new.
+// Returns true if PATH is the new file; err is untouched if `ok` was false.
 bool replace_end(struct replacement *replacement, bool ok, struct error *err);
 
 #endif

@@ -1,4 +1,3 @@
-// UTF-8 as RFC 3629 defines it: no overlong forms, no surrogates, nothing above U+10FFFF.
 #include "base/utf8.h"
 
 #include <stdbool.h>
@@ -7,8 +6,8 @@ static bool between(unsigned char c, unsigned char low, unsigned char high) {
   return low <= c && c <= high;
 }
 
-// The second byte's range is narrower after the leads that could begin an overlong form, a
-// surrogate or a value above U+10FFFF (RFC 3629, section 4).
+// After a lead byte that could begin an overlong form, a surrogate or a value above U+10FFFF, the
+// range of the second byte is narrower (RFC 3629, section 4).
 static bool second_byte_fits(unsigned char lead, unsigned char second) {
   switch (lead) {
   case 0xe0:
@@ -24,7 +23,7 @@ static bool second_byte_fits(unsigned char lead, unsigned char second) {
   }
 }
 
-// How many bytes a character with this lead byte has; 0 if it leads none.
+// The bytes of a character with this lead byte; 0 if no character begins with it.
 static size_t character_bytes(unsigned char lead) {
   if (lead < 0x80)
     return 1;

@@ -1,10 +1,10 @@
-// UTF-8 as RFC 3629 defines it.
+// Checks UTF-8 as RFC 3629 defines it: no overlong forms, no surrogates, nothing above U+10FFFF.
 #ifndef GETP_BASE_UTF8_H
 #define GETP_BASE_UTF8_H
 
 #include <stddef.h>
 
-// The offset of the first byte that is not part of well-formed UTF-8 (RFC 3629), or bytes.
+// The offset of the first byte that is not part of well-formed UTF-8, or `bytes` if all are.
 size_t utf8_check(const char *text, size_t bytes);
 
 #endif

@@ -1,5 +1,4 @@
-// Owns what the C side knows of a HF config.json: its keys, their defaults and ranges. Refuses a
-// value by key; does not look at keys that leave the arithmetic alone.
+// The keys of a HF config.json that change the arithmetic, their defaults and their ranges.
 #include "checkpoint/config.h"
 
 #include "base/json.h"
@@ -12,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// One JSON object being read, and how its keys are called in messages: PREFIX + key.
+// The JSON object that is being read. Messages name its keys PREFIX + key.
 struct reader {
   const char *path;
   const char *prefix;
@@ -20,22 +19,22 @@ struct reader {
   struct error *err;
 };
 
-// A whole number in 1..2^31-1. No fallback (0) means that the key must be there: HF has defaults
-// for these too, but they are the sizes of one model, and a file that lacks one is damaged.
+// A whole number in 1..2^31-1. With a fallback of 0 the key is required: HF has defaults for these
+// too, but they are the sizes of one model, and a file without the key is damaged.
 struct int_field {
   const char *key, *alias;
   size_t offset;
   int32_t fallback;
 };
 
-// A positive number; 0 as the fallback means that the key must be there.
+// A positive number. With a fallback of 0 the key is required.
 struct real_field {
   const char *key;
   size_t offset;
   double fallback;
 };
 
-// Defaults: HF configuration_gpt_oss.py.
+// The defaults come from HF's configuration_gpt_oss.py.
 static const struct int_field SIZES[] = {
     {"vocab_size", NULL, offsetof(struct model_config, vocab), 0},
     {"hidden_size", NULL, offsetof(struct model_config, d_model), 0},
@@ -54,14 +53,14 @@ static const struct real_field REALS[] = {
     {"swiglu_alpha", offsetof(struct model_config, alpha), 1.702},
 };
 
-// The YaRN parameters that do not follow from others.
+// The YaRN parameters with a default of their own.
 static const struct real_field YARN_REALS[] = {
     {"factor", offsetof(struct rope_config, factor), 0},
     {"beta_fast", offsetof(struct rope_config, beta_fast), 32},
     {"beta_slow", offsetof(struct rope_config, beta_slow), 1},
 };
 
-// What HF gives gpt-oss where config.json has neither rope_scaling nor rope_parameters.
+// HF's default for gpt-oss, if config.json has neither rope_scaling nor rope_parameters.
 static const struct rope_config DEFAULT_YARN = {
     .yarn = true,
     .factor = 32,
@@ -91,13 +90,13 @@ static bool refuse(const struct reader *reader, const char *key, const char *wan
   return json_refuse(reader->path, name, want, found, reader->err);
 }
 
-// The value of a key, or NULL if it is missing; null counts as missing.
+// The value of a key, or NULL if it is missing or null.
 static const json_t *value_of(const struct reader *reader, const char *key) {
   const json_t *value = json_object_get(reader->object, key);
   return json_is_null(value) ? NULL : value;
 }
 
-// A whole number in [low, high], spelled 4 or 4.0.
+// Reads a whole number in [low, high], written 4 or 4.0.
 static bool whole_number(const json_t *value, int32_t low, int32_t high, int32_t *out) {
   double number = json_number_value(value);
   if (!json_is_number(value) || number != floor(number) || number < low || number > high)
@@ -126,7 +125,7 @@ static bool read_bool(const struct reader *reader, const char *key, bool fallbac
   return !value || json_is_boolean(value) || refuse(reader, key, "true or false", value);
 }
 
-// Reads field->key, or field->alias where only that is there; if both are, they must agree.
+// Reads field->key, or else field->alias. If the file has both, they must agree.
 static bool read_size(const struct reader *reader, const struct int_field *field, int32_t *out) {
   const json_t *alias = field->alias ? value_of(reader, field->alias) : NULL;
   if (!value_of(reader, field->key) && alias)
@@ -145,7 +144,7 @@ static bool read_size(const struct reader *reader, const struct int_field *field
   return refuse(reader, field->alias, want, alias);
 }
 
-// A null num_key_value_heads means one for each query head, as in HF.
+// If num_key_value_heads is null, each query head has its own, as in HF.
 static bool read_sizes(const struct reader *reader, struct model_config *config) {
   bool ungrouped = json_is_null(json_object_get(reader->object, "num_key_value_heads"));
   for (size_t i = 0; i < COUNT(SIZES); i++) {
@@ -185,7 +184,7 @@ static bool check_sizes(const struct reader *reader, const struct model_config *
   return true;
 }
 
-// "sliding_attention" and "full_attention" have their first letter in layer_types; 0 for others.
+// The letter of a layer in layer_types, which is the first of its name; 0 for an unknown name.
 static char layer_letter(const json_t *type) {
   const char *name = json_string_value(type);
   if (name && (!strcmp(name, "sliding_attention") || !strcmp(name, "full_attention")))
@@ -200,7 +199,7 @@ static const char *layer_name(char letter) {
 static bool read_layer_types(const struct reader *reader, struct model_config *config) {
   const json_t *types = value_of(reader, "layer_types");
   if (types && (!json_is_array(types) || json_array_size(types) != (size_t)config->n_layers))
-    return refuse(reader, "layer_types", "one name a layer", types);
+    return refuse(reader, "layer_types", "one name per layer", types);
   for (int i = 0; i < config->n_layers; i++) {
     const json_t *type = json_array_get(types, (size_t)i);
     char letter = types ? layer_letter(type) : i % 2 ? 'f' : 's';
@@ -211,7 +210,8 @@ static bool read_layer_types(const struct reader *reader, struct model_config *c
   return true;
 }
 
-// Leaves sliding_window 0 exactly where every layer is full, so that equal arithmetic has one form.
+// A window without sliding layers becomes 0, and without a window all layers become full: equal
+// arithmetic then has equal configs.
 static bool read_window(const struct reader *reader, struct model_config *config) {
   const json_t *window = json_object_get(reader->object, "sliding_window");
   config->window = window ? 0 : DEFAULT_WINDOW;
@@ -238,8 +238,8 @@ static double yarn_scale(double factor, double t) {
   return factor <= 1 ? 1 : 0.1 * t * log(factor) + 1;
 }
 
-// The scale of cos and sin: attention_factor itself, else m(mscale) / m(mscale_all_dim) where both
-// are given, else m(1) (HF modeling_rope_utils.py, _compute_yarn_parameters).
+// The scale of cos and sin: attention_factor, or else m(mscale) / m(mscale_all_dim) if both are
+// given, or else m(1) (HF modeling_rope_utils.py, _compute_yarn_parameters).
 static bool read_attention_factor(const struct reader *reader, struct rope_config *rope) {
   rope->attention_factor = yarn_scale(rope->factor, 1);
   if (value_of(reader, "attention_factor"))
@@ -253,7 +253,7 @@ static bool read_attention_factor(const struct reader *reader, struct rope_confi
   return true;
 }
 
-// Where the length of the original context is not given, HF takes that of the model.
+// HF falls back to max_position_embeddings of the model.
 static bool read_original_positions(const struct reader *outer, const struct reader *inner,
                                     double *out) {
   if (!value_of(inner, ORIGINAL_POSITIONS) && value_of(outer, "max_position_embeddings"))
@@ -284,7 +284,8 @@ static bool read_rope_type(const struct reader *outer, const struct reader *inne
   return (name && !strcmp(name, "default")) || refuse(inner, "rope_type", "yarn or default", type);
 }
 
-// rope_theta stands beside rope_scaling or inside rope_parameters; where both are, they must agree.
+// rope_theta is a key beside rope_scaling or inside rope_parameters. If the file has both, they
+// must agree.
 static bool read_theta(const struct reader *outer, const struct reader *inner, double *theta) {
   const json_t *beside = value_of(outer, "rope_theta"), *inside = value_of(inner, "rope_theta");
   double other = DEFAULT_THETA;
@@ -299,8 +300,8 @@ static bool read_theta(const struct reader *outer, const struct reader *inner, d
          refuse(inside ? inner : outer, "rope_theta", "more than 1", inside ? inside : beside);
 }
 
-// rope_scaling (transformers 4) or rope_parameters (5). An explicit null is refused: version 4
-// takes it for plain RoPE, version 5 for YaRN.
+// The key is rope_scaling in transformers 4 and rope_parameters in 5. An explicit null is refused,
+// since it means plain RoPE to version 4 and YaRN to version 5.
 static bool read_rope(const struct reader *reader, struct rope_config *rope) {
   const json_t *scaling = json_object_get(reader->object, "rope_scaling");
   const json_t *parameters = json_object_get(reader->object, "rope_parameters");
@@ -345,34 +346,37 @@ bool model_config_read(struct model_config *config, const char *directory, struc
   return ok;
 }
 
-static bool differ(struct error *err, const char *key, const char *got, const char *want) {
-  return fail(err,
-              "config.json: %s: %s, but this getp was generated for %s: generate one from this "
-              "checkpoint's config.json",
-              key, got, want);
+static bool refuse_difference(struct error *err, const char *key, const char *want,
+                              const char *got) {
+  return fail(
+      err,
+      "config.json: %s: want %s for this getp, found %s: generate one from this checkpoint's "
+      "config.json",
+      key, want, got);
 }
 
 static bool same_int(const char *key, int32_t want, int32_t got, struct error *err) {
-  char left[16], right[16];
-  snprintf(left, sizeof left, "%" PRId32, got);
-  snprintf(right, sizeof right, "%" PRId32, want);
-  return want == got || differ(err, key, left, right);
+  char want_text[16], got_text[16];
+  snprintf(want_text, sizeof want_text, "%" PRId32, want);
+  snprintf(got_text, sizeof got_text, "%" PRId32, got);
+  return want == got || refuse_difference(err, key, want_text, got_text);
 }
 
 static bool same_bool(const char *key, bool want, bool got, struct error *err) {
-  return want == got || differ(err, key, got ? "true" : "false", want ? "true" : "false");
+  return want == got ||
+         refuse_difference(err, key, want ? "true" : "false", got ? "true" : "false");
 }
 
-// Equal as floats: generated code states its constants with the digits of a float.
+// Compares as floats, since the constants in generated code have the digits of a float.
 static bool same_real(const char *prefix, const char *key, double want, double got,
                       struct error *err) {
-  char name[128], left[32], right[32];
+  char name[128], want_text[32], got_text[32];
   if (fabs(want - got) <= FLT_EPSILON * fmax(fabs(want), fabs(got)))
     return true;
   snprintf(name, sizeof name, "%s%s", prefix, key);
-  snprintf(left, sizeof left, "%.9g", got);
-  snprintf(right, sizeof right, "%.9g", want);
-  return differ(err, name, left, right);
+  snprintf(want_text, sizeof want_text, "%.9g", want);
+  snprintf(got_text, sizeof got_text, "%.9g", got);
+  return refuse_difference(err, name, want_text, got_text);
 }
 
 static bool same_layers(const struct model_config *want, const struct model_config *got,
@@ -382,24 +386,23 @@ static bool same_layers(const struct model_config *want, const struct model_conf
       continue;
     char key[32];
     snprintf(key, sizeof key, "layer_types[%d]", i);
-    return differ(err, key, layer_name(got->layer_types[i]), layer_name(want->layer_types[i]));
+    return refuse_difference(err, key, layer_name(want->layer_types[i]),
+                             layer_name(got->layer_types[i]));
   }
   return true;
 }
 
-static bool same_rope(const struct rope_config *want, const struct rope_config *got,
-                      struct error *err) {
+static bool same_rope(struct rope_config *want, struct rope_config *got, struct error *err) {
   if (!same_real("", "rope_theta", want->theta, got->theta, err))
     return false;
   if (want->yarn != got->yarn)
-    return differ(err, "rope_scaling.rope_type", got->yarn ? "yarn" : "default",
-                  want->yarn ? "yarn" : "default");
+    return refuse_difference(err, "rope_scaling.rope_type", want->yarn ? "yarn" : "default",
+                             got->yarn ? "yarn" : "default");
   if (!want->yarn)
     return true;
-  struct rope_config left = *want, right = *got;
   for (size_t i = 0; i < COUNT(YARN_REALS); i++)
-    if (!same_real("rope_scaling.", YARN_REALS[i].key, *real_at(&left, &YARN_REALS[i]),
-                   *real_at(&right, &YARN_REALS[i]), err))
+    if (!same_real("rope_scaling.", YARN_REALS[i].key, *real_at(want, &YARN_REALS[i]),
+                   *real_at(got, &YARN_REALS[i]), err))
       return false;
   return same_real("rope_scaling.", ORIGINAL_POSITIONS, want->original_max_positions,
                    got->original_max_positions, err) &&
@@ -408,21 +411,21 @@ static bool same_rope(const struct rope_config *want, const struct rope_config *
                    got->attention_factor, err);
 }
 
-bool model_config_same(const struct model_config *want, const struct model_config *got,
-                       struct error *err) {
-  struct model_config left = *want, right = *got;
+bool model_config_same(const struct model_config *want_config,
+                       const struct model_config *got_config, struct error *err) {
+  struct model_config want = *want_config, got = *got_config; // int_at and real_at take no const
   for (size_t i = 0; i < COUNT(SIZES); i++)
-    if (!same_int(SIZES[i].key, *int_at(&left, &SIZES[i]), *int_at(&right, &SIZES[i]), err))
+    if (!same_int(SIZES[i].key, *int_at(&want, &SIZES[i]), *int_at(&got, &SIZES[i]), err))
       return false;
   for (size_t i = 0; i < COUNT(REALS); i++)
-    if (!same_real("", REALS[i].key, *real_at(&left, &REALS[i]), *real_at(&right, &REALS[i]), err))
+    if (!same_real("", REALS[i].key, *real_at(&want, &REALS[i]), *real_at(&got, &REALS[i]), err))
       return false;
-  if (want->mxfp4 != got->mxfp4)
-    return differ(err, "quantization_config", got->mxfp4 ? "mxfp4" : "none",
-                  want->mxfp4 ? "mxfp4" : "none");
-  return same_layers(want, got, err) &&
-         same_int("sliding_window", want->window, got->window, err) &&
-         same_bool("attention_bias", want->attention_bias, got->attention_bias, err) &&
-         same_bool("tie_word_embeddings", want->tied, got->tied, err) &&
-         same_rope(&want->rope, &got->rope, err);
+  if (want.mxfp4 != got.mxfp4)
+    return refuse_difference(err, "quantization_config", want.mxfp4 ? "mxfp4" : "none",
+                             got.mxfp4 ? "mxfp4" : "none");
+  return same_layers(&want, &got, err) &&
+         same_int("sliding_window", want.window, got.window, err) &&
+         same_bool("attention_bias", want.attention_bias, got.attention_bias, err) &&
+         same_bool("tie_word_embeddings", want.tied, got.tied, err) &&
+         same_rope(&want.rope, &got.rope, err);
 }

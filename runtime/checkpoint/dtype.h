@@ -8,14 +8,14 @@
 
 enum dtype { DTYPE_U8, DTYPE_F16, DTYPE_BF16, DTYPE_F32 };
 
-// Finds a type by its safetensors name ("BF16"); false if there is none of that name.
+// Finds a type by its name in safetensors, such as "BF16". Returns false for an unknown name.
 bool dtype_parse(enum dtype *dtype, const char *name);
 
-// "BF16", ...; and the bytes of one element.
+// The name in safetensors, and the bytes of one number.
 const char *dtype_name(enum dtype dtype);
 size_t dtype_bytes(enum dtype dtype);
 
-// Widens n elements of data to float, exactly; U8 counts as whole numbers.
+// Widens n numbers to float, exactly. A U8 is a whole number.
 void dtype_widen(float *out, const uint8_t *data, enum dtype dtype, size_t n);
 
 #endif

@@ -1,5 +1,5 @@
-// The format of packed files, both ways. A file's places follow from its head, which is checked as
-// a whole, and from the tree: nothing in it is trusted to point into it.
+// The head is checked as a whole. All offsets follow from the tree and the bytes of the tokenizer:
+// a file has none that could point outside of it.
 #include "checkpoint/packed.h"
 
 #include "base/parallel.h"
@@ -17,11 +17,11 @@
 static const char MAGIC[16] = "getp packed\n";
 
 enum {
-  VERSION = 1, // of this format and of the order of tiles
+  VERSION = 1, // of this format and of formats/tiles.h
   IMAGE_ALIGN = 4096,
   TREE_BYTES = 256,
-  PIECE_BYTES = 16 << 20, // that are packed before they are written
-  SLICE_BYTES = 1 << 19,  // that a thread reads at a time
+  PIECE_BYTES = 16 << 20, // packed before they are written
+  SLICE_BYTES = 1 << 19,  // read by one thread at a time
 };
 
 struct head {
@@ -31,13 +31,13 @@ struct head {
   char tree[TREE_BYTES];
   uint64_t identity; // of the model and the weights table
   uint64_t tokenizer_bytes;
-  uint64_t checksum; // of all before it
+  uint64_t checksum; // of all fields before it
 };
 
 _Static_assert(sizeof(struct head) == 16 + 4 * (2 + MAX_STOP_IDS) + TREE_BYTES + 3 * 8,
                "no padding");
 
-// 64-bit FNV-1a, going on from `digest`.
+// Continues the 64-bit FNV-1a hash `digest`.
 static uint64_t digest(uint64_t digest, const void *bytes, size_t n) {
   const uint8_t *byte = bytes;
   for (size_t i = 0; i < n; i++)
@@ -68,8 +68,7 @@ static uint64_t identity_of(const struct weight_table *table, const struct model
   uint64_t sum = digest_config(EMPTY_DIGEST, config);
   for (int i = 0; i < table->n; i++) {
     const struct weight_spec *spec = &table->specs[i];
-    const int64_t numbers[] = {spec->source, spec->stored, spec->layout, spec->offset,
-                               spec->d_head};
+    const int64_t numbers[] = {spec->form, spec->stored, spec->layout, spec->offset, spec->d_head};
     sum = digest(sum, spec->name, strlen(spec->name) + 1);
     sum = digest(sum, numbers, sizeof numbers);
     sum = digest(sum, spec->shape, sizeof spec->shape);
@@ -88,11 +87,11 @@ static size_t image_bytes(const struct weight_table *table) {
   return end;
 }
 
-static size_t image_begin(size_t tokenizer_bytes) {
+static size_t image_offset(size_t tokenizer_bytes) {
   return (sizeof(struct head) + tokenizer_bytes + IMAGE_ALIGN - 1) / IMAGE_ALIGN * IMAGE_ALIGN;
 }
 
-// ---- reading ----
+// ---- reading a file ----
 
 bool packed_is(const char *path) {
   char magic[sizeof MAGIC];
@@ -137,19 +136,20 @@ static bool check_head(const struct packed *packed, const struct head *head, con
                        const struct weight_table *table, const struct model_config *config,
                        struct error *err) {
   if (head->version != VERSION)
-    return fail(err, "%s: packed in version %u, this getp reads %d: pack the checkpoint anew", path,
-                head->version, VERSION);
+    return fail(err, "%s: want packing version %d, found %u: pack the checkpoint anew", path,
+                VERSION, head->version);
   if (is_damaged(packed, head))
-    return fail(err, "%s: its head is damaged: pack the checkpoint anew", path);
+    return fail(err, "%s: want an undamaged head, found a damaged one: pack the checkpoint anew",
+                path);
   if (strcmp(head->tree, table->tree) != 0)
-    return fail(err, "%s: packed for %s, this getp is %s: want a file that it packed itself", path,
-                head->tree, table->tree);
+    return fail(err, "%s: want a file packed for %s, found one for %s: pack it with this getp",
+                path, table->tree, head->tree);
   if (head->identity != identity_of(table, config))
     return fail(err,
-                "%s: packed for another %s, of other weights or another config.json: pack the "
-                "checkpoint anew",
+                "%s: want a file packed for this %s, found one for other weights or another "
+                "config.json: pack the checkpoint anew",
                 path, table->tree);
-  const size_t want = image_begin(head->tokenizer_bytes) + image_bytes(table);
+  const size_t want = image_offset(head->tokenizer_bytes) + image_bytes(table);
   return packed->bytes == want
              ? true
              : fail(err, "%s: want %zu bytes, found %zu: pack the checkpoint anew", path, want,
@@ -169,7 +169,7 @@ bool packed_open(struct packed *packed, const char *path, const struct weight_ta
   }
   const char *tokenizer = (const char *)packed->map + sizeof head;
   packed->tokenizer = (struct text){(char *)(uintptr_t)tokenizer, head.tokenizer_bytes};
-  packed->image = packed->map + image_begin(head.tokenizer_bytes);
+  packed->image = packed->map + image_offset(head.tokenizer_bytes);
   packed->stop.n = head.n_stop;
   memcpy(packed->stop.id, head.stop, sizeof head.stop);
   return true;
@@ -183,12 +183,12 @@ void packed_close(struct packed *packed) {
   *packed = (struct packed){0};
 }
 
-// 0, or what went wrong.
-static int read_at(int file, uint8_t *to, size_t n, size_t at) {
+// Returns 0, or an errno.
+static int read_at(int file, uint8_t *to, size_t n, size_t offset) {
   for (size_t done = 0; done < n;) {
-    const ssize_t got = pread(file, to + done, n - done, (off_t)(at + done));
+    const ssize_t got = pread(file, to + done, n - done, (off_t)(offset + done));
     if (got == 0)
-      return EIO; // it was cut off after it was opened
+      return EIO; // the file was cut off after it was opened
     if (got > 0)
       done += (size_t)got;
     else if (errno != EINTR)
@@ -202,9 +202,9 @@ bool packed_read(const struct packed *packed, size_t first, size_t n, void *to, 
   uint8_t *out = to;
   int problem = 0;
   PARALLEL_FOR(n)
-  for (size_t at = 0; at < n; at += SLICE_BYTES) {
-    const size_t bytes = n - at < SLICE_BYTES ? n - at : SLICE_BYTES;
-    const int this = read_at(packed->file, out + at, bytes, begin + at);
+  for (size_t i = 0; i < n; i += SLICE_BYTES) {
+    const size_t bytes = n - i < SLICE_BYTES ? n - i : SLICE_BYTES;
+    const int this = read_at(packed->file, out + i, bytes, begin + i);
     if (this != 0) {
       PARALLEL_WRITE
       problem = this;
@@ -213,7 +213,7 @@ bool packed_read(const struct packed *packed, size_t first, size_t n, void *to, 
   return problem == 0 ? true : fail(err, "%s: %s", packed->path, strerror(problem));
 }
 
-// ---- writing ----
+// ---- writing a file ----
 
 struct writer {
   const struct packed_content *content;
@@ -221,29 +221,30 @@ struct writer {
   struct replacement file;
   uint8_t *piece; // (piece_bytes)
   size_t piece_bytes;
-  size_t image, written, total; // where the image begins; bytes of the tensors
+  size_t image_offset;   // in the file
+  size_t written, total; // bytes of the weights
   packed_watcher watch;
   void *context;
 };
 
-static bool write_tensor(struct writer *writer, const struct weight_spec *spec, size_t place,
+static bool write_weight(struct writer *writer, const struct weight_spec *spec, size_t offset,
                          struct error *err) {
-  struct weight_view weight;
-  if (!weight_find(&weight, spec, writer->content->checkpoint, err))
+  struct weight_view view;
+  if (!weight_find(&view, spec, writer->content->checkpoint, err))
     return false;
   const size_t bytes = weight_bytes(spec), granule = weight_granule(spec);
   const size_t most = writer->piece_bytes / granule * granule;
-  weight_populate(&weight);
+  weight_populate(&view);
   for (size_t first = 0; first < bytes; first += most) {
     const size_t n = bytes - first < most ? bytes - first : most;
-    weight_read(&weight, first, n, writer->piece);
-    if (!replace_write(&writer->file, writer->piece, n, writer->image + place + first, err))
+    weight_read(&view, first, n, writer->piece);
+    if (!replace_write(&writer->file, writer->piece, n, writer->image_offset + offset + first, err))
       return false;
     writer->written += n;
     if (!writer->watch(writer->context, writer->written, writer->total, err))
       return false;
   }
-  weight_release(&weight);
+  weight_release(&view);
   return true;
 }
 
@@ -251,7 +252,7 @@ static bool write_image(struct writer *writer, struct error *err) {
   const struct weight_table *table = &writer->content->table;
   size_t end = table->packed_bytes;
   for (int i = 0; i < table->n; i++)
-    if (!write_tensor(writer, &table->specs[i], weight_offset(&table->specs[i], &end), err))
+    if (!write_weight(writer, &table->specs[i], weight_offset(&table->specs[i], &end), err))
       return false;
   return true;
 }
@@ -265,8 +266,8 @@ static bool write_head(const struct writer *writer, struct error *err) {
       .tokenizer_bytes = content->tokenizer.n,
   };
   if (strlen(content->table.tree) >= sizeof head.tree)
-    return fail(err, "%s: %s: want the name of a tree of less than %d bytes", writer->path,
-                content->table.tree, TREE_BYTES);
+    return fail(err, "%s: want a tree with a name of less than %d bytes, found %s", writer->path,
+                TREE_BYTES, content->table.tree);
   memcpy(head.magic, MAGIC, sizeof MAGIC);
   memcpy(head.stop, content->stop->id, (size_t)content->stop->n * sizeof *head.stop);
   strcpy(head.tree, content->table.tree);
@@ -276,14 +277,16 @@ static bool write_head(const struct writer *writer, struct error *err) {
                        err);
 }
 
-// All of the file's room at once, so that a full disk is found before the work. Not every file
-// system can tell.
+// Reserves the whole file, so that a full disk is found before the work. Not every file system can
+// do it.
 static bool reserve_space(const struct writer *writer, struct error *err) {
-  const size_t bytes = writer->image + image_bytes(&writer->content->table);
+  const size_t bytes = writer->image_offset + image_bytes(&writer->content->table);
   if (ftruncate(writer->file.file, (off_t)bytes) != 0)
-    return fail(err, "%s: want %zu bytes: %s", writer->file.fresh, bytes, strerror(errno));
+    return fail(err, "%s: cannot reserve %zu bytes: %s", writer->file.fresh, bytes,
+                strerror(errno));
   if (fallocate(writer->file.file, 0, 0, (off_t)bytes) != 0 && errno == ENOSPC)
-    return fail(err, "%s: want %zu bytes: %s", writer->file.fresh, bytes, strerror(errno));
+    return fail(err, "%s: cannot reserve %zu bytes: %s", writer->file.fresh, bytes,
+                strerror(errno));
   return true;
 }
 
@@ -296,7 +299,8 @@ static bool alloc_piece(struct writer *writer, struct error *err) {
     writer->piece_bytes = granule > writer->piece_bytes ? granule : writer->piece_bytes;
   }
   writer->piece = malloc(writer->piece_bytes);
-  return writer->piece ? true : fail(err, "%s: out of memory for a piece of it", writer->path);
+  return writer->piece ? true
+                       : fail(err, "%s: out of memory for a piece of the weights", writer->path);
 }
 
 bool packed_write(const char *path, const struct packed_content *content, packed_watcher watch,
@@ -304,7 +308,7 @@ bool packed_write(const char *path, const struct packed_content *content, packed
   struct writer writer = {
       .content = content,
       .path = path,
-      .image = image_begin(content->tokenizer.n),
+      .image_offset = image_offset(content->tokenizer.n),
       .watch = watch,
       .context = context,
   };

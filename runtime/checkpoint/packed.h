@@ -1,13 +1,15 @@
-// A packed file: all that a getp needs of a checkpoint, the weights as its tree stores them, so
-// that warming up is copying. `getp pack` writes it; the getp of the same tree takes it for a
-// checkpoint.
+// A packed file holds all that a getp needs of a checkpoint, with the weights as its tree stores
+// them, so that loading is copying. `getp pack` writes it, and the getp of the same tree reads it
+// in place of a checkpoint folder.
 //
-//   head       who it is for, the ids that end a sequence, a checksum of itself
+//   head       the tree and the model that it was packed for, the ids that end a sequence, and a
+//              checksum of the head
 //   tokenizer  the text of tokenizer.json, or nothing
-//   image      from a multiple of 4096 bytes on: the packed tensors at their offsets in
-//              weights.inc, behind them those that the tree reads in place
+//   image      at a multiple of 4096 bytes: the packed weights at their offsets in weights.inc,
+//   then
+//              those that the tree reads in place
 //
-// Numbers are little-endian. The image itself has no checksum.
+// Numbers are little-endian. The image has no checksum.
 #ifndef GETP_CHECKPOINT_PACKED_H
 #define GETP_CHECKPOINT_PACKED_H
 
@@ -16,32 +18,32 @@
 #include "checkpoint/stop_ids.h"
 #include "checkpoint/weights.h"
 
-// An open file; zeroed is closed.
+// An open packed file. A zeroed one is closed.
 struct packed {
   const uint8_t *map;
   size_t bytes;
   int file;
-  const char *path;      // as it was given
+  const char *path;
   const uint8_t *image;  // in the map, aligned to 4096
-  struct text tokenizer; // in the map; no bytes: none
+  struct text tokenizer; // in the map; 0 bytes if the file has none
   struct stop_ids stop;
 };
 
-// True if a file begins as packed files do.
+// True if a file begins like a packed file.
 bool packed_is(const char *path);
 
-// Opens and maps a packed file; `path` has to stay. Refuses one that is cut off, was packed for
-// another tree, or whose model or weights table differ from these.
+// Opens and maps a packed file; `path` must outlive it. Refuses a file that is cut off, or that was
+// packed for another tree, another table or another config.
 bool packed_open(struct packed *packed, const char *path, const struct weight_table *table,
                  const struct model_config *config, struct error *err);
 void packed_close(struct packed *packed);
 
-// Reads n bytes of the image from `first` on, with all threads. By system calls: mapped pages would
-// each have to be entered into the page table and taken out again, which takes longer than copying
-// them.
+// Reads n bytes of the image from `first` on, with all threads. It uses system calls, since
+// entering every mapped page into the page table and removing it again takes longer than copying
+// it.
 bool packed_read(const struct packed *packed, size_t first, size_t n, void *to, struct error *err);
 
-// What goes into a packed file.
+// The content of a packed file.
 struct packed_content {
   struct weight_table table;
   const struct model_config *config;
@@ -50,11 +52,10 @@ struct packed_content {
   struct text tokenizer;
 };
 
-// Called after each piece of the weights; false ends the writing.
+// Called after each piece of the weights. If it returns false, packed_write fails with its message.
 typedef bool (*packed_watcher)(void *context, size_t written, size_t total, struct error *err);
 
-// Writes PATH.new and renames it to PATH at the end; a failure leaves PATH as it was, and nothing
-// else. Refuses a PATH that is no regular file.
+// Writes PATH.new and renames it to PATH, as base/replace.h does.
 bool packed_write(const char *path, const struct packed_content *content, packed_watcher watch,
                   void *context, struct error *err);
 

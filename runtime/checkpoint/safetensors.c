@@ -1,5 +1,5 @@
-// Owns the maps of a checkpoint's files and the table of its tensors. Refuses whatever a hostile or
-// damaged file may say; after safetensors_open every tensor's bytes lie inside a map.
+// Checks everything that a hostile or damaged file may say: after safetensors_open, the bytes of
+// every tensor lie inside a map.
 #include "checkpoint/safetensors.h"
 
 #include "base/json.h"
@@ -24,10 +24,10 @@ enum { HEADER_LENGTH_BYTES = 8, HEADER_MAX_BYTES = 100000000 }; // the limit of 
 
 struct shard {
   char *path;
-  const char *name; // the last part of path
+  const char *name; // of the file in its folder
   const uint8_t *map;
   size_t bytes;
-  const uint8_t *data; // behind the header, data_bytes of it
+  const uint8_t *data; // (data_bytes) after the header
   size_t data_bytes;
   json_t *header; // owns the names of the tensors
 };
@@ -38,7 +38,7 @@ struct entry {
 };
 
 struct safetensors {
-  char *place; // the single file or the index, for messages
+  char *path; // of the single file or the index, for messages
   struct shard *shards;
   size_t n_shards;
   struct entry *entries; // sorted by name once all shards are read
@@ -52,7 +52,7 @@ static bool parse_dtype(struct tensor *tensor, const struct shard *shard, const 
          json_refuse(shard->path, tensor->name, "a dtype of U8, F16, BF16 or F32", value, err);
 }
 
-// Fills in rank, shape, and the bytes that they and the dtype amount to.
+// Fills in rank, shape, and the bytes that shape and dtype need.
 static bool parse_shape(struct tensor *tensor, const struct shard *shard, const json_t *value,
                         struct error *err) {
   if (!json_is_array(value) || json_array_size(value) > TENSOR_MAX_RANK)
@@ -70,7 +70,7 @@ static bool parse_shape(struct tensor *tensor, const struct shard *shard, const 
   return true;
 }
 
-// data_offsets is [begin, end), counted from the end of the header.
+// data_offsets is [begin, end), in bytes after the header.
 static bool parse_offsets(struct tensor *tensor, const struct shard *shard, const json_t *value,
                           struct error *err) {
   const json_t *first = json_array_get(value, 0), *second = json_array_get(value, 1);
@@ -97,8 +97,8 @@ static bool parse_tensor(struct tensor *tensor, const struct shard *shard, const
          parse_offsets(tensor, shard, json_object_get(value, "data_offsets"), err);
 }
 
-// By place in the file; an empty tensor comes before the one that begins where it stands.
-static int compare_place(const void *a, const void *b) {
+// Orders by offset. An empty tensor comes before the one that begins at the same offset.
+static int compare_offset(const void *a, const void *b) {
   const struct tensor *left = &((const struct entry *)a)->tensor;
   const struct tensor *right = &((const struct entry *)b)->tensor;
   if (left->data != right->data)
@@ -110,10 +110,10 @@ static int compare_name(const void *a, const void *b) {
   return strcmp(((const struct entry *)a)->tensor.name, ((const struct entry *)b)->tensor.name);
 }
 
-// The tensors of one shard must cover its data once: no overlap, no hole, no rest.
+// The tensors of a shard must cover its data exactly, without overlaps, holes or a rest.
 static bool check_cover(struct entry *entries, size_t n, const struct shard *shard,
                         struct error *err) {
-  qsort(entries, n, sizeof *entries, compare_place);
+  qsort(entries, n, sizeof *entries, compare_offset);
   const uint8_t *reached = shard->data;
   for (size_t i = 0; i < n; i++) {
     const struct tensor *tensor = &entries[i].tensor;
@@ -168,7 +168,8 @@ static bool map_open_file(struct shard *shard, int fd, struct error *err) {
 }
 
 static bool map_file(struct shard *shard, struct error *err) {
-  int fd = open(shard->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // never wait for a pipe's writer
+  int fd = open(shard->path,
+                O_RDONLY | O_CLOEXEC | O_NONBLOCK); // does not wait for the writer of a pipe
   if (fd < 0)
     return fail(err, "%s: %s", shard->path, strerror(errno));
   bool ok = map_open_file(shard, fd, err);
@@ -176,7 +177,7 @@ static bool map_file(struct shard *shard, struct error *err) {
   return ok;
 }
 
-// The file is an 8-byte little-endian length, that many bytes of JSON, and the data.
+// A file is a little-endian length of 8 bytes, a JSON header of that many bytes, and the data.
 static bool read_header(struct shard *shard, struct error *err) {
   uint64_t length;
   memcpy(&length, shard->map, sizeof length);
@@ -189,7 +190,7 @@ static bool read_header(struct shard *shard, struct error *err) {
   json_error_t detail;
   shard->header = json_loadb(text, length, JSON_REJECT_DUPLICATES, &detail);
   if (!shard->header)
-    return fail(err, "%s: want JSON in its header: %s", shard->path, detail.text);
+    return fail(err, "%s: want JSON in its header, found an error: %s", shard->path, detail.text);
   if (!json_is_object(shard->header))
     return fail(err, "%s: want a JSON object in its header, found an array", shard->path);
   shard->data = shard->map + HEADER_LENGTH_BYTES + length;
@@ -197,7 +198,7 @@ static bool read_header(struct shard *shard, struct error *err) {
   return true;
 }
 
-// Opens the next of the shards that checkpoint->shards has room for.
+// Opens a shard. checkpoint->shards is allocated for all of them.
 static bool add_shard(struct safetensors *checkpoint, const char *directory, const char *name,
                       struct error *err) {
   struct shard *shard = &checkpoint->shards[checkpoint->n_shards];
@@ -211,12 +212,12 @@ static bool add_shard(struct safetensors *checkpoint, const char *directory, con
 
 static bool alloc_shards(struct safetensors *checkpoint, size_t n, struct error *err) {
   checkpoint->shards = calloc(n, sizeof *checkpoint->shards);
-  return checkpoint->shards || fail(err, "%s: out of memory for its files", checkpoint->place);
+  return checkpoint->shards || fail(err, "%s: out of memory for its files", checkpoint->path);
 }
 
 static bool open_single(struct safetensors *checkpoint, const char *directory, struct error *err) {
-  checkpoint->place = path_join(directory, SINGLE_FILE, err);
-  return checkpoint->place && alloc_shards(checkpoint, 1, err) &&
+  checkpoint->path = path_join(directory, SINGLE_FILE, err);
+  return checkpoint->path && alloc_shards(checkpoint, 1, err) &&
          add_shard(checkpoint, directory, SINGLE_FILE, err);
 }
 
@@ -227,7 +228,7 @@ static const struct shard *find_shard(const struct safetensors *checkpoint, cons
   return NULL;
 }
 
-// A name that cannot lead out of the folder.
+// True for a name that cannot lead out of the folder.
 static bool plain_name(const char *name) {
   return name && *name && !strchr(name, '/') && strcmp(name, ".") && strcmp(name, "..");
 }
@@ -235,7 +236,7 @@ static bool plain_name(const char *name) {
 static bool open_indexed_shards(struct safetensors *checkpoint, const char *directory,
                                 json_t *weight_map, struct error *err) {
   if (!json_is_object(weight_map) || !json_object_size(weight_map))
-    return json_refuse(checkpoint->place, "weight_map", "an object of tensor and file names",
+    return json_refuse(checkpoint->path, "weight_map", "an object of tensor and file names",
                        weight_map, err);
   if (!alloc_shards(checkpoint, json_object_size(weight_map), err))
     return false;
@@ -244,15 +245,15 @@ static bool open_indexed_shards(struct safetensors *checkpoint, const char *dire
   json_object_foreach(weight_map, tensor, file) {
     const char *name = json_string_value(file);
     if (!plain_name(name))
-      return json_refuse(checkpoint->place, tensor, "the name of a file in the folder", file, err);
+      return json_refuse(checkpoint->path, tensor, "the name of a file in the folder", file, err);
     if (!find_shard(checkpoint, name) && !add_shard(checkpoint, directory, name, err))
       return false;
   }
   return true;
 }
 
-// Index and shards must say the same. A tensor that only a shard knows, or that stands in another
-// shard than the index says, means that the folder mixes the files of two saves.
+// Index and shards must agree. If a tensor is in another shard than the index says, or in no index,
+// the folder mixes the files of two saves.
 static bool check_index(const struct safetensors *checkpoint, json_t *weight_map,
                         struct error *err) {
   for (size_t i = 0; i < checkpoint->n_entries; i++) {
@@ -267,7 +268,7 @@ static bool check_index(const struct safetensors *checkpoint, json_t *weight_map
   json_object_foreach(weight_map, tensor, file) {
     if (!safetensors_find(checkpoint, tensor))
       return fail(err, "%s: %.200s: want it in %.200s, found no such tensor there",
-                  checkpoint->place, tensor, json_string_value(file));
+                  checkpoint->path, tensor, json_string_value(file));
   }
   return true;
 }
@@ -277,8 +278,8 @@ static bool open_index(struct safetensors *checkpoint, const char *directory, st
   if (!json_file_open(&index, directory, INDEX_FILE, err))
     return false;
   json_t *weight_map = json_object_get(index.root, "weight_map");
-  checkpoint->place = path_join(directory, INDEX_FILE, err);
-  bool ok = checkpoint->place && open_indexed_shards(checkpoint, directory, weight_map, err);
+  checkpoint->path = path_join(directory, INDEX_FILE, err);
+  bool ok = checkpoint->path && open_indexed_shards(checkpoint, directory, weight_map, err);
   if (ok) {
     qsort(checkpoint->entries, checkpoint->n_entries, sizeof *checkpoint->entries, compare_name);
     ok = check_index(checkpoint, weight_map, err);
@@ -287,7 +288,7 @@ static bool open_index(struct safetensors *checkpoint, const char *directory, st
   return ok;
 }
 
-// Where both exist the single file wins, as in HF transformers.
+// If both exist, the single file is used, as in HF transformers.
 static bool open_any(struct safetensors *checkpoint, const char *directory, struct error *err) {
   if (json_file_exists(directory, SINGLE_FILE)) {
     if (!open_single(checkpoint, directory, err))
@@ -304,7 +305,7 @@ bool safetensors_open(struct safetensors **out, const char *directory, struct er
   *out = NULL;
   struct safetensors *checkpoint = calloc(1, sizeof *checkpoint);
   if (!checkpoint)
-    return fail(err, "%s: out of memory", directory);
+    return fail(err, "%s: out of memory for the checkpoint", directory);
   if (!open_any(checkpoint, directory, err)) {
     safetensors_close(checkpoint);
     return false;
@@ -325,7 +326,7 @@ void safetensors_close(struct safetensors *checkpoint) {
   }
   free(checkpoint->shards);
   free(checkpoint->entries);
-  free(checkpoint->place);
+  free(checkpoint->path);
   free(checkpoint);
 }
 
@@ -349,13 +350,13 @@ static void format_shape(char out[static SHAPE_TEXT_BYTES], int rank, const int6
   snprintf(out + used, SHAPE_TEXT_BYTES - used, "]");
 }
 
-const struct tensor *safetensors_want(const struct safetensors *checkpoint, const char *name,
-                                      int rank, const int64_t *shape, struct error *err) {
+const struct tensor *safetensors_require(const struct safetensors *checkpoint, const char *name,
+                                         int rank, const int64_t *shape, struct error *err) {
   char want[SHAPE_TEXT_BYTES], found[SHAPE_TEXT_BYTES];
   format_shape(want, rank, shape);
   const struct entry *entry = find_entry(checkpoint, name);
   if (!entry) {
-    fail(err, "%s: %s: want shape %s, found no such tensor", checkpoint->place, name, want);
+    fail(err, "%s: %s: want shape %s, found no such tensor", checkpoint->path, name, want);
     return NULL;
   }
   const struct tensor *tensor = &entry->tensor;

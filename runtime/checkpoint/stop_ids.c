@@ -6,45 +6,44 @@
 #include <math.h>
 #include <stdio.h>
 
-// A whole number in [0, vocab_size), spelled 4 or 4.0.
-static bool is_token_id(const json_t *value, int32_t vocab_size) {
+// True for a whole number in [0, vocab), written 4 or 4.0.
+static bool is_token_id(const json_t *value, int32_t vocab) {
   const double number = json_number_value(value);
-  return json_is_number(value) && number == floor(number) && number >= 0 && number < vocab_size;
+  return json_is_number(value) && number == floor(number) && number >= 0 && number < vocab;
 }
 
-static bool add_stop_id(struct stop_ids *stop, const json_t *value, const char *path,
-                        int32_t vocab_size, struct error *err) {
+static bool add_stop_id(struct stop_ids *stop, const json_t *value, const char *path, int32_t vocab,
+                        struct error *err) {
   char want[64];
-  snprintf(want, sizeof want, "token ids below %" PRId32 ", at most %d", vocab_size, MAX_STOP_IDS);
-  if (stop->n == MAX_STOP_IDS || !is_token_id(value, vocab_size))
+  snprintf(want, sizeof want, "token ids below %" PRId32 ", at most %d", vocab, MAX_STOP_IDS);
+  if (stop->n == MAX_STOP_IDS || !is_token_id(value, vocab))
     return json_refuse(path, "eos_token_id", want, value, err);
   stop->id[stop->n++] = (int32_t)json_number_value(value);
   return true;
 }
 
-// A single id or a list of them; leaves stop->n at 0 if the file does not have the key.
+// Reads a single id or a list. Leaves stop->n at 0 if the file does not have the key.
 static bool read_stop_ids(struct stop_ids *stop, const char *directory, const char *name,
-                          int32_t vocab_size, struct error *err) {
+                          int32_t vocab, struct error *err) {
   struct json_file file;
   if (!json_file_open(&file, directory, name, err))
     return false;
   const json_t *value = json_object_get(file.root, "eos_token_id");
   bool ok = true;
   if (value && !json_is_null(value) && !json_is_array(value))
-    ok = add_stop_id(stop, value, file.path, vocab_size, err);
+    ok = add_stop_id(stop, value, file.path, vocab, err);
   for (size_t i = 0; ok && i < json_array_size(value); i++)
-    ok = add_stop_id(stop, json_array_get(value, i), file.path, vocab_size, err);
+    ok = add_stop_id(stop, json_array_get(value, i), file.path, vocab, err);
   json_file_close(&file);
   return ok;
 }
 
-bool stop_ids_read(struct stop_ids *stop, const char *directory, int32_t vocab_size,
-                   struct error *err) {
+bool stop_ids_read(struct stop_ids *stop, const char *directory, int32_t vocab, struct error *err) {
   *stop = (struct stop_ids){0};
   if (json_file_exists(directory, "generation_config.json") &&
-      !read_stop_ids(stop, directory, "generation_config.json", vocab_size, err))
+      !read_stop_ids(stop, directory, "generation_config.json", vocab, err))
     return false;
-  if (stop->n == 0 && !read_stop_ids(stop, directory, "config.json", vocab_size, err))
+  if (stop->n == 0 && !read_stop_ids(stop, directory, "config.json", vocab, err))
     return false;
   return stop->n > 0 || fail(err, "%s: eos_token_id: want an id in generation_config.json or in %s",
                              directory, "config.json, found none");

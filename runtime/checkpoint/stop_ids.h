@@ -1,4 +1,4 @@
-// The token ids that end a sequence, as a checkpoint's files name them.
+// Reads the token ids that end a sequence from the files of a checkpoint.
 #ifndef GETP_CHECKPOINT_STOP_IDS_H
 #define GETP_CHECKPOINT_STOP_IDS_H
 
@@ -8,16 +8,15 @@
 
 enum { MAX_STOP_IDS = 16 };
 
-// Ids that end a sequence.
 struct stop_ids {
   int n;
   int32_t id[MAX_STOP_IDS];
 };
 
-// The eos ids of DIRECTORY/generation_config.json if there is one, else config.json's eos_token_id.
-// Neither naming one is an error, as is an id outside [0, vocab_size).
-bool stop_ids_read(struct stop_ids *stop, const char *directory, int32_t vocab_size,
-                   struct error *err);
+// Reads eos_token_id, an id or a list of ids, from DIRECTORY/generation_config.json; if there is no
+// such file or it has none, from config.json. Refuses a checkpoint without any, and an id outside
+// [0, vocab).
+bool stop_ids_read(struct stop_ids *stop, const char *directory, int32_t vocab, struct error *err);
 
 // True if an id ends a sequence.
 bool is_stop_id(const struct stop_ids *stop, int32_t id);

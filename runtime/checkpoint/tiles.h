@@ -1,36 +1,39 @@
-// The pack step: matrices of a checkpoint to the tiles of formats/tiles.h.
+// The pack step: turns matrices of a checkpoint into the tiles of formats/tiles.h.
 #ifndef GETP_CHECKPOINT_TILES_H
 #define GETP_CHECKPOINT_TILES_H
 
 #include "checkpoint/dtype.h"
 #include "formats/tiles.h"
 
-// The matrices of a checkpoint's tensor, [matrices, rows, columns].
-struct tile_source {
-  size_t matrices, features, columns;
-  // Not 0: row 2i of a head of the tiles is row i of the checkpoint's head, row 2i + 1 is row
-  // i + d_head / 2. Not of a transposed source.
-  size_t d_head;
-  // Values of a float type; or MXFP4 codes, [matrices, rows, columns / 2], columns a multiple of
-  // 32, the even column in the low nibble.
+// The matrices of a tensor, as the checkpoint holds them and as they are to be packed.
+struct matrices {
+  size_t n, features, columns;
+
+  // (n, features, columns) numbers of a float type. For MXFP4: (n, features, columns / 2) bytes,
+  // with the code of the even column in the low nibble; columns is then a multiple of 32.
   const uint8_t *data;
   enum dtype dtype;
-  // Of MXFP4: a code word has two columns out of each eight of its 32, 8i + 2p and 8i + 2p + 1 for
-  // i in 0..3, in place of 8p..8p+7: what a lane of an NVIDIA matrix instruction needs.
-  bool woven;
-  bool transposed;       // values are [matrices, columns, rows]
-  const uint8_t *scales; // of MXFP4: [matrices, rows, columns / 32]
+  bool transposed;       // `data` is (n, columns, features) instead; not for MXFP4
+  const uint8_t *scales; // for MXFP4: (n, features, columns / 32)
+
+  // Not 0: the features of each head of d_head are paired (tile_paired_feature). Not for transposed
+  // matrices.
+  size_t d_head;
+  bool woven; // for MXFP4: the tiles are woven
 };
 
-// The row of its tensor that comes at place `row` when rows are paired within heads.
-size_t tile_paired_feature(size_t row, size_t d_head);
+// The feature of the checkpoint that comes as number `feature` of the tiles where features are
+// paired: within each head, feature i and feature i + d_head / 2, which RoPE rotates together,
+// become neighbours.
+size_t tile_paired_feature(size_t feature, size_t d_head);
 
-size_t tile_count(const struct tile_source *source);
+// The number of tiles, and the bytes of one.
+size_t tile_count(const struct matrices *matrices);
 size_t tile_bytes_f16(size_t columns);
 size_t tile_bytes_mxfp4(size_t columns);
 
 // Write tiles [first, first + n) to `out`, with all threads.
-void tiles_pack_f16(const struct tile_source *source, size_t first, size_t n, uint8_t *out);
-void tiles_pack_mxfp4(const struct tile_source *source, size_t first, size_t n, uint8_t *out);
+void tiles_pack_f16(const struct matrices *matrices, size_t first, size_t n, uint8_t *out);
+void tiles_pack_mxfp4(const struct matrices *matrices, size_t first, size_t n, uint8_t *out);
 
 #endif

@@ -22,60 +22,60 @@ bool weight_source_locate(const struct weight_source *source, const uint8_t *pac
   return true;
 }
 
-// Goes on to the next tensor that is packed; false after the last.
-static bool next_tensor(const struct weight_source *source, struct weight_cursor *cursor,
+// Moves on to the beginning of the next packed weight. After the last one, piece->view.spec is
+// NULL.
+static bool next_weight(const struct weight_source *source, struct weight_piece *piece,
                         struct error *err) {
   const struct weight_table *table = &source->table;
-  while (cursor->next < table->n && table->specs[cursor->next].offset == WEIGHT_MAPPED)
-    cursor->next++;
-  cursor->offset = 0;
-  if (cursor->next == table->n) {
-    cursor->view.spec = NULL;
+  const struct weight_spec *spec = piece->view.spec ? piece->view.spec + 1 : table->specs;
+  while (spec < table->specs + table->n && spec->offset == WEIGHT_MAPPED)
+    spec++;
+  *piece = (struct weight_piece){0};
+  if (spec == table->specs + table->n)
     return true;
-  }
-  if (!weight_find(&cursor->view, &table->specs[cursor->next++], source->checkpoint, err))
+  if (!weight_find(&piece->view, spec, source->checkpoint, err))
     return false;
-  weight_populate(&cursor->view);
+  piece->offset = (size_t)spec->offset;
+  weight_populate(&piece->view);
   return true;
 }
 
-// A piece of the tensor that is being read, or else of the next.
-static bool next_of_checkpoint(const struct weight_source *source, struct weight_cursor *cursor,
-                               size_t most, struct weight_piece *piece, struct error *err) {
-  const struct weight_spec *spec = cursor->view.spec;
-  if (!spec || cursor->offset == weight_bytes(spec)) {
+static bool next_of_checkpoint(const struct weight_source *source, struct weight_piece *piece,
+                               size_t most, struct error *err) {
+  const struct weight_spec *spec = piece->view.spec;
+  piece->offset += piece->bytes;
+  piece->bytes = 0;
+  if (!spec || piece->offset == (size_t)spec->offset + weight_bytes(spec)) {
     if (spec)
-      weight_release(&cursor->view);
-    if (!next_tensor(source, cursor, err))
+      weight_release(&piece->view);
+    if (!next_weight(source, piece, err))
       return false;
-    spec = cursor->view.spec;
+    spec = piece->view.spec;
     if (!spec)
       return true;
   }
+  const size_t left = (size_t)spec->offset + weight_bytes(spec) - piece->offset;
   const size_t granule = weight_granule(spec), whole = most / granule * granule;
   if (whole == 0)
     return fail(err, "%s: want tiles of at most %zu bytes, found %zu", spec->name, most, granule);
-  piece->offset = (size_t)spec->offset + cursor->offset;
-  piece->bytes = smaller(weight_bytes(spec) - cursor->offset, whole);
-  cursor->offset += piece->bytes;
+  piece->bytes = smaller(left, whole);
   return true;
 }
 
-bool weight_source_next(const struct weight_source *source, struct weight_cursor *cursor,
-                        size_t most, struct weight_piece *piece, struct error *err) {
-  *piece = (struct weight_piece){0};
+bool weight_source_next(const struct weight_source *source, struct weight_piece *piece, size_t most,
+                        struct error *err) {
   if (source->checkpoint)
-    return next_of_checkpoint(source, cursor, most, piece, err);
-  piece->offset = cursor->offset;
-  piece->bytes = smaller(source->table.packed_bytes - cursor->offset, most);
-  cursor->offset += piece->bytes;
+    return next_of_checkpoint(source, piece, most, err);
+  piece->offset += piece->bytes;
+  piece->bytes = smaller(source->table.packed_bytes - piece->offset, most);
   return true;
 }
 
-bool weight_source_read(const struct weight_source *source, const struct weight_cursor *cursor,
-                        const struct weight_piece *piece, void *to, struct error *err) {
+bool weight_source_read(const struct weight_source *source, const struct weight_piece *piece,
+                        void *to, struct error *err) {
   if (!source->checkpoint)
     return packed_read(source->packed, piece->offset, piece->bytes, to, err);
-  weight_read(&cursor->view, cursor->offset - piece->bytes, piece->bytes, to);
+  const size_t first = piece->offset - (size_t)piece->view.spec->offset;
+  weight_read(&piece->view, first, piece->bytes, to);
   return true;
 }

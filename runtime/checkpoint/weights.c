@@ -1,5 +1,4 @@
-// Owns how a tensor of a checkpoint becomes a tensor of a tree, but for the order of tiles, which
-// is tiles.c's. Refuses a tensor that is not what weights.inc says, by name.
+// Converts tensors of a checkpoint into the weights of a tree. tiles.c does those in tiles.
 #include "checkpoint/weights.h"
 
 #include "base/pages.h"
@@ -10,12 +9,12 @@
 #include <string.h>
 
 enum {
-  PIECE = 4096, // elements that are widened to float together: a piece of work for one thread
-  ALIGN = 64,   // of a mapped tensor that is brought to a place of its own
+  PIECE = 4096, // numbers that one thread widens to float at a time
+  ALIGN = 64,   // of a mapped weight in an image
 };
 
-// Bytes of an element in rows, and the type of a tensor that is stored as it is; of F16 and MXFP4,
-// which lie in tiles only, neither counts.
+// For each weight_type: the bytes of a number, and the dtype of a tensor that needs no conversion.
+// F16 and MXFP4 lie in tiles only, and use neither.
 static const struct {
   const char *name;
   size_t bytes;
@@ -44,105 +43,108 @@ static bool in_tiles(const struct weight_spec *spec) {
   return spec->layout >= LAYOUT_TILES;
 }
 
-// The shape of what tiles are made of; its last two dimensions are features and columns.
-static struct tile_source tile_shape(const struct weight_spec *spec) {
+// The matrices of a weight, without their data. The last two dimensions are features and columns.
+static struct matrices matrices_of(const struct weight_spec *spec) {
   const int rank = rank_of(spec->shape);
   const size_t features = (size_t)spec->shape[rank - 2], columns = (size_t)spec->shape[rank - 1];
-  return (struct tile_source){
-      .matrices = elements(spec) / (features * columns),
+  return (struct matrices){
+      .n = elements(spec) / (features * columns),
       .features = features,
       .columns = columns,
       .d_head = spec->layout == LAYOUT_PAIRED_TILES ? (size_t)spec->d_head : 0,
       .woven = spec->layout == LAYOUT_WOVEN_TILES,
-      .transposed = spec->source == SOURCE_TRANSPOSED,
+      .transposed = spec->form == FORM_TRANSPOSED,
   };
 }
 
 size_t weight_granule(const struct weight_spec *spec) {
   if (!in_tiles(spec))
-    return TYPES[spec->stored].bytes * (spec->source == SOURCE_MXFP4 ? 32 : 1);
-  const size_t columns = tile_shape(spec).columns;
+    return TYPES[spec->stored].bytes * (spec->form == FORM_MXFP4 ? 32 : 1);
+  const size_t columns = matrices_of(spec).columns;
   return spec->stored == STORED_F16 ? tile_bytes_f16(columns) : tile_bytes_mxfp4(columns);
 }
 
 size_t weight_bytes(const struct weight_spec *spec) {
   if (!in_tiles(spec))
     return elements(spec) * TYPES[spec->stored].bytes;
-  const struct tile_source source = tile_shape(spec);
-  return tile_count(&source) * weight_granule(spec);
+  const struct matrices matrices = matrices_of(spec);
+  return tile_count(&matrices) * weight_granule(spec);
 }
 
 size_t weight_offset(const struct weight_spec *spec, size_t *end) {
   if (spec->offset != WEIGHT_MAPPED)
     return (size_t)spec->offset;
-  const size_t place = *end;
-  *end = (place + weight_bytes(spec) + ALIGN - 1) / ALIGN * ALIGN;
-  return place;
+  const size_t offset = *end;
+  *end = (offset + weight_bytes(spec) + ALIGN - 1) / ALIGN * ALIGN;
+  return offset;
 }
 
-static bool find_packed(struct weight_view *weight, const struct safetensors *checkpoint,
-                        struct error *err) {
-  const struct weight_spec *spec = weight->spec;
+static bool find_mxfp4(struct weight_view *view, const struct safetensors *checkpoint,
+                       struct error *err) {
+  const struct weight_spec *spec = view->spec;
   const int64_t groups = spec->shape[2] / 32;
   const int64_t codes[] = {spec->shape[0], spec->shape[1], groups, 16};
   char name[256];
   snprintf(name, sizeof name, "%s_blocks", spec->name);
-  weight->tensor = safetensors_want(checkpoint, name, 4, codes, err);
-  if (!weight->tensor)
+  view->tensor = safetensors_require(checkpoint, name, 4, codes, err);
+  if (!view->tensor)
     return false;
   snprintf(name, sizeof name, "%s_scales", spec->name);
-  weight->scales = safetensors_want(checkpoint, name, 3, codes, err);
-  if (!weight->scales)
+  view->scales = safetensors_require(checkpoint, name, 3, codes, err);
+  if (!view->scales)
     return false;
-  if (weight->tensor->dtype == DTYPE_U8 && weight->scales->dtype == DTYPE_U8)
+  if (view->tensor->dtype == DTYPE_U8 && view->scales->dtype == DTYPE_U8)
     return true;
-  return fail(err, "%s: want U8 blocks and scales", spec->name);
+  return fail(err, "%s: want U8 blocks and scales, found %s and %s", spec->name,
+              dtype_name(view->tensor->dtype), dtype_name(view->scales->dtype));
 }
 
-// Bytes stay bytes; a BF16 place takes no wider type, since it could not hold it.
+// True if a tensor of this type can be stored as the spec says. A mapped weight is not converted,
+// and a BF16 holds no other float type without loss; all other floats are made from any float type.
+// U8 stays U8.
 static bool fits(const struct weight_spec *spec, enum dtype has) {
   return spec->offset == WEIGHT_MAPPED || spec->stored == STORED_BF16
              ? has == TYPES[spec->stored].same
              : (has == DTYPE_U8) == (spec->stored == STORED_U8);
 }
 
-static bool find_floats(struct weight_view *weight, const struct safetensors *checkpoint,
-                        struct error *err) {
-  const struct weight_spec *spec = weight->spec;
+static bool find_plain(struct weight_view *view, const struct safetensors *checkpoint,
+                       struct error *err) {
+  const struct weight_spec *spec = view->spec;
   int64_t shape[TENSOR_MAX_RANK];
   memcpy(shape, spec->shape, sizeof shape);
-  if (spec->source == SOURCE_TRANSPOSED) {
+  if (spec->form == FORM_TRANSPOSED) {
     shape[1] = spec->shape[2];
     shape[2] = spec->shape[1];
   }
-  weight->tensor = safetensors_want(checkpoint, spec->name, rank_of(shape), shape, err);
-  if (!weight->tensor)
+  view->tensor = safetensors_require(checkpoint, spec->name, rank_of(shape), shape, err);
+  if (!view->tensor)
     return false;
-  return fits(spec, weight->tensor->dtype)
+  return fits(spec, view->tensor->dtype)
              ? true
              : fail(err,
-                    "%s: want %s, the checkpoint has %s: generate a getp from its config.json "
-                    "with the right \"dtype\"",
-                    spec->name, TYPES[spec->stored].name, dtype_name(weight->tensor->dtype));
+                    "%s: want dtype %s, found %s: generate a getp from this checkpoint's "
+                    "config.json with the right \"dtype\"",
+                    spec->name, TYPES[spec->stored].name, dtype_name(view->tensor->dtype));
 }
 
-bool weight_find(struct weight_view *weight, const struct weight_spec *spec,
+bool weight_find(struct weight_view *view, const struct weight_spec *spec,
                  const struct safetensors *checkpoint, struct error *err) {
-  *weight = (struct weight_view){.spec = spec};
-  return spec->source == SOURCE_MXFP4 ? find_packed(weight, checkpoint, err)
-                                      : find_floats(weight, checkpoint, err);
+  *view = (struct weight_view){.spec = spec};
+  return spec->form == FORM_MXFP4 ? find_mxfp4(view, checkpoint, err)
+                                  : find_plain(view, checkpoint, err);
 }
 
-// ---- reading a piece as floats ----
+// ---- a piece as floats ----
 
-// value = e2m1(code) * 2^(scale - 127), the even column in the low nibble (OCP Microscaling
-// Formats)
-static void read_mxfp4(const struct weight_view *weight, size_t first, size_t n, float *out) {
+// value = e2m1(code) * 2^(scale - 127), with the even column in the low nibble (OCP Microscaling
+// Formats 1.0).
+static void read_mxfp4(const struct weight_view *view, size_t first, size_t n, float *out) {
   static const float VALUE[16] = {0,     0.5f,  1,  1.5f,  2,  3,  4,  6,
                                   -0.0f, -0.5f, -1, -1.5f, -2, -3, -4, -6};
   for (size_t group = first / 32; group < (first + n) / 32; group++) {
-    const float scale = ldexpf(1, weight->scales->data[group] - 127);
-    const uint8_t *codes = weight->tensor->data + group * 16;
+    const float scale = ldexpf(1, view->scales->data[group] - 127);
+    const uint8_t *codes = view->tensor->data + group * 16;
     for (int b = 0; b < 16; b++) {
       *out++ = VALUE[codes[b] & 15] * scale;
       *out++ = VALUE[codes[b] >> 4] * scale;
@@ -150,24 +152,25 @@ static void read_mxfp4(const struct weight_view *weight, size_t first, size_t n,
   }
 }
 
-// One element of the tensor as the checkpoint has it.
-static float read_one(const struct tensor *tensor, size_t at) {
+// Number `index` of a tensor, in the order of the checkpoint.
+static float read_one(const struct tensor *tensor, size_t index) {
   float value;
-  dtype_widen(&value, tensor->data + at * dtype_bytes(tensor->dtype), tensor->dtype, 1);
+  dtype_widen(&value, tensor->data + index * dtype_bytes(tensor->dtype), tensor->dtype, 1);
   return value;
 }
 
-static void read_transposed(const struct weight_view *weight, size_t first, size_t n, float *out) {
-  const size_t rows = (size_t)weight->spec->shape[1], columns = (size_t)weight->spec->shape[2];
+static void read_transposed(const struct weight_view *view, size_t first, size_t n, float *out) {
+  const size_t features = (size_t)view->spec->shape[1], columns = (size_t)view->spec->shape[2];
   for (size_t i = first; i < first + n; i++) {
-    const size_t expert = i / (rows * columns), row = i / columns % rows, column = i % columns;
-    *out++ = read_one(weight->tensor, (expert * columns + column) * rows + row);
+    const size_t expert = i / (features * columns), column = i % columns;
+    const size_t feature = i / columns % features;
+    *out++ = read_one(view->tensor, (expert * columns + column) * features + feature);
   }
 }
 
-static void read_pairs(const struct weight_view *weight, size_t first, size_t n, float *out) {
+static void read_pairs(const struct weight_view *view, size_t first, size_t n, float *out) {
   for (size_t i = first; i < first + n; i++)
-    *out++ = read_one(weight->tensor, tile_paired_feature(i, (size_t)weight->spec->d_head));
+    *out++ = read_one(view->tensor, tile_paired_feature(i, (size_t)view->spec->d_head));
 }
 
 static uint16_t to_bf16(float value) {
@@ -178,22 +181,22 @@ static uint16_t to_bf16(float value) {
   return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1)) >> 16);
 }
 
-static void read_floats(const struct weight_view *weight, size_t first, size_t n, float *out) {
-  const struct tensor *tensor = weight->tensor;
-  if (weight->spec->layout == LAYOUT_PAIRS)
-    read_pairs(weight, first, n, out);
-  else if (weight->spec->source == SOURCE_MXFP4)
-    read_mxfp4(weight, first, n, out);
-  else if (weight->spec->source == SOURCE_TRANSPOSED)
-    read_transposed(weight, first, n, out);
+static void read_floats(const struct weight_view *view, size_t first, size_t n, float *out) {
+  const struct tensor *tensor = view->tensor;
+  if (view->spec->layout == LAYOUT_PAIRS)
+    read_pairs(view, first, n, out);
+  else if (view->spec->form == FORM_MXFP4)
+    read_mxfp4(view, first, n, out);
+  else if (view->spec->form == FORM_TRANSPOSED)
+    read_transposed(view, first, n, out);
   else
     dtype_widen(out, tensor->data + first * dtype_bytes(tensor->dtype), tensor->dtype, n);
 }
 
-static void read_piece(const struct weight_view *weight, size_t first, size_t n, uint8_t *out) {
+static void read_piece(const struct weight_view *view, size_t first, size_t n, uint8_t *out) {
   float values[PIECE];
-  read_floats(weight, first, n, values);
-  if (weight->spec->stored == STORED_F32) {
+  read_floats(view, first, n, values);
+  if (view->spec->stored == STORED_F32) {
     memcpy(out, values, n * sizeof *values);
     return;
   }
@@ -203,48 +206,48 @@ static void read_piece(const struct weight_view *weight, size_t first, size_t n,
   }
 }
 
-// ---- reading any piece ----
+// ---- any piece ----
 
-static void read_rows(const struct weight_view *weight, size_t first, size_t n, uint8_t *out) {
-  const size_t width = TYPES[weight->spec->stored].bytes;
+static void read_contiguous(const struct weight_view *view, size_t first, size_t n, uint8_t *out) {
+  const size_t width = TYPES[view->spec->stored].bytes;
 #pragma omp parallel for schedule(static)
-  for (size_t at = 0; at < n; at += PIECE)
-    read_piece(weight, first + at, n - at < PIECE ? n - at : PIECE, out + at * width);
+  for (size_t i = 0; i < n; i += PIECE)
+    read_piece(view, first + i, n - i < PIECE ? n - i : PIECE, out + i * width);
 }
 
-static void read_tiles(const struct weight_view *weight, size_t first, size_t n, uint8_t *out) {
-  struct tile_source source = tile_shape(weight->spec);
-  source.data = weight->tensor->data;
-  source.dtype = weight->tensor->dtype;
-  if (weight->spec->stored == STORED_F16) {
-    tiles_pack_f16(&source, first, n, out);
+static void read_tiles(const struct weight_view *view, size_t first, size_t n, uint8_t *out) {
+  struct matrices matrices = matrices_of(view->spec);
+  matrices.data = view->tensor->data;
+  matrices.dtype = view->tensor->dtype;
+  if (view->spec->stored == STORED_F16) {
+    tiles_pack_f16(&matrices, first, n, out);
     return;
   }
-  source.scales = weight->scales->data;
-  tiles_pack_mxfp4(&source, first, n, out);
+  matrices.scales = view->scales->data;
+  tiles_pack_mxfp4(&matrices, first, n, out);
 }
 
-void weight_read(const struct weight_view *weight, size_t first, size_t n, void *out) {
-  const struct weight_spec *spec = weight->spec;
+void weight_read(const struct weight_view *view, size_t first, size_t n, void *out) {
+  const struct weight_spec *spec = view->spec;
   const size_t granule = weight_granule(spec), width = TYPES[spec->stored].bytes;
-  const struct tensor *tensor = weight->tensor;
+  const struct tensor *tensor = view->tensor;
   if (in_tiles(spec))
-    read_tiles(weight, first / granule, n / granule, out);
-  else if (spec->layout == LAYOUT_CONTIGUOUS && spec->source == SOURCE_PLAIN &&
+    read_tiles(view, first / granule, n / granule, out);
+  else if (spec->layout == LAYOUT_CONTIGUOUS && spec->form == FORM_PLAIN &&
            tensor->dtype == TYPES[spec->stored].same)
     pages_copy(out, tensor->data + first, n);
   else
-    read_rows(weight, first / width, n / width, out);
+    read_contiguous(view, first / width, n / width, out);
 }
 
-void weight_populate(const struct weight_view *weight) {
-  pages_populate(weight->tensor->data, weight->tensor->bytes);
-  if (weight->scales)
-    pages_populate(weight->scales->data, weight->scales->bytes);
+void weight_populate(const struct weight_view *view) {
+  pages_populate(view->tensor->data, view->tensor->bytes);
+  if (view->scales)
+    pages_populate(view->scales->data, view->scales->bytes);
 }
 
-void weight_release(const struct weight_view *weight) {
-  safetensors_release(weight->tensor);
-  if (weight->scales)
-    safetensors_release(weight->scales);
+void weight_release(const struct weight_view *view) {
+  safetensors_release(view->tensor);
+  if (view->scales)
+    safetensors_release(view->scales);
 }

@@ -1,39 +1,39 @@
-// A checkpoint's tensors as a tree stores them: found by name and shape, read in any piece,
-// converted on the way.
+// The weights of a tree, made from the tensors of a checkpoint: found by name and shape, and
+// converted while they are read, in pieces of any size.
 #ifndef GETP_CHECKPOINT_WEIGHTS_H
 #define GETP_CHECKPOINT_WEIGHTS_H
 
 #include "checkpoint/safetensors.h"
 
-// How the checkpoint holds a stored tensor.
-enum tensor_source {
-  SOURCE_PLAIN,      // as it is stored, in any float type, or as bytes
-  SOURCE_MXFP4,      // NAME_blocks and NAME_scales
-  SOURCE_TRANSPOSED, // [experts, k, n] for a stored [experts, n, k]
+// How the checkpoint holds a weight.
+enum checkpoint_form {
+  FORM_PLAIN,      // one tensor of the same shape, of any float type or U8
+  FORM_MXFP4,      // two tensors, NAME_blocks and NAME_scales
+  FORM_TRANSPOSED, // one tensor (experts, k, n) for a weight (experts, n, k)
 };
 
-// The type of its numbers where it is stored.
+// The number type in which a tree stores a weight.
 enum weight_type {
   STORED_U8,
   STORED_BF16,
   STORED_F32,
   STORED_F16,   // in tiles only
-  STORED_MXFP4, // in tiles only, and from SOURCE_MXFP4
+  STORED_MXFP4, // in tiles only, and only from FORM_MXFP4
 };
 
-// The order of its numbers where it is stored.
+// The order in which a tree stores the numbers of a weight.
 enum weight_layout {
-  LAYOUT_CONTIGUOUS,   // row after row
-  LAYOUT_PAIRS,        // a vector whose elements are paired within heads: see tiles.h
-  LAYOUT_TILES,        // matrices in tiles of 16 rows: see tiles.h
-  LAYOUT_PAIRED_TILES, // the same with rows paired within heads
-  LAYOUT_WOVEN_TILES,  // the same with columns woven
+  LAYOUT_CONTIGUOUS,   // in C order
+  LAYOUT_PAIRS,        // a vector, paired within heads as LAYOUT_PAIRED_TILES
+  LAYOUT_TILES,        // matrices in tiles, see formats/tiles.h
+  LAYOUT_PAIRED_TILES, // in tiles whose features are paired within heads, see checkpoint/tiles.h
+  LAYOUT_WOVEN_TILES,  // in woven tiles
 };
 
-// What weights.inc says of a tensor.
+// A weight of a tree: one line of its weights.inc.
 struct weight_spec {
   const char *name;
-  enum tensor_source source;
+  enum checkpoint_form form;
   enum weight_type stored;
   enum weight_layout layout;
   int64_t offset; // in the packed weights, or WEIGHT_MAPPED
@@ -41,43 +41,46 @@ struct weight_spec {
   int64_t shape[TENSOR_MAX_RANK];
 };
 
+// Instead of an offset: the tree reads the weight in place, in the map of its file.
 enum { WEIGHT_MAPPED = -1 };
 
-// All of them, in the order of weights.inc.
+// All weights of a tree, in the order of weights.inc.
 struct weight_table {
-  const char *tree; // name of the tree that they are for
+  const char *tree; // its name
   const struct weight_spec *specs;
   int n;
-  size_t packed_bytes; // up to which the packed ones reach
+  size_t packed_bytes; // the end of the last packed weight
 };
 
-// A tensor found.
+// A weight and the tensors of a checkpoint that it is made from.
 struct weight_view {
   const struct weight_spec *spec;
-  const struct tensor *tensor, *scales; // scales: of SOURCE_MXFP4
+  const struct tensor *tensor, *scales; // scales for FORM_MXFP4 alone
 };
 
-// Of the stored tensor.
+// Bytes of a weight as the tree stores it.
 size_t weight_bytes(const struct weight_spec *spec);
 
-// Pieces of a stored tensor begin and end at multiples of this.
+// Pieces of a stored weight begin and end at multiples of this many bytes.
 size_t weight_granule(const struct weight_spec *spec);
 
-// Where a tensor lies among all of a table, in one piece of memory: a packed one at its offset; a
-// mapped one at *end, which then moves behind it to a multiple of 64. *end begins at packed_bytes.
+// The offset of a weight in an image that holds all weights of a table: first the packed ones at
+// their offsets, then, from `*end` on, the mapped ones. *end begins as packed_bytes; the caller
+// asks for the weights in the order of the table, and a mapped one moves *end to the next multiple
+// of 64 after it.
 size_t weight_offset(const struct weight_spec *spec, size_t *end);
 
-// Refuses, by name, a tensor that is missing, of another shape, or of a type that cannot be stored
-// as the row says; a mapped one must have the stored type itself.
-bool weight_find(struct weight_view *weight, const struct weight_spec *spec,
+// Finds the tensors of a weight. Names a tensor that is missing, of another shape, or of a type
+// that cannot be stored as the spec says; that of a mapped weight must be the stored type itself.
+bool weight_find(struct weight_view *view, const struct weight_spec *spec,
                  const struct safetensors *checkpoint, struct error *err);
 
-// Writes bytes [first, first + n) of the stored tensor to `out`, with all threads; both are
-// multiples of its granule. Numbers are rounded to nearest even; an infinity or a NaN stays one.
-void weight_read(const struct weight_view *weight, size_t first, size_t n, void *out);
+// Writes bytes [first, first + n) of the stored weight to `out`, with all threads. Both bounds are
+// multiples of its granule. Rounds to nearest even; an infinity or a NaN stays one.
+void weight_read(const struct weight_view *view, size_t first, size_t n, void *out);
 
-// Advice to the kernel: all of the tensor's mapped pages will be read now; or not again soon.
-void weight_populate(const struct weight_view *weight);
-void weight_release(const struct weight_view *weight);
+// Let the kernel read all pages of the tensors now, or drop them.
+void weight_populate(const struct weight_view *view);
+void weight_release(const struct weight_view *view);
 
 #endif

@@ -1,4 +1,4 @@
-// The host as a device: its memory is ordinary memory, and everything is done at once.
+// The host as a device. Its memory is ordinary memory, and every call does its work at once.
 #include "device/device.h"
 
 #include <stdlib.h>
@@ -7,12 +7,12 @@
 #include <time.h>
 
 struct device {
-  struct timespec *stamps; // NULL: none taken
+  struct timespec *stamps; // NULL if none were allocated
 };
 
 bool device_open(struct device **out, struct error *err) {
   *out = calloc(1, sizeof **out);
-  return *out ? true : fail(err, "out of memory");
+  return *out ? true : fail(err, "device: out of memory for its state");
 }
 
 void device_close(struct device *device) {
@@ -26,14 +26,15 @@ void *device_stream(const struct device *device) {
   return NULL;
 }
 
-bool device_memory_info(struct device *device, size_t *unused, size_t *total, struct error *err) {
+bool device_memory_info(struct device *device, size_t *free_bytes, size_t *total_bytes,
+                        struct error *err) {
   (void)device;
   (void)err;
-  *unused = *total = 0;
+  *free_bytes = *total_bytes = 0;
   return true;
 }
 
-// The kernel hands out zeroed pages when they are first touched: what a job does not use costs
+// The kernel adds a zeroed page when it is first touched, so memory that a job does not use costs
 // nothing.
 bool device_alloc(struct device *device, struct memory *memory, size_t bytes, const char *what,
                   struct error *err) {
@@ -42,15 +43,15 @@ bool device_alloc(struct device *device, struct memory *memory, size_t bytes, co
       mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (at == MAP_FAILED)
     return fail(err,
-                "no memory for %s: want %zu bytes: generate with fewer --slots or a shorter "
-                "--context",
+                "device: out of memory for %s: want %zu bytes: generate with fewer --slots or a "
+                "shorter --context",
                 what, bytes);
   *memory = (struct memory){at, bytes};
   return true;
 }
 
 bool device_clear(struct device *device, const struct memory *memory, struct error *err) {
-  (void)device, (void)memory, (void)err; // new pages are zeros
+  (void)device, (void)memory, (void)err; // new pages are zero
   return true;
 }
 
@@ -77,7 +78,7 @@ void *device_staging(struct device *device, void *to, size_t bytes, struct error
   return to;
 }
 
-bool device_send(struct device *device, void *to, size_t bytes, struct error *err) {
+bool device_upload_staging(struct device *device, void *to, size_t bytes, struct error *err) {
   (void)device;
   (void)to;
   (void)bytes;
@@ -85,16 +86,16 @@ bool device_send(struct device *device, void *to, size_t bytes, struct error *er
   return true;
 }
 
-bool device_put(struct device *device, void *to, const void *from, size_t bytes,
-                struct error *err) {
+bool device_upload(struct device *device, void *to, const void *from, size_t bytes,
+                   struct error *err) {
   (void)device;
   (void)err;
   memcpy(to, from, bytes);
   return true;
 }
 
-const void *device_get(struct device *device, const void *from, size_t bytes, void *buffer,
-                       struct error *err) {
+const void *device_download(struct device *device, const void *from, size_t bytes, void *buffer,
+                            struct error *err) {
   (void)device;
   (void)bytes;
   (void)buffer;
@@ -120,28 +121,28 @@ bool device_wait_mark(struct device *device, int mark, struct error *err) {
   return device_wait(device, err);
 }
 
-bool device_record(struct device *device, struct error *err) {
+bool device_capture_begin(struct device *device, struct error *err) {
   (void)device;
-  return fail(err, "the host does everything at once: it records nothing");
+  return fail(err, "device: want a GPU to capture a graph, found the host");
 }
 
-bool device_recorded(struct device *device, struct device_graph **graph, struct error *err) {
+bool device_capture_end(struct device *device, struct device_graph **graph, struct error *err) {
   *graph = NULL;
-  return device_record(device, err);
+  return device_capture_begin(device, err);
 }
 
-bool device_replay(struct device *device, struct device_graph *graph, struct error *err) {
+bool device_graph_launch(struct device *device, struct device_graph *graph, struct error *err) {
   (void)graph;
-  return device_record(device, err);
+  return device_capture_begin(device, err);
 }
 
-void device_drop(struct device_graph *graph) {
+void device_graph_destroy(struct device_graph *graph) {
   (void)graph;
 }
 
 bool device_alloc_stamps(struct device *device, int n, struct error *err) {
   device->stamps = calloc((size_t)n, sizeof *device->stamps);
-  return device->stamps ? true : fail(err, "out of memory for %d time stamps", n);
+  return device->stamps ? true : fail(err, "device: out of memory for %d time stamps", n);
 }
 
 bool device_stamp(struct device *device, int stamp, struct error *err) {

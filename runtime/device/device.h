@@ -1,6 +1,9 @@
-// One device as the engine sees it: its memory, and data on the way to it and back. Implemented by
-// device_cpu.c for the host itself and by device_hip.c for a GPU. What one thread asks for happens
-// in the order asked.
+// One device as the engine sees it: memory, copies to and from it, and the order of its work.
+// device/hip.c implements it for a GPU, device/cpu.c for the host itself.
+//
+// Copies, launches and the other calls below with "enqueue" in their comment return before the work
+// is done. The device does its work in the order of the calls, in one stream. A failure of the work
+// is reported by a later call, at the latest by device_wait.
 #ifndef GETP_DEVICE_DEVICE_H
 #define GETP_DEVICE_DEVICE_H
 
@@ -10,74 +13,100 @@
 
 struct device;
 
-// A piece of memory; zeroed is none.
+// An allocation. A zeroed one is none.
 struct memory {
   void *at;
   size_t bytes;
 };
 
-// Refuses, in one line, a machine without such a device.
+// Refuses a machine without such a device. The caller closes *out.
 bool device_open(struct device **out, struct error *err);
 void device_close(struct device *device);
 
-// What launchers are given as pass->stream.
+// The stream for launchers, as pass->stream.
 void *device_stream(const struct device *device);
 
-// Bytes on the device that are free, and in all; 0 and 0 if the device knows no bound.
-bool device_memory_info(struct device *device, size_t *unused, size_t *total, struct error *err);
+// Bytes of the device that are free, and all its bytes. Both are 0 if the device knows no bound.
+bool device_memory_info(struct device *device, size_t *free_bytes, size_t *total_bytes,
+                        struct error *err);
 
-// Memory on the device, with anything in it. A failure names what it was for, how many bytes, how
-// many were free.
+// ---- memory ----
+
+// Allocates memory on the device, with undefined content. The message of a failure names `what` it
+// was for, and the bytes that were wanted and free.
 bool device_alloc(struct device *device, struct memory *memory, size_t bytes, const char *what,
                   struct error *err);
 
-// Zeroes memory that has just been taken.
-bool device_clear(struct device *device, const struct memory *memory, struct error *err);
-
-// The same as device_alloc on the host, where device_put and device_get may read and write it.
+// Allocates memory on the host that the device can copy to and from.
 bool device_alloc_host(struct device *device, struct memory *memory, size_t bytes, const char *what,
                        struct error *err);
+
+// Free the memory, if it is any.
 void device_free(struct device *device, struct memory *memory);
 void device_free_host(struct device *device, struct memory *memory);
 
-// A buffer on the host, of at most DEVICE_STAGING_BYTES, to fill for a place on the device; NULL
-// with a message if earlier work failed. device_send then sets it on its way. A device apart from
-// the host has DEVICE_STAGING_BUFFERS of them.
+// Enqueues zeroing newly allocated memory of the device.
+bool device_clear(struct device *device, const struct memory *memory, struct error *err);
+
+// ---- copies ----
+
+// Loading goes through staging buffers in host memory, so that one can be filled while the other is
+// copied to the device. The host itself needs none: it returns the target.
 enum { DEVICE_STAGING_BYTES = 16 << 20, DEVICE_STAGING_BUFFERS = 2 };
+
+// A buffer to fill with `bytes` bytes for `to`, which is memory of the device; at most
+// DEVICE_STAGING_BYTES. Waits until a buffer is free. Returns NULL with a message if earlier work
+// failed.
 void *device_staging(struct device *device, void *to, size_t bytes, struct error *err);
-bool device_send(struct device *device, void *to, size_t bytes, struct error *err);
 
-// Copies from memory of device_alloc_host; `from` may change only after device_wait.
-bool device_put(struct device *device, void *to, const void *from, size_t bytes, struct error *err);
+// Enqueues the copy of the buffer that device_staging returned last, with the same arguments.
+bool device_upload_staging(struct device *device, void *to, size_t bytes, struct error *err);
 
-// Where the host finds `bytes` bytes of the device after device_wait: in `buffer`, of
-// device_alloc_host, or where they are if the host can read them there. NULL with a message if the
-// copy could not be asked for.
-const void *device_get(struct device *device, const void *from, size_t bytes, void *buffer,
-                       struct error *err);
+// Enqueues a copy from the host to the device. `from` is memory of device_alloc_host, and may not
+// change before the copy is done.
+bool device_upload(struct device *device, void *to, const void *from, size_t bytes,
+                   struct error *err);
 
-// Waits until everything asked for is done; reports what failed on the way, launches included.
+// Enqueues a copy from the device to `buffer`, which is memory of device_alloc_host. Returns where
+// the bytes can be read when the copy is done: `buffer`, or `from` itself if that is on the host.
+// NULL with a message if it fails.
+const void *device_download(struct device *device, const void *from, size_t bytes, void *buffer,
+                            struct error *err);
+
+// ---- waiting ----
+
+// Waits until all enqueued work is done. Reports what failed, launches included.
 bool device_wait(struct device *device, struct error *err);
 
-// Marks what has been asked for so far as `mark` of DEVICE_MARKS; device_wait_mark waits for that,
-// and not for what was asked for since.
+// device_mark enqueues mark number `mark`, of DEVICE_MARKS. device_wait_mark waits until the work
+// before the mark is done, but not for work that was enqueued after it.
 enum { DEVICE_MARKS = 2 };
 bool device_mark(struct device *device, int mark, struct error *err);
 bool device_wait_mark(struct device *device, int mark, struct error *err);
 
-// What launchers are asked for between the two is not done but kept as a graph, NULL if that
-// failed; each device_replay does the whole of it. Not every device records; one that does not
-// refuses.
-struct device_graph;
-bool device_record(struct device *device, struct error *err);
-bool device_recorded(struct device *device, struct device_graph **graph, struct error *err);
-bool device_replay(struct device *device, struct device_graph *graph, struct error *err);
-void device_drop(struct device_graph *graph);
+// ---- graphs ----
 
-// Time stamps: n of them, until device_close. device_stamp has the device note when it has done
-// what was asked for so far; device_seconds is the time between two stamps that it is past.
+// Launches between device_capture_begin and device_capture_end are not run but captured in a graph.
+// device_graph_launch enqueues all of them. The host captures nothing and refuses.
+struct device_graph;
+bool device_capture_begin(struct device *device, struct error *err);
+
+// *graph is NULL after a failure. It must be called even if a launch of the capture failed.
+bool device_capture_end(struct device *device, struct device_graph **graph, struct error *err);
+bool device_graph_launch(struct device *device, struct device_graph *graph, struct error *err);
+
+// `graph` may be NULL.
+void device_graph_destroy(struct device_graph *graph);
+
+// ---- times ----
+
+// Allocates n time stamps, which device_close frees.
 bool device_alloc_stamps(struct device *device, int n, struct error *err);
+
+// Enqueues setting a stamp to the time when the work before it is done.
 bool device_stamp(struct device *device, int stamp, struct error *err);
+
+// The seconds between two stamps that are set.
 bool device_seconds(struct device *device, int from, int to, double *seconds, struct error *err);
 
 #endif

@@ -1,5 +1,5 @@
-// Bringing weights to a device, piece by piece: one staging buffer is filled while the other is
-// sent.
+// Loads weights to a device, piece by piece: while one staging buffer is copied to the device, the
+// other is filled.
 #ifndef GETP_DEVICE_LOAD_H
 #define GETP_DEVICE_LOAD_H
 
@@ -10,15 +10,15 @@ struct load {
   struct device *device;
   const struct weight_source *source;
   uint8_t *packed;        // (source->table.packed_bytes) on the device
-  const uint8_t **weight; // (source->table.n) where each tensor then is
+  const uint8_t **weight; // (source->table.n) load_run fills in the address of each weight
 
-  // Called after each piece that was sent, with their bytes so far and in all; or NULL.
-  void (*watch)(void *context, size_t sent, size_t total);
+  // Called after each piece, with the bytes loaded so far and all bytes. May be NULL.
+  void (*watch)(void *context, size_t loaded, size_t total);
   void *context;
 };
 
-// Mapped tensors stay where they are: the source must stay open. What was sent arrives by
-// device_wait.
+// The last copies are done after device_wait. Weights that the tree reads in place need the source
+// to stay open.
 bool load_run(const struct load *load, struct error *err);
 
 #endif

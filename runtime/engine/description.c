@@ -1,4 +1,4 @@
-// Compiled once per tree, against its headers and lists: the numbers that it was generated with.
+// Compiled once per tree: the numbers of its headers and lists as values.
 #include "engine/description.h"
 
 #include "arena.h"
@@ -7,11 +7,11 @@
 
 #include <string.h>
 
-enum { MAPPED = WEIGHT_MAPPED };
+enum { MAPPED = WEIGHT_MAPPED }; // the word that weights.inc writes for an offset
 
 static const struct weight_spec WEIGHTS[WEIGHT_COUNT] = {
 #define WEIGHT(symbol, name, source, stored, layout, offset, ...)                                  \
-  {name, SOURCE_##source, STORED_##stored, LAYOUT_##layout, offset, MODEL_D_HEAD, {__VA_ARGS__}},
+  {name, FORM_##source, STORED_##stored, LAYOUT_##layout, offset, MODEL_D_HEAD, {__VA_ARGS__}},
 #include "weights.inc"
 #undef WEIGHT
 };
@@ -55,7 +55,7 @@ struct engine_limits engine_limits(void) {
 }
 
 struct engine_peak engine_peak(void) {
-  return (struct engine_peak){DEVICE_BYTES_A_SECOND, DEVICE_FLOPS};
+  return (struct engine_peak){DEVICE_BYTES_PER_SECOND, DEVICE_FLOPS};
 }
 
 void engine_model(struct model_config *config) {

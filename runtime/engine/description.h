@@ -1,4 +1,4 @@
-// What a tree was generated for, as numbers: its limits, its memory, its model, its weights.
+// The numbers that a tree was generated with: its limits, memory, model and weights.
 #ifndef GETP_ENGINE_DESCRIPTION_H
 #define GETP_ENGINE_DESCRIPTION_H
 
@@ -7,18 +7,18 @@
 
 struct engine_limits {
   int vocab;
-  int slots;   // sequences at a time
+  int slots;   // sequences that can run at the same time
   int context; // positions of a sequence
-  int rows;    // of a pass, at least slots
+  int rows;    // rows of a pass, at least `slots`
   int chunk;   // rows of one sequence in a pass
-  int rewind;  // positions that a sequence may go back without running anew from 0
-  int logits;  // outputs of a pass that wants logits
-  bool picks;  // the device picks: every engine_want is to be had, else only logits
-  bool halves; // activations and KV cache have 16 bits, not 32
+  int rewind;  // positions that a sequence may go back without starting again from position 0
+  int logits;  // outputs of a pass that returns whole logits
+  bool picks;  // the tree can return every engine_result; false: only ENGINE_LOGITS
+  bool halves; // activations and KV cache have 16 bits; false: 32
 };
 
-// A part of what the tree takes, by place: in the map of the checkpoint; packed weights; other
-// memory of the device; memory of the host for what goes to the device and comes back.
+// Where an item of the memory plan lies: in the mapped checkpoint, in the packed weights on the
+// device, elsewhere on the device, or on the host.
 enum memory_kind { MEMORY_MAPPED, MEMORY_PACKED, MEMORY_DEVICE, MEMORY_HOST };
 struct memory_item {
   const char *what;
@@ -26,15 +26,16 @@ struct memory_item {
   size_t bytes;
 };
 struct memory_plan {
-  const struct memory_item *items;
+  const struct memory_item *items; // (n)
   int n;
-  size_t device_bytes; // of the device that the plan was made for; 0: not bounded
+  size_t device_bytes; // memory of the device that the plan was made for; 0: no bound
 };
 
-// What the device can do in a second at the most; 0: not known.
+// The most that the device can move and compute per second; 0: not known.
 struct engine_peak {
   double bytes, flops;
 };
+
 struct engine_limits engine_limits(void);
 struct memory_plan engine_plan(void);
 void engine_model(struct model_config *config);

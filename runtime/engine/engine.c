@@ -1,4 +1,4 @@
-// Compiled once per tree: the life of an engine, and the order of its passes.
+// Compiled once per tree: the life of an engine and the order of its passes.
 #include "engine/engine.h"
 
 #include "base/clock.h"
@@ -12,12 +12,12 @@ struct engine *engine_create(void) {
   return calloc(1, sizeof(struct engine));
 }
 
-void engine_watch(struct engine *engine, engine_watcher watch, void *context) {
-  engine->watch = watch;
-  engine->watch_context = context;
+void engine_set_progress(struct engine *engine, engine_progress progress, void *context) {
+  engine->progress = progress;
+  engine->progress_context = context;
 }
 
-void engine_time(struct engine *engine, engine_timer timer, void *context) {
+void engine_set_timer(struct engine *engine, engine_timer timer, void *context) {
   engine->timer = timer;
   engine->timer_context = context;
 }
@@ -35,14 +35,14 @@ static bool load_weights(struct engine *engine, const struct weight_source *sour
       .source = source,
       .packed = engine->packed.at,
       .weight = engine->weight,
-      .watch = engine->watch,
-      .context = engine->watch_context,
+      .watch = engine->progress,
+      .context = engine->progress_context,
   };
   return load_run(&load, err);
 }
 
-// Tells the timer, if there is one, of a part of warm_up that has taken from *from until now, which
-// *from becomes.
+// Reports to the timer, if there is one, the phase of engine_warm_up from *from until now, and sets
+// *from to now.
 static bool report_span(const struct engine *engine, const char *what, double *from, double bytes,
                         struct error *err) {
   const double now = seconds_now();
@@ -56,7 +56,7 @@ bool engine_warm_up(struct engine *engine, const struct weight_source *source, s
     return true;
   double from = engine->began = seconds_now();
   if (device_open(&engine->device, err) && report_span(engine, "open device", &from, 0, err) &&
-      memory_alloc(engine, err) && report_span(engine, "take memory", &from, 0, err) &&
+      memory_alloc(engine, err) && report_span(engine, "allocate memory", &from, 0, err) &&
       load_weights(engine, source, err) && memory_upload_rope(engine, err) &&
       device_wait(engine->device, err) &&
       report_span(engine, "load weights", &from, (double)engine_weights().packed_bytes, err) &&
@@ -71,7 +71,7 @@ void engine_finish(struct engine *engine) {
   if (!device)
     return;
   struct error ignored;
-  device_wait(device, &ignored); // nothing may be under way to memory that is given back
+  device_wait(device, &ignored); // no copy may still use the memory that is freed below
   passes_drop(engine);
   engine->submitted = engine->collected = 0;
   memory_free(engine);
@@ -79,49 +79,53 @@ void engine_finish(struct engine *engine) {
   engine->device = NULL;
 }
 
-// What a caller may not ask for.
+// Refuses a pass that the engine cannot run now, or not at all.
 static bool check_submit(const struct engine *engine, const struct engine_rows *rows,
-                         enum engine_want want, struct error *err) {
-  const unsigned under_way = engine->submitted - engine->collected;
+                         enum engine_result result, struct error *err) {
+  const unsigned in_flight = engine->submitted - engine->collected;
+  const bool logits = result == ENGINE_LOGITS;
   if (!engine->device)
-    return fail(err, "a pass before warm_up");
-  if (under_way == ENGINE_PASSES || (under_way > 0 && want == ENGINE_LOGITS))
-    return fail(err, "a pass while %u are under way", under_way);
-  if (want != ENGINE_LOGITS && !HEAD_SPLIT)
-    return fail(err, "a pass that picks: this getp has only logits");
-  return want != ENGINE_LOGITS || rows->outputs <= LOGITS_ROWS
-             ? true
-             : fail(err, "logits of %d rows: this getp has room for %d", rows->outputs,
-                    LOGITS_ROWS);
+    return fail(err, "engine: want warm_up before a pass, found none");
+  if (logits && in_flight > 0)
+    return fail(err, "engine: want no pass in flight before one with logits, found %u", in_flight);
+  if (in_flight == ENGINE_PASSES)
+    return fail(err, "engine: want fewer than %d passes in flight, found %u", ENGINE_PASSES,
+                in_flight);
+  if (!logits && !HEAD_SPLIT)
+    return fail(err, "engine: want a pass with logits, found one that picks: this tree cannot");
+  if (logits && rows->outputs > LOGITS_ROWS)
+    return fail(err, "engine: want at most %d outputs with logits, found %d", LOGITS_ROWS,
+                rows->outputs);
+  return true;
 }
 
-bool engine_submit(struct engine *engine, const struct engine_rows *rows, enum engine_want want,
+bool engine_submit(struct engine *engine, const struct engine_rows *rows, enum engine_result result,
                    struct error *err) {
   struct error later;
-  if (!check_submit(engine, rows, want, err))
+  if (!check_submit(engine, rows, result, err))
     return false;
-  if (passes_send(engine, rows, want, err)) {
+  if (passes_submit(engine, rows, result, err)) {
     engine->submitted++;
     return true;
   }
-  device_wait(engine->device, &later); // for what it was given of the pass
+  device_wait(engine->device, &later); // for the steps of the pass that were queued
   return false;
 }
 
 bool engine_collect(struct engine *engine, struct engine_results *results, struct error *err) {
   const int pass = (int)(engine->collected % ENGINE_PASSES);
-  const struct under_way *done = &engine->passes[pass];
+  const struct pass_in_flight *done = &engine->in_flight[pass];
   *results = (struct engine_results){0};
   if (engine->collected == engine->submitted)
-    return fail(err, "no pass is under way");
+    return fail(err, "engine: want a pass in flight, found none");
   engine->collected++;
   if (engine->timing && !timing_enter(engine->timing, err))
     return false;
   if (!device_wait_mark(engine->device, pass, err))
     return false;
-  if (done->want == ENGINE_GREEDY)
+  if (done->result == ENGINE_GREEDY)
     results->picked = done->results;
-  else if (done->want == ENGINE_CANDIDATES)
+  else if (done->result == ENGINE_CANDIDATES)
     results->candidates = done->results;
   else
     results->logits = done->results;

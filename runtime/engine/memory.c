@@ -1,4 +1,4 @@
-// Compiled once per tree, against its arena.h and kv.h.
+// Compiled once per tree: allocates the sizes of its arena.h and kv.h.
 #include "engine/memory.h"
 
 #include "arena.h"
@@ -10,15 +10,14 @@
 _Static_assert(sizeof(struct row_record) == ROWS_BYTES, "the plan counts a row record");
 _Static_assert(!HEAD_SPLIT || LIMIT_ROWS * sizeof(struct candidates) == RESULTS_BYTES,
                "the plan counts the candidates of a pass");
-
 _Static_assert(STAGING_BYTES == 0 ||
                    STAGING_BYTES == DEVICE_STAGING_BUFFERS * (size_t)DEVICE_STAGING_BYTES,
-               "the plan counts the staging buffers of runtime/device.h");
+               "the plan counts the staging buffers of device/device.h");
 
 enum { HALF = MODEL_D_HEAD / 2 };
 
-// cos, or else sin, of the angles of n positions from `first` on, scaled. The angle is a float
-// product, as in transformers.
+// Fills in the scaled cosines (or sines) of n positions from `first` on. The angle is a product of
+// floats, as in transformers.
 static void fill_rope(float *out, int first, int n, bool cosine) {
   for (int p = first; p < first + n; p++)
     for (int i = 0; i < HALF; i++) {
@@ -28,16 +27,16 @@ static void fill_rope(float *out, int first, int n, bool cosine) {
 }
 
 static bool upload_half(struct engine *engine, bool cosine, struct error *err) {
-  enum { MOST = DEVICE_STAGING_BYTES / (HALF * (int)sizeof(float)) };
+  enum { MAX_POSITIONS = DEVICE_STAGING_BYTES / (HALF * (int)sizeof(float)) };
   float *to = (float *)engine->rope.at + (cosine ? 0 : ROPE_FLOATS);
-  for (int first = 0; first < LIMIT_CONTEXT; first += MOST) {
-    const int n = LIMIT_CONTEXT - first < MOST ? LIMIT_CONTEXT - first : MOST;
+  for (int first = 0; first < LIMIT_CONTEXT; first += MAX_POSITIONS) {
+    const int n = LIMIT_CONTEXT - first < MAX_POSITIONS ? LIMIT_CONTEXT - first : MAX_POSITIONS;
     const size_t bytes = (size_t)n * HALF * sizeof *to;
     float *staging = device_staging(engine->device, to + first * HALF, bytes, err);
     if (!staging)
       return false;
     fill_rope(staging, first, n, cosine);
-    if (!device_send(engine->device, to + first * HALF, bytes, err))
+    if (!device_upload_staging(engine->device, to + first * HALF, bytes, err))
       return false;
   }
   return true;
@@ -47,7 +46,7 @@ bool memory_upload_rope(struct engine *engine, struct error *err) {
   return upload_half(engine, true, err) && upload_half(engine, false, err);
 }
 
-// Not every tree has every kind of memory.
+// Does nothing for 0 bytes: not every tree has every kind of memory.
 static bool alloc(struct engine *engine, struct memory *memory, size_t bytes, const char *what,
                   struct error *err) {
   return bytes == 0 || device_alloc(engine->device, memory, bytes, what, err);
@@ -62,12 +61,12 @@ bool memory_alloc(struct engine *engine, struct error *err) {
   const size_t pieces = STEPS_ON_ALL_THREADS ? (size_t)omp_get_max_threads() : 1;
   bool ok = alloc(engine, &engine->packed, engine_weights().packed_bytes, "weights", err) &&
             alloc(engine, &engine->kv, KV_BYTES, "the KV cache", err) &&
-            device_clear(engine->device, &engine->kv, err) && // what pads a key stays 0
+            device_clear(engine->device, &engine->kv, err) && // the padding of keys stays 0
             alloc(engine, &engine->arena, ARENA_BYTES, "activations", err) &&
             alloc(engine, &engine->workspace, WORKSPACE_BYTES * pieces, "workspace", err) &&
             alloc(engine, &engine->rope, ROPE_BYTES, "the RoPE table", err) &&
             alloc(engine, &engine->rows, ROWS_BYTES, "rows", err) &&
-            device_clear(engine->device, &engine->rows, err) && // no rows, until a pass has some
+            device_clear(engine->device, &engine->rows, err) && // no rows before the first pass
             alloc(engine, &engine->picked, PICKED_BYTES, "greedy ids", err);
   for (int i = 0; ok && i < ENGINE_PASSES; i++)
     ok = memory_alloc_host(engine, &engine->host_rows[i], ROWS_BYTES, "rows", err) &&

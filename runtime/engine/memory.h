@@ -1,20 +1,20 @@
-// The memory of an engine, and the tables that it holds besides the weights.
+// The memory of an engine, and the RoPE table that it holds besides the weights.
 #ifndef GETP_ENGINE_MEMORY_H
 #define GETP_ENGINE_MEMORY_H
 
 #include "engine/state.h"
 
-enum { ROPE_FLOATS = LIMIT_CONTEXT * (MODEL_D_HEAD / 2) }; // of cos, and of sin behind them
+enum { ROPE_FLOATS = LIMIT_CONTEXT * (MODEL_D_HEAD / 2) }; // cosines; as many sines follow them
 
-// Takes all memory that the plan laid out, but for whole logits on the host.
+// Allocates everything that the plan has, except whole logits on the host.
 bool memory_alloc(struct engine *engine, struct error *err);
 void memory_free(struct engine *engine);
 
-// Memory on the host; of no bytes: none.
+// Allocates memory on the host. If `bytes` is 0, it does nothing and succeeds.
 bool memory_alloc_host(struct engine *engine, struct memory *memory, size_t bytes, const char *what,
                        struct error *err);
 
-// Sends the table of RoPE's cos and sin on its way to the device.
+// Starts the copy of RoPE's cosines and sines to the device.
 bool memory_upload_rope(struct engine *engine, struct error *err);
 
 #endif

@@ -1,5 +1,5 @@
-// What one pass of the schedule works on: the rows of a batch and the memory that the plan laid
-// out. Launchers get it with offsets into its buffers; nothing here knows a shape.
+// One pass as launchers see it: the rows, and the memory that the plan laid out. Launchers add
+// their offsets to its buffers; nothing here knows a shape.
 #ifndef GETP_ENGINE_PASS_H
 #define GETP_ENGINE_PASS_H
 
@@ -12,33 +12,33 @@
 #include <omp.h>
 #endif
 
-// What pass->counts holds, by place: of this pass on the device, where a captured schedule has only
-// bounds.
+// Indices into pass->counts. The counts are on the device and belong to this pass; a captured
+// schedule knows only bounds of them.
 enum pass_count { PASS_ROWS, PASS_OUTPUTS, PASS_GROUPS, PASS_COUNTS = 8 };
 
 struct pass {
-  int rows;                  // tokens in this pass; of a captured schedule: at most so many
-  int outputs;               // rows of which something is wanted; captured: at most so many
-  const int32_t *counts;     // (PASS_COUNTS) by enum pass_count
-  const int32_t *token;      // (rows) id, or HANDED_TOKEN(i): the one in picked_before[i]
-  const int32_t *position;   // (rows) 0-based, within the row's sequence
-  const int32_t *slot;       // (rows) place of the sequence in the KV cache
-  const int32_t *output_row; // (outputs) which row
-  // (groups + 1) first row of each group, and then the number of rows: up to GROUP_ROWS rows of one
-  // sequence at positions that follow each other
+  int rows;                  // rows of this pass; in a captured schedule, a bound of them
+  int outputs;               // rows whose result is wanted; in a captured schedule, a bound
+  const int32_t *counts;     // (PASS_COUNTS) indexed by enum pass_count
+  const int32_t *token;      // (rows) an id, or HANDED_TOKEN(i) for picked_before[i]
+  const int32_t *position;   // (rows) in the row's sequence, from 0
+  const int32_t *slot;       // (rows) the row's sequence in the KV cache
+  const int32_t *output_row; // (outputs)
+  // (groups + 1) the first row of each group, then the number of rows. A group has up to GROUP_ROWS
+  // rows of one sequence at consecutive positions.
   const int32_t *group;
-  int32_t *picked;              // (outputs) greedy id
-  const int32_t *picked_before; // the same of the pass before
-  int first_output;             // the first of those whose logits are now computed or sampled
-  float sharpness;              // of sampling: 1 / temperature
+  int32_t *picked;              // (outputs) ids, picked greedily
+  const int32_t *picked_before; // the same of the previous pass
+  int first_output;             // the first output whose logits LOGITS and SAMPLED work on
+  float sharpness;              // 1 / temperature, for SAMPLED
   char *arena;                  // activations; arena.h
   float *kv;                    // kv.h
-  char *workspace;              // one piece a thread
-  size_t workspace_bytes;       // of a piece
-  const float *rope_cos;        // (context, head_dim / 2), scaled by YaRN's attention factor
+  char *workspace;              // one piece per thread
+  size_t workspace_bytes;       // of one piece
+  const float *rope_cos;        // (context, d_head / 2), scaled by YaRN's attention factor
   const float *rope_sin;        // the same
   void *stream;                 // of the device; NULL on the host
-  // weights.inc; packed ones are aligned to 64 bytes, mapped ones to nothing
+  // (weights.inc) packed weights are aligned to 64 bytes; mapped ones have no alignment
   const uint8_t *const *weight;
 };
 

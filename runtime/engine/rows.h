@@ -1,4 +1,4 @@
-// What a pass is given, and what it gives back.
+// The rows of a pass, and its results.
 #ifndef GETP_ENGINE_ROWS_H
 #define GETP_ENGINE_ROWS_H
 
@@ -6,27 +6,28 @@
 
 #include <stdint.h>
 
-// Passes that may be under way at a time.
+// The most passes that may be in flight.
 enum { ENGINE_PASSES = 2 };
 
-// What a pass gives for each of its outputs.
-enum engine_want {
+// What a pass returns for each of its outputs.
+enum engine_result {
   ENGINE_LOGITS,     // all logits
-  ENGINE_GREEDY,     // the id of the largest logit, of equal ones the lowest
+  ENGINE_GREEDY,     // the id of the largest logit; the lowest id wins a tie
   ENGINE_CANDIDATES, // the best logits, for sampler_pick_candidates
 };
 
 // The rows of one pass. Rows of one sequence follow each other in order of position.
 struct engine_rows {
   int rows, outputs;
-  int32_t *token; // (rows) in [0, vocab), or HANDED_TOKEN(i): what the pass before picked,
-                  // greedily, for its output i
+  // (rows) an id in [0, vocab), or HANDED_TOKEN(i): the id that the previous pass picked greedily
+  // for its output i
+  int32_t *token;
   int32_t *position, *slot; // (rows)
-  int32_t *output_row;      // (outputs) rows of which something is wanted
-  float sharpness;          // of candidates: 1 / temperature
+  int32_t *output_row;      // (outputs) the rows whose result is wanted
+  float sharpness;          // 1 / temperature, for candidates
 };
 
-// What a pass gave, by its engine_want; the others are NULL.
+// The results of a pass: the array of its engine_result; the other two are NULL.
 struct engine_results {
   const float *logits;                 // (outputs, vocab)
   const int32_t *picked;               // (outputs)

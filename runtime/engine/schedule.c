@@ -1,5 +1,5 @@
-// Compiled once for each tree, against its kernels.h, schedule.inc and costs.inc. Each reader of
-// the schedule says with EACH what it makes of a step.
+// Compiled once per tree: reads its schedule.inc and costs.inc. Each use of schedule.inc first
+// defines EACH, which is what a step expands to.
 #include "engine/schedule.h"
 
 #include "arena.h"
@@ -31,7 +31,8 @@ static const struct {
 #undef EACH
 };
 
-// Of what there are as many as a step's bytes and flops are counted for.
+// What the bytes and flops of a step are counted per: rows, outputs, rows whose experts are used,
+// or rows that attend in a full or a sliding layer.
 enum per { ROWS, OUTPUTS, EXPERTS, FULL, SLIDING };
 
 static const struct cost {
@@ -44,16 +45,16 @@ static const struct cost {
 #undef COST
 };
 
-// Where all threads run the steps, one of them reports a step that every one has done.
-static void report(schedule_watcher watch, void *context, int step) {
+// Reports a step after every thread has done it; one thread reports.
+static void report(schedule_step_done step_done, void *context, int step) {
 #pragma omp barrier
 #pragma omp master
-  watch(context, step);
+  step_done(context, step);
 }
 
-// Where steps are shared, every thread goes through all of them, and the launchers share the work
-// out; else one thread launches.
-void schedule_run(const struct pass *pass, enum schedule_list wanted, schedule_watcher watch,
+// On the host every thread calls every launcher, which divides its step among the threads. On a
+// device one thread launches all steps.
+void schedule_run(const struct pass *pass, enum schedule_list wanted, schedule_step_done step_done,
                   void *context) {
 #pragma omp parallel if (STEPS_ON_ALL_THREADS)
   {
@@ -61,8 +62,8 @@ void schedule_run(const struct pass *pass, enum schedule_list wanted, schedule_w
 #define EACH(list, layer, role, ...)                                                               \
   if (wanted == (list)) {                                                                          \
     launch_##role(pass, __VA_ARGS__);                                                              \
-    if (watch)                                                                                     \
-      report(watch, context, step);                                                                \
+    if (step_done)                                                                                 \
+      report(step_done, context, step);                                                            \
   }                                                                                                \
   step++;
 #include "schedule.inc"
@@ -83,7 +84,7 @@ struct schedule_step schedule_step(int step) {
   return (struct schedule_step){COSTS[STEPS[step].role].role, STEPS[step].layer};
 }
 
-static int least(int a, int b) {
+static int smaller(int a, int b) {
   return a < b ? a : b;
 }
 
@@ -92,20 +93,20 @@ struct schedule_load schedule_load(const int32_t *counts, const int32_t *positio
   struct schedule_load load = {.rows = counts[PASS_ROWS], .outputs = counts[PASS_OUTPUTS]};
   for (int r = 0; r < counts[PASS_ROWS]; r++) {
     load.full_keys += position[r] + 1;
-    load.sliding_keys += least(position[r] + 1, MODEL_WINDOW);
+    load.sliding_keys += smaller(position[r] + 1, MODEL_WINDOW);
   }
   for (int g = 0; g < counts[PASS_GROUPS]; g++) {
-    const int last = group[g + 1] - 1, seen = position[last] + 1;
-    load.full_reads += seen;
-    load.sliding_reads += least(seen, MODEL_WINDOW + last - group[g]);
+    const int last = group[g + 1] - 1, reads = position[last] + 1;
+    load.full_reads += reads;
+    load.sliding_reads += smaller(reads, MODEL_WINDOW + last - group[g]);
   }
   return load;
 }
 
 struct schedule_cost schedule_cost(int step, const struct schedule_load *load) {
   const struct cost *cost = &COSTS[STEPS[step].role];
-  const double missed = pow(1 - (double)MODEL_TOP_K / MODEL_N_EXPERTS, load->rows);
-  const double used = cost->per == EXPERTS ? 1 - missed : 1;
+  const double unused = pow(1 - (double)MODEL_TOP_K / MODEL_N_EXPERTS, load->rows);
+  const double used = cost->per == EXPERTS ? 1 - unused : 1;
   const double n = cost->per == OUTPUTS ? load->outputs : load->rows;
   const bool full = cost->per == FULL, attends = full || cost->per == SLIDING;
   const double keys = full ? load->full_keys : load->sliding_keys;

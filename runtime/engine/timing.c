@@ -5,53 +5,56 @@
 
 #include <stdlib.h>
 
-enum { SETS = ENGINE_PASSES + 1 }; // the passes under way, and the one before them
+enum { SETS = ENGINE_PASSES + 1 }; // for the passes in flight and the one before them
 
 struct timed_step {
   int step;
   struct schedule_cost cost;
 };
 
-// A pass has a stamp at its beginning and one after each step.
+// Each set of steps and stamps serves one pass: a stamp at its beginning and one after each step.
 struct timing {
   struct device *device;
   engine_timer timer;
   void *context;
-  int most;
-  struct timed_step *steps[SETS]; // (most)
+  int max_steps;
+  struct timed_step *steps[SETS]; // (max_steps)
   int n[SETS];
-  struct engine_span *spans; // (most)
+  struct engine_span *spans; // (max_steps)
   struct schedule_load load;
   int begun, reported; // passes
   int last;            // the last stamp reported
   double last_seconds; // its time
-  double began, left;  // by the host's clock: time 0, and when it left the engine
-  bool failed;         // a stamp did, as `error` says
+  double began;        // time 0, by seconds_now
+  double left;         // when the host last left the engine
+  bool failed;         // a stamp failed, as `error` says
   struct error error;
 };
 
 static int first_stamp(const struct timing *timing, int set) {
-  return set * (timing->most + 1);
+  return set * (timing->max_steps + 1);
 }
 
 static bool alloc(struct timing *timing, struct error *err) {
-  const size_t most = (size_t)timing->most;
-  timing->spans = calloc(most, sizeof *timing->spans);
+  const size_t max_steps = (size_t)timing->max_steps;
+  timing->spans = calloc(max_steps, sizeof *timing->spans);
   bool ok = timing->spans;
   for (int i = 0; i < SETS; i++) {
-    timing->steps[i] = calloc(most, sizeof *timing->steps[i]);
+    timing->steps[i] = calloc(max_steps, sizeof *timing->steps[i]);
     ok = ok && timing->steps[i];
   }
-  return ok ? true : fail(err, "out of memory for the times of %d steps", timing->most);
+  return ok ? true
+            : fail(err, "timing: out of memory for the times of %d steps", timing->max_steps);
 }
 
-bool timing_open(struct timing **out, struct device *device, int most, double began,
+bool timing_open(struct timing **out, struct device *device, int max_steps, double began,
                  engine_timer timer, void *context, struct error *err) {
   struct timing *timing = calloc(1, sizeof *timing);
   *out = NULL;
   if (!timing)
-    return fail(err, "out of memory");
-  *timing = (struct timing){.device = device, .timer = timer, .context = context, .most = most};
+    return fail(err, "timing: out of memory for the times of %d steps", max_steps);
+  *timing =
+      (struct timing){.device = device, .timer = timer, .context = context, .max_steps = max_steps};
   timing->last = first_stamp(timing, SETS);
   if (alloc(timing, err) && device_alloc_stamps(device, timing->last + 1, err) &&
       device_stamp(device, timing->last, err) && device_wait(device, err)) {
@@ -95,7 +98,8 @@ void timing_step(void *context, int step) {
   stamp(timing, first_stamp(timing, set) + 1 + i);
 }
 
-// A time is found from one not far before it: the device's clock counts in floats.
+// Measures each time from a stamp shortly before it: the device returns differences as floats,
+// which are exact enough only when they are small.
 bool timing_report(struct timing *timing, struct error *err) {
   const int set = timing->reported++ % SETS, first = first_stamp(timing, set), n = timing->n[set];
   double gap, seconds = 0;
@@ -108,11 +112,11 @@ bool timing_report(struct timing *timing, struct error *err) {
   const double began = timing->last_seconds + gap;
   for (int i = 0; i < n; i++) {
     const struct timed_step *step = &timing->steps[set][i];
-    const struct schedule_step what = schedule_step(step->step);
+    const struct schedule_step described = schedule_step(step->step);
     const double before = seconds;
     if (!device_seconds(timing->device, first, first + 1 + i, &seconds, err))
       return false;
-    timing->spans[i] = (struct engine_span){what.role,       what.layer,       began + before,
+    timing->spans[i] = (struct engine_span){described.role,  described.layer,  began + before,
                                             began + seconds, step->cost.bytes, step->cost.flops};
   }
   timing->last = first + n;

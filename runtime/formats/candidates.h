@@ -1,4 +1,4 @@
-// The best logits of an output, as a device leaves them for the sampler.
+// The best logits of an output, from which the sampler draws. A device writes them.
 #ifndef GETP_FORMATS_CANDIDATES_H
 #define GETP_FORMATS_CANDIDATES_H
 
@@ -7,9 +7,9 @@
 enum { CANDIDATES = 64 };
 
 struct candidates {
-  float total;             // over the vocabulary, the sum of exp((logit - logit[0]) / temperature)
-  float logit[CANDIDATES]; // descending; of equal ones the lowest id comes first
-  int32_t id[CANDIDATES];  // -1, and a logit of -infinity: the vocabulary has no more
+  float total;             // the sum of exp((logit - logit[0]) / temperature) over the vocabulary
+  float logit[CANDIDATES]; // descending; among equal logits, ids ascend
+  int32_t id[CANDIDATES];  // -1, with a logit of -infinity, after the end of a small vocabulary
 };
 
 #endif

@@ -1,21 +1,23 @@
-// The work of the expert matrices in a pass: who needs which expert, made on the device.
+// The work list of the expert matrices in a pass. A kernel writes it, after sorting the pairs of a
+// row and one of its experts by expert.
 #ifndef GETP_FORMATS_MOE_WORK_H
 #define GETP_FORMATS_MOE_WORK_H
 
-// `count` pairs of a row and an expert, from `first` on in the list sorted by expert.
+// `count` consecutive pairs of one expert, from index `first` of the sorted pairs on.
 struct moe_item {
   int expert, first, count;
 };
 
 struct moe_work {
   int items;
-  struct moe_item item[1]; // items of them
+  struct moe_item item[1]; // (items)
 };
 
-// The most items that the pairs of a pass can make, each of at most `height` of them; an expert has
-// at most one with each row.
-constexpr int moe_items(int rows, int top, int experts, int height) {
-  return (rows * top < experts ? rows * top : experts) + (rows > height ? rows * top / height : 0);
+// The most items of a pass, where an item has at most `height` pairs. An expert has one pair per
+// row at most, so up to `height` rows it has one item at most.
+static inline int moe_items(int rows, int top_k, int n_experts, int height) {
+  const int pairs = rows * top_k, experts = pairs < n_experts ? pairs : n_experts;
+  return experts + (rows > height ? pairs / height : 0);
 }
 
 #endif

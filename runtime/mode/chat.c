@@ -1,3 +1,4 @@
+// -m chat: holds a conversation.
 #include "base/interrupt.h"
 #include "mode/mode.h"
 #include "tokenizer/harmony.h"
@@ -13,14 +14,14 @@ struct chat {
   struct session *session;
   struct harmony harmony;
   struct id_list history; // the conversation, without the reasoning of earlier replies
-  struct id_list cached;  // what slot 0 of the engine holds
-  int32_t *output;        // (steps) of the running turn
+  struct id_list cached;  // the ids whose keys and values slot 0 holds
+  int32_t *output;        // (max_tokens) of the running turn
   struct reply reply;
   struct id_list answer; // the final message so far
   bool terminal;         // stdin is one
 };
 
-// The answer streams to stdout, reasoning and tool calls to stderr.
+// Prints the answer on stdout as it comes, reasoning and tool calls on stderr.
 static bool on_token(void *context, const struct request *request, struct error *err) {
   struct chat *chat = context;
   const int32_t id = request->output[request->n_output - 1];
@@ -34,7 +35,7 @@ static bool on_token(void *context, const struct request *request, struct error 
   fflush(stream);
   return kind != REPLY_FINAL || id_list_add(&chat->answer, id)
              ? true
-             : fail(err, "out of memory for an answer");
+             : fail(err, "chat: out of memory for an answer");
 }
 
 static bool go_on(void *context) {
@@ -42,8 +43,8 @@ static bool go_on(void *context) {
   return interrupt_signal() == 0;
 }
 
-// How many positions of the cache serve the prompt: those of the ids that both begin with, unless a
-// sliding layer's ring has lost keys that the way back would need.
+// The positions of the cache that the prompt can use: as many ids as both begin with. It is 0 if
+// the sequence would have to go back further than the rings of the sliding layers allow.
 static int reusable(const struct chat *chat, const struct id_list *prompt) {
   const struct id_list *cached = &chat->cached;
   size_t n = 0;
@@ -52,8 +53,8 @@ static int reusable(const struct chat *chat, const struct id_list *prompt) {
   return cached->n - n <= (size_t)chat->session->limits.rewind ? (int)n : 0;
 }
 
-// The cache holds all that was fed: the prompt and, but for the last, the ids that followed it. An
-// interrupted turn may have fed less of a prompt: then the cache counts as empty.
+// The cache then holds the prompt and all ids of the output but the last. An interrupted turn may
+// have sent only the beginning of the prompt: then the cache counts as empty.
 static bool remember_cache(struct chat *chat, const struct id_list *prompt,
                            const struct request *request, struct error *err) {
   bool ok = true;
@@ -64,10 +65,10 @@ static bool remember_cache(struct chat *chat, const struct id_list *prompt,
     ok = id_list_add(&chat->cached, prompt->id[i]);
   for (int i = 0; ok && i + 1 < request->n_output; i++)
     ok = id_list_add(&chat->cached, request->output[i]);
-  return ok ? true : fail(err, "out of memory for a conversation");
+  return ok ? true : fail(err, "chat: out of memory for a conversation");
 }
 
-// Runs the reply to the ids of `prompt`.
+// Generates and prints the reply to `prompt`.
 static bool reply(struct chat *chat, const struct id_list *prompt, uint64_t turn,
                   struct error *err) {
   struct session *session = chat->session;
@@ -77,7 +78,7 @@ static bool reply(struct chat *chat, const struct id_list *prompt, uint64_t turn
       .prompt = prompt->id,
       .n_prompt = (int)prompt->n,
       .cached = reusable(chat, prompt),
-      .limit = session->steps,
+      .max_tokens = session->max_tokens,
       .output = chat->output,
       .stream = turn,
   };
@@ -88,13 +89,14 @@ static bool reply(struct chat *chat, const struct id_list *prompt, uint64_t turn
     return false;
   putchar('\n');
   fflush(stdout);
-  if (request.done && (int)prompt->n + request.n_output == session->steps)
-    fprintf(stderr, "getp: the conversation fills its %d tokens\n", session->steps);
+  if (request.done && (int)prompt->n + request.n_output == session->max_tokens)
+    fprintf(stderr, "getp: chat: the conversation is full: it has %d tokens\n",
+            session->max_tokens);
   return remember_cache(chat, prompt, &request, err);
 }
 
-// One turn: the user's text, the reply, and both into the history. A turn that was stopped before
-// an answer began is forgotten.
+// One turn: generates the reply to the user's text and adds both to the history. A turn that was
+// stopped before its answer began is forgotten.
 static bool turn(struct chat *chat, const char *text, size_t bytes, uint64_t number,
                  struct error *err) {
   const struct harmony *harmony = &chat->harmony;
@@ -108,9 +110,10 @@ static bool turn(struct chat *chat, const char *text, size_t bytes, uint64_t num
   const size_t after = chat->history.n;
   if (!harmony_begin_reply(harmony, &chat->history, err))
     return false;
-  if (chat->history.n >= (size_t)chat->session->steps)
-    return fail(err, "the conversation has %zu tokens, of %d in all: start a new one",
-                chat->history.n, chat->session->steps);
+  if (chat->history.n >= (size_t)chat->session->max_tokens)
+    return fail(err,
+                "chat: want a conversation of fewer than %d tokens, found %zu: start a new one",
+                chat->session->max_tokens, chat->history.n);
   if (!reply(chat, &chat->history, number, err))
     return false;
   if (interrupt_signal() == SIGINT) // it stopped this turn, not the conversation
@@ -151,8 +154,8 @@ static bool converse(struct chat *chat, struct error *err) {
 int mode_chat(struct session *session, struct error *err) {
   const char *system = session->options->system;
   struct chat chat = {.session = session, .terminal = isatty(STDIN_FILENO) == 1};
-  chat.output = calloc((size_t)session->steps, sizeof *chat.output);
-  bool ok = chat.output || fail(err, "out of memory");
+  chat.output = calloc((size_t)session->max_tokens, sizeof *chat.output);
+  bool ok = chat.output || fail(err, "chat: out of memory for %d tokens", session->max_tokens);
   ok = ok && harmony_open(&chat.harmony, session->tokenizer, err);
   ok = ok && (!system || check_text("-y", system, strlen(system), err));
   ok = ok && (!system ||

@@ -1,3 +1,4 @@
+// decode: prints the text of ids.
 #include "base/lines.h"
 #include "mode/mode.h"
 

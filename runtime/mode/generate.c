@@ -1,3 +1,4 @@
+// -m generate: continues a text.
 #include "base/clock.h"
 #include "base/interrupt.h"
 #include "mode/mode.h"
@@ -28,8 +29,10 @@ static int run(struct session *session, const struct id_list *ids, int32_t *outp
                struct error *err) {
   const struct batch_options options = session_batch(session);
   const struct batch_events events = {.context = session, .token = on_token, .go_on = go_on};
-  struct request request = {
-      .prompt = ids->id, .n_prompt = (int)ids->n, .limit = session->steps, .output = output};
+  struct request request = {.prompt = ids->id,
+                            .n_prompt = (int)ids->n,
+                            .max_tokens = session->max_tokens,
+                            .output = output};
   interrupt_catch();
   if (!session_warm_up(session, err) || !session_parity(session, ids->id, ids->n, err))
     return -1;
@@ -47,15 +50,14 @@ static int run(struct session *session, const struct id_list *ids, int32_t *outp
 int mode_generate(struct session *session, struct error *err) {
   const char *text = session->options->input;
   struct id_list ids = {0};
-  int32_t *output = calloc((size_t)session->steps, sizeof *output);
+  int32_t *output = calloc((size_t)session->max_tokens, sizeof *output);
   int status = -1;
   if (!output)
-    fail(err, "out of memory");
+    fail(err, "-i: out of memory for %d tokens", session->max_tokens);
   else if (!session_encode(session, "-i", text, strlen(text), &ids, err))
     status = -1;
-  else if (ids.n >= (size_t)session->steps)
-    fail(err, "-i: the text has %zu tokens: want fewer than %d, those of text and continuation",
-         ids.n, session->steps);
+  else if (ids.n >= (size_t)session->max_tokens)
+    fail(err, "-i: want a text of fewer than %d tokens, found %zu", session->max_tokens, ids.n);
   else
     status = run(session, &ids, output, err);
   free(output);

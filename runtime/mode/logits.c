@@ -1,3 +1,4 @@
+// -m logits: writes the logits of all positions of all sequences.
 #include "base/interrupt.h"
 #include "base/lines.h"
 #include "base/replace.h"
@@ -12,28 +13,33 @@ struct job {
   struct id_lines lines;
   struct request *requests; // (lines.n)
   struct replacement file;
-  size_t first; // reference: where the running sequence begins
+  size_t first; // for --reference: the first position of the running sequence in the file
 };
 
-// Writes one row of logits; sequences finish in any order, so each row has its place.
-static bool write_row(const struct job *job, size_t row, const float *logits, struct error *err) {
+// Writes the logits of one position at its offset, since sequences finish in any order.
+static bool write_position(const struct job *job, size_t position, const float *logits,
+                           struct error *err) {
   const size_t bytes = (size_t)job->session->limits.vocab * sizeof *logits;
-  return replace_write(&job->file, logits, bytes, row * bytes, err);
+  return replace_write(&job->file, logits, bytes, position * bytes, err);
+}
+
+static bool fail_stopped(const struct job *job, struct error *err) {
+  return fail(err, "%s: not written: signal %d", job->session->options->output, interrupt_signal());
 }
 
 static bool on_logits(void *context, const struct request *request, int position,
                       const float *logits, struct error *err) {
   const struct job *job = context;
   const size_t first = job->lines.start[request - job->requests];
-  return write_row(job, first + (size_t)position, logits, err);
+  return write_position(job, first + (size_t)position, logits, err);
 }
 
 static bool on_reference(void *context, int position, const float *logits, const float *hidden,
                          struct error *err) {
   const struct job *job = context;
   (void)hidden;
-  return interrupt_signal() ? fail(err, "stopped by signal %d", interrupt_signal())
-                            : write_row(job, job->first + (size_t)position, logits, err);
+  return interrupt_signal() ? fail_stopped(job, err)
+                            : write_position(job, job->first + (size_t)position, logits, err);
 }
 
 static bool go_on(void *context) {
@@ -59,14 +65,14 @@ static bool run_engine(struct job *job, struct error *err) {
   for (size_t i = 0; i < job->lines.n; i++) {
     const int length = (int)(job->lines.start[i + 1] - job->lines.start[i]);
     job->requests[i] = (struct request){
-        .prompt = job->lines.ids + job->lines.start[i], .n_prompt = length, .limit = length};
+        .prompt = job->lines.ids + job->lines.start[i], .n_prompt = length, .max_tokens = length};
   }
   if (!session_warm_up(job->session, err) ||
       (job->lines.n > 0 &&
        !session_parity(job->session, job->lines.ids, job->lines.start[1], err)) ||
       !batch_run(job->session->engine, job->requests, (int)job->lines.n, &options, &events, err))
     return false;
-  return interrupt_signal() ? fail(err, "stopped by signal %d", interrupt_signal()) : true;
+  return interrupt_signal() ? fail_stopped(job, err) : true;
 }
 
 static bool check_lengths(const struct job *job, struct error *err) {
@@ -87,7 +93,8 @@ int mode_logits(struct session *session, struct error *err) {
     return -1;
   job.requests = calloc(job.lines.n + 1, sizeof *job.requests);
   interrupt_catch();
-  bool ok = job.requests || fail(err, "out of memory for %zu sequences", job.lines.n);
+  bool ok =
+      job.requests || fail(err, "%s: out of memory for %zu sequences", options->input, job.lines.n);
   ok = ok && check_lengths(&job, err) && replace_begin(&job.file, options->output, err);
   ok = ok && (options->reference ? run_reference(&job, err) : run_engine(&job, err));
   ok = replace_end(&job.file, ok, err);

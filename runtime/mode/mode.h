@@ -1,30 +1,29 @@
-// The seven things that getp does. Each returns the exit status of the process, or -1 with a
-// message.
+// The seven modes of getp. Each returns the exit status of the process, or -1 with a message.
 #ifndef GETP_MODE_MODE_H
 #define GETP_MODE_MODE_H
 
 #include "session.h"
 
-// A file of prompts to a file of ids; throughput on stdout.
-int mode_getp(struct session *session, struct error *err);
+// -m getp: reads a file of prompts and writes a file of ids; prints the throughput.
+int mode_prompts(struct session *session, struct error *err);
 
-// Goes on with a text; prompt and continuation on stdout.
+// -m generate: prints a text and its continuation.
 int mode_generate(struct session *session, struct error *err);
 
-// A conversation in the harmony format, from stdin to stdout.
+// -m chat: holds a conversation in the harmony format on stdin and stdout.
 int mode_chat(struct session *session, struct error *err);
 
-// A file of ids to a file of logits: float32 little-endian [positions of all sequences,
-// vocab_size].
+// -m logits: reads a file of ids and writes a file of logits, little-endian float32 (positions of
+// all sequences, vocab).
 int mode_logits(struct session *session, struct error *err);
 
-// A checkpoint to a packed file.
+// pack: writes a packed file from a checkpoint.
 int mode_pack(struct session *session, struct error *err);
 
-// A file of ids to text on stdout.
+// decode: reads a file of ids and prints their text.
 int mode_decode(const struct options *options, struct error *err);
 
-// What the tree takes of memory, and what is free, on stdout; needs no device.
+// --plan: prints the memory that the tree needs and how much is free; needs no device.
 int mode_plan(void);
 
 #endif

@@ -1,3 +1,4 @@
+// pack: writes a packed file.
 #include "base/file.h"
 #include "base/interrupt.h"
 #include "base/progress.h"
@@ -6,14 +7,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+struct job {
+  const char *path; // of the packed file
+  struct progress progress;
+};
+
 static bool on_piece(void *context, size_t written, size_t total, struct error *err) {
-  progress_load(context, "packing", written, total);
-  return interrupt_signal() ? fail(err, "stopped by signal %d", interrupt_signal()) : true;
+  struct job *job = context;
+  progress_load(&job->progress, "packing", written, total);
+  return interrupt_signal() ? fail(err, "%s: not written: signal %d", job->path, interrupt_signal())
+                            : true;
 }
 
 static bool read_tokenizer(const struct session *session, struct text *text, struct error *err) {
   if (!session->tokenizer) {
-    fprintf(stderr, "getp: %s: has no tokenizer.json: %s will need -z\n",
+    fprintf(stderr, "getp: %s: want a tokenizer.json in it, found none: %s will need -z\n",
             session->options->checkpoint, session->options->output);
     return true;
   }
@@ -33,11 +41,11 @@ static bool pack(struct session *session, struct text tokenizer, struct error *e
       .stop = &session->stop,
       .tokenizer = tokenizer,
   };
-  struct progress progress;
+  struct job job = {.path = session->options->output};
   interrupt_catch();
-  progress_begin(&progress);
-  const bool ok = packed_write(session->options->output, &content, on_piece, &progress, err);
-  progress_end(&progress);
+  progress_begin(&job.progress);
+  const bool ok = packed_write(job.path, &content, on_piece, &job, err);
+  progress_end(&job.progress);
   return ok;
 }
 

@@ -1,9 +1,10 @@
+// --plan: prints the memory plan.
 #include "device/device.h"
 #include "mode/mode.h"
 
 #include <stdio.h>
 
-// Digits in groups of three, as in summary.txt.
+// Prints a number with commas, as summary.txt does.
 static void print_number(size_t n) {
   if (n < 1000) {
     printf("%zu", n);
@@ -26,15 +27,15 @@ static size_t sum(const struct memory_plan *plan, bool host) {
   return bytes;
 }
 
-// What is free where the plan would go now; a device without a bound has nothing to say.
-static void print_room(size_t wanted) {
+// Prints how much of the device's memory is free now, or nothing if it has no bound.
+static void print_free(size_t needed) {
   struct device *device = NULL;
   struct error err;
   size_t unused, total;
   if (!device_open(&device, &err) || !device_memory_info(device, &unused, &total, &err))
     printf("free on the device: unknown (%s)\n", err.text);
   else if (total > 0)
-    print_line("free on the device", unused, wanted <= unused ? ", enough" : ", not enough");
+    print_line("free on the device", unused, needed <= unused ? ", enough" : ", not enough");
   device_close(device);
 }
 
@@ -50,6 +51,6 @@ int mode_plan(void) {
   else
     print_line("memory of the device", plan.device_bytes,
                on_device <= plan.device_bytes ? ", it fits" : ", it does not fit");
-  print_room(on_device);
+  print_free(on_device);
   return 0;
 }

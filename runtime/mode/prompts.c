@@ -1,3 +1,4 @@
+// -m getp: answers a file of prompts.
 #include "base/clock.h"
 #include "base/interrupt.h"
 #include "base/lines.h"
@@ -12,18 +13,19 @@
 struct job {
   struct session *session;
   struct text file;
-  struct text *prompts; // (n), pieces of file
+  struct text *prompts; // (n) in `file`
   int n;
   struct request *requests; // (n)
-  struct id_list ids;       // of all prompts, one after the other
-  int32_t *outputs;         // of all requests
+  struct id_list ids;       // of all prompts, one after another
+  int32_t *outputs;         // of all requests, one after another
   struct output output;
   struct progress progress;
-  int done, skipped;
-  int64_t tokens, most; // generated, and at most in the end
+  int done, skipped;  // requests
+  int64_t tokens;     // generated so far
+  int64_t max_tokens; // the most that can be generated in all
 };
 
-// The number of prompts in the first line; -1 if it is none.
+// The number of prompts in the first line, or -1 if the line is not a number.
 static int parse_count(const struct text *line) {
   char *end;
   char digits[16] = {0};
@@ -38,8 +40,12 @@ static bool read_prompts(struct job *job, const char *path, struct error *err) {
   if (!text_read(&job->file, path, err))
     return false;
   struct text rest = job->file, line;
-  if (!text_line(&rest, &line) || (job->n = parse_count(&line)) < 0)
-    return fail(err, "%s:1: want the number of prompts", path);
+  if (!text_line(&rest, &line))
+    return fail(err, "%s:1: want the number of prompts, found nothing", path);
+  job->n = parse_count(&line);
+  if (job->n < 0)
+    return fail(err, "%s:1: want the number of prompts, found \"%.*s\"", path,
+                (int)(line.n < 40 ? line.n : 40), line.bytes);
   const size_t found = text_lines(rest);
   if (found < (size_t)job->n)
     return fail(err, "%s: want %d prompts, found %zu", path, job->n, found);
@@ -56,26 +62,27 @@ static bool read_prompts(struct job *job, const char *path, struct error *err) {
   return true;
 }
 
-// A prompt that leaves no room for an answer gets an empty line and a remark.
+// A prompt without room for an answer gets an empty line and a remark on stderr.
 static void plan_request(struct job *job, int i, size_t first, size_t end) {
-  const int steps = job->session->steps;
+  const int max_tokens = job->session->max_tokens;
   const size_t n = end - first;
-  const bool fits = n < (size_t)steps;
-  job->requests[i] =
-      (struct request){.n_prompt = fits ? (int)n : steps, .limit = steps, .stream = (uint64_t)i};
+  const bool fits = n < (size_t)max_tokens;
+  job->requests[i] = (struct request){
+      .n_prompt = fits ? (int)n : max_tokens, .max_tokens = max_tokens, .stream = (uint64_t)i};
   if (fits) {
-    job->most += steps - (int64_t)n;
+    job->max_tokens += max_tokens - (int64_t)n;
     return;
   }
-  fprintf(stderr, "getp: %s:%d: the prompt has %zu tokens, of %d in all: its line is empty\n",
-          job->session->options->input, i + 2, n, steps);
+  fprintf(stderr, "getp: %s:%d: want fewer than %d tokens, found %zu: its line is empty\n",
+          job->session->options->input, i + 2, max_tokens, n);
   job->skipped++;
 }
 
 static bool encode_prompts(struct job *job, struct error *err) {
+  const char *path = job->session->options->input;
   size_t *start = calloc((size_t)job->n + 1, sizeof *start);
   job->requests = calloc((size_t)job->n + 1, sizeof *job->requests);
-  bool ok = (start && job->requests) || fail(err, "out of memory for %d prompts", job->n);
+  bool ok = (start && job->requests) || fail(err, "%s: out of memory for %d prompts", path, job->n);
   for (int i = 0; ok && i < job->n; i++) {
     ok = tokenizer_encode(job->session->tokenizer, job->prompts[i].bytes, job->prompts[i].n,
                           &job->ids, err);
@@ -84,14 +91,14 @@ static bool encode_prompts(struct job *job, struct error *err) {
       plan_request(job, i, start[i], start[i + 1]);
     }
   }
-  job->outputs = ok ? calloc((size_t)job->most + 1, sizeof *job->outputs) : NULL;
+  job->outputs = ok ? calloc((size_t)job->max_tokens + 1, sizeof *job->outputs) : NULL;
   if (ok && !job->outputs)
-    ok = fail(err, "out of memory for %lld output tokens", (long long)job->most);
+    ok = fail(err, "%s: out of memory for %lld output tokens", path, (long long)job->max_tokens);
   int32_t *output = job->outputs;
   for (int i = 0; ok && i < job->n; i++) {
     job->requests[i].prompt = job->ids.id + start[i];
     job->requests[i].output = output;
-    output += job->requests[i].limit - job->requests[i].n_prompt;
+    output += job->requests[i].max_tokens - job->requests[i].n_prompt;
   }
   free(start);
   return ok;
@@ -108,17 +115,17 @@ static bool on_token(void *context, const struct request *request, struct error 
 static bool on_finished(void *context, const struct request *request, struct error *err) {
   struct job *job = context;
   job->done++;
-  job->most -= request->limit - request->n_prompt - request->n_output;
+  job->max_tokens -= request->max_tokens - request->n_prompt - request->n_output;
   return output_add(&job->output, (int)(request - job->requests) + 1, request, err);
 }
 
 static bool go_on(void *context) {
   struct job *job = context;
-  progress_update(&job->progress, job->done, job->n, job->tokens, job->most);
+  progress_update(&job->progress, job->done, job->n, job->tokens, job->max_tokens);
   return interrupt_signal() == 0;
 }
 
-// The timed part: tokenizing, prefill, decoding and sampling.
+// Does what the throughput measures: tokenizing, prefill, decoding and sampling.
 static bool infer(struct job *job, struct error *err) {
   const struct batch_options options = session_batch(job->session);
   const struct batch_events events = {
@@ -146,6 +153,15 @@ static bool check_parity(const struct job *job, struct error *err) {
   return ok;
 }
 
+static void report_stop(const struct job *job) {
+  const char *journal = job->output.journal_path;
+  fprintf(stderr, "getp: %s: not written: signal %d after %d of %d prompts", job->output.path,
+          interrupt_signal(), job->done, job->n);
+  if (journal)
+    fprintf(stderr, ": finished lines are in %s", journal);
+  fputc('\n', stderr);
+}
+
 static int run_job(struct job *job, struct error *err) {
   const struct options *options = job->session->options;
   if (!read_prompts(job, options->input, err) || !output_open(&job->output, options->output, err))
@@ -159,9 +175,7 @@ static int run_job(struct job *job, struct error *err) {
   if ((job->session->parity && !check_parity(job, err)) || !infer(job, err))
     return -1;
   if (interrupt_signal() && job->done < job->n) {
-    fprintf(stderr, "getp: stopped by signal %d after %d of %d prompts%s%s\n", interrupt_signal(),
-            job->done, job->n, job->output.part ? ": finished lines are in " : "",
-            job->output.part ? job->output.part : "");
+    report_stop(job);
     return 128 + interrupt_signal();
   }
   if (!output_commit(&job->output, job->requests, job->n, err))
@@ -172,7 +186,7 @@ static int run_job(struct job *job, struct error *err) {
   return job->skipped ? 1 : 0;
 }
 
-int mode_getp(struct session *session, struct error *err) {
+int mode_prompts(struct session *session, struct error *err) {
   struct job job = {.session = session};
   const int status = run_job(&job, err);
   output_close(&job.output);

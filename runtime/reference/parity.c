@@ -13,12 +13,12 @@
 
 struct parity {
   int vocab;
-  float *got; // (positions, vocab), of the engine
+  float *got; // (positions, vocab) the engine's logits
   struct parity_error error;
 };
 
-// The larger one; a NaN once there stays.
-static double worse(double a, double b) {
+// The larger number; a NaN counts as larger than any.
+static double larger(double a, double b) {
   return isnan(a) || b <= a ? a : b;
 }
 
@@ -29,15 +29,15 @@ void parity_add(struct parity_error *error, int position, const float *got, cons
     const double d = fabs((double)got[i] - want[i]), w = fabs((double)want[i]);
     difference += d * d;
     norm += w * w;
-    max_abs = worse(max_abs, d);
-    largest = worse(largest, w);
+    max_abs = larger(max_abs, d);
+    largest = larger(largest, w);
   }
   const double l2 = difference == 0 ? 0 : sqrt(difference / norm);
   if (!isnan(error->l2) && !(l2 <= error->l2))
     error->position = position;
-  error->l2 = worse(error->l2, l2);
-  error->max_abs = worse(error->max_abs, max_abs);
-  error->max_rel = worse(error->max_rel, max_abs == 0 ? 0 : max_abs / largest);
+  error->l2 = larger(error->l2, l2);
+  error->max_abs = larger(error->max_abs, max_abs);
+  error->max_rel = larger(error->max_rel, max_abs == 0 ? 0 : max_abs / largest);
 }
 
 bool parity_positions(int *positions, struct error *err) {
@@ -49,7 +49,7 @@ bool parity_positions(int *positions, struct error *err) {
   errno = 0;
   const long value = strtol(text, &end, 10);
   if (!isdigit((unsigned char)*text) || *end || errno || value < 1 || value > INT_MAX)
-    return fail(err, "GETP_PARITY=%s: want an integer from 1 to %d", text, INT_MAX);
+    return fail(err, "GETP_PARITY: want an integer from 1 to %d, found \"%s\"", INT_MAX, text);
   *positions = (int)value;
   return true;
 }
@@ -75,7 +75,8 @@ static bool on_reference(void *context, int position, const float *logits, const
   const float *got = parity->got + (size_t)position * (size_t)parity->vocab;
   (void)hidden;
   parity_add(&parity->error, position, got, logits, parity->vocab);
-  return interrupt_signal() ? fail(err, "stopped by signal %d", interrupt_signal()) : true;
+  return interrupt_signal() ? fail(err, "GETP_PARITY: stopped: signal %d", interrupt_signal())
+                            : true;
 }
 
 static bool report(const struct parity_error *error, int n, double bound, struct error *err) {
@@ -86,9 +87,9 @@ static bool report(const struct parity_error *error, int n, double bound, struct
   return error->l2 <= bound
              ? true
              : fail(err,
-                    "GETP_PARITY: position %d: relative L2 error %.2e: want at most %.2g: the "
-                    "generated forward pass and the plain one differ",
-                    error->position, error->l2, bound);
+                    "GETP_PARITY: position %d: want a relative L2 error of at most %.2g, found "
+                    "%.2e: the generated forward pass and the plain one differ",
+                    error->position, bound, error->l2);
 }
 
 bool parity_check(struct engine *engine, const struct batch_options *options,
@@ -97,9 +98,9 @@ bool parity_check(struct engine *engine, const struct batch_options *options,
   struct parity parity = {.vocab = config->vocab};
   const double bound = engine_limits().halves ? PARITY_BOUND_HALVES : PARITY_BOUND;
   const struct batch_events events = {.context = &parity, .logits = on_engine, .go_on = go_on};
-  struct request request = {.prompt = ids, .n_prompt = n, .limit = n};
+  struct request request = {.prompt = ids, .n_prompt = n, .max_tokens = n};
   parity.got = calloc((size_t)n * (size_t)parity.vocab, sizeof *parity.got);
-  bool ok = parity.got || fail(err, "out of memory for the logits of %d positions", n);
+  bool ok = parity.got || fail(err, "GETP_PARITY: out of memory for the logits of %d positions", n);
   ok = ok && batch_run(engine, &request, 1, options, &events, err);
   if (ok && request.done) {
     ok = reference_run(checkpoint, config, ids, n, on_reference, &parity, err);

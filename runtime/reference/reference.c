@@ -1,5 +1,5 @@
-// Owns one run: its buffers, its KV cache and the order of the operations. Every sum is a double
-// and every stored value a float; threads share outputs, never a sum, so their number changes no
+// One run: its buffers, its KV cache and the order of the operations. Every sum is a double and
+// every stored value a float. Each sum belongs to one thread, so the number of threads changes no
 // bit.
 #include "reference/reference.h"
 
@@ -17,25 +17,25 @@ struct run {
   void *context;            // of on_route
   struct weights weights;
   size_t positions;  // of the sequence
-  float *inv_freq;   // (head_dim / 2)
-  float *keys;       // (n_layers, positions, n_kv_heads, head_dim), rotated
-  float *values;     // (n_layers, positions, n_kv_heads, head_dim)
-  float *x;          // (hidden), the residual stream
-  float *normed;     // (hidden)
-  float *q;          // (n_heads, head_dim)
-  float *mixed;      // (n_heads, head_dim)
+  float *inv_freq;   // (d_head / 2)
+  float *keys;       // (n_layers, positions, n_kv_heads, d_head) rotated
+  float *values;     // (n_layers, positions, n_kv_heads, d_head)
+  float *x;          // (d_model) the residual stream
+  float *normed;     // (d_model)
+  float *q;          // (n_heads, d_head)
+  float *mixed;      // (n_heads, d_head)
   float *scores;     // (n_heads, positions)
-  float *delta;      // (hidden), what a block adds to x
+  float *delta;      // (d_model) what a block adds to x
   float *router;     // (n_experts)
-  float *weight;     // (n_experts), zero for those not chosen
-  float *gate_up;    // (2 intermediate)
-  float *activated;  // (intermediate)
-  float *expert_out; // (hidden)
+  float *weight;     // (n_experts) 0 for those not chosen
+  float *gate_up;    // (2 d_ff)
+  float *activated;  // (d_ff)
+  float *expert_out; // (d_model)
   float *logits;     // (vocab)
-  float *hidden;     // (n_layers + 1, hidden)
+  float *hidden;     // (n_layers + 1, d_model)
 };
 
-// a * b * c zeroed floats.
+// Allocates a * b * c zeroed floats.
 static bool allocate(float **out, size_t a, size_t b, size_t c) {
   size_t n;
   *out = NULL;
@@ -46,18 +46,18 @@ static bool allocate(float **out, size_t a, size_t b, size_t c) {
 
 static bool allocate_all(struct run *run) {
   const struct model_config *c = run->config;
-  size_t n = run->positions, hidden = (size_t)c->d_model, layers = (size_t)c->n_layers;
+  size_t n = run->positions, d_model = (size_t)c->d_model, layers = (size_t)c->n_layers;
   size_t heads = (size_t)c->n_heads, dim = (size_t)c->d_head, inner = (size_t)c->d_ff;
   size_t kv = (size_t)c->n_kv_heads * dim, experts = (size_t)c->n_experts;
   return allocate(&run->inv_freq, dim / 2, 1, 1) && allocate(&run->keys, layers, n, kv) &&
-         allocate(&run->values, layers, n, kv) && allocate(&run->x, hidden, 1, 1) &&
-         allocate(&run->normed, hidden, 1, 1) && allocate(&run->q, heads, dim, 1) &&
+         allocate(&run->values, layers, n, kv) && allocate(&run->x, d_model, 1, 1) &&
+         allocate(&run->normed, d_model, 1, 1) && allocate(&run->q, heads, dim, 1) &&
          allocate(&run->mixed, heads, dim, 1) && allocate(&run->scores, heads, n, 1) &&
-         allocate(&run->delta, hidden, 1, 1) && allocate(&run->router, experts, 1, 1) &&
+         allocate(&run->delta, d_model, 1, 1) && allocate(&run->router, experts, 1, 1) &&
          allocate(&run->weight, experts, 1, 1) && allocate(&run->gate_up, inner, 2, 1) &&
-         allocate(&run->activated, inner, 1, 1) && allocate(&run->expert_out, hidden, 1, 1) &&
+         allocate(&run->activated, inner, 1, 1) && allocate(&run->expert_out, d_model, 1, 1) &&
          allocate(&run->logits, (size_t)c->vocab, 1, 1) &&
-         allocate(&run->hidden, layers + 1, hidden, 1);
+         allocate(&run->hidden, layers + 1, d_model, 1);
 }
 
 static void free_all(struct run *run) {
@@ -105,7 +105,7 @@ static void rotate(float *v, int n_heads, const struct run *run, int position) {
 }
 
 // Turns the n scores into probabilities: p_t = exp(s_t - m) / (sum exp(s_u - m) + exp(z - m)),
-// where z is the head's sink, which takes part in the sum but has no value (HF modeling_gpt_oss.py,
+// where z is the head's sink: a score without a value (HF modeling_gpt_oss.py,
 // eager_attention_forward).
 static void softmax_with_sink(float *scores, size_t n, double sink) {
   double max = sink;
@@ -119,7 +119,7 @@ static void softmax_with_sink(float *scores, size_t n, double sink) {
 }
 
 // o = sum over t of p_t v_t, p from s_t = q k_t / sqrt(D), for t in [first, position]. Query head h
-// reads kv head h / (n_heads / n_kv_heads) (HF repeat_kv). keys and values are one layer's.
+// reads kv head h / (n_heads / n_kv_heads) (HF repeat_kv). `keys` and `values` belong to one layer.
 static void attend_head(struct run *run, size_t head, const float *keys, const float *values,
                         size_t first, size_t position, float sink) {
   const struct model_config *c = run->config;
@@ -144,7 +144,7 @@ static void attend_head(struct run *run, size_t head, const float *keys, const f
 }
 
 // delta = W_o attention(rotate(W_q normed), cache) + b_o. A sliding layer sees the last
-// sliding_window positions, its own among them (HF masking_utils.py: key > query - window).
+// `window` positions, its own included (HF masking_utils.py: key > query - window).
 static void attention(struct run *run, int layer, int position) {
   const struct model_config *c = run->config;
   const struct layer_weights *w = &run->weights.layers[layer];
@@ -169,7 +169,7 @@ static void attention(struct run *run, int layer, int position) {
   matrix_times(run->delta, &w->o, run->mixed);
 }
 
-// expert_out = W_down swiglu(W_gate_up normed + b) + b, gate and linear values interleaved
+// expert_out = W_down swiglu(W_gate_up normed + b) + b; gate and linear values alternate
 // (HF modeling_gpt_oss.py, GptOssExperts).
 static void expert(struct run *run, const struct layer_weights *w, size_t id) {
   const struct model_config *c = run->config;
@@ -179,7 +179,7 @@ static void expert(struct run *run, const struct layer_weights *w, size_t id) {
   expert_times(run->expert_out, &w->down, id, run->activated);
 }
 
-// delta = sum over the chosen experts, lowest id first, of weight * expert(normed)
+// delta = the sum over the chosen experts, lowest id first, of weight * expert(normed)
 // (HF modeling_gpt_oss.py, GptOssMLP).
 static void mlp(struct run *run, int layer, int position) {
   const struct model_config *c = run->config;
@@ -201,34 +201,35 @@ static void mlp(struct run *run, int layer, int position) {
 // x += attention(norm(x)); x += mlp(norm(x)) (HF modeling_gpt_oss.py, GptOssDecoderLayer).
 static void decoder_layer(struct run *run, int layer, int position) {
   const struct layer_weights *w = &run->weights.layers[layer];
-  size_t hidden = (size_t)run->config->d_model;
-  rms_norm(run->normed, w->attention_norm, run->x, hidden, run->config->eps);
+  size_t d_model = (size_t)run->config->d_model;
+  rms_norm(run->normed, w->attention_norm, run->x, d_model, run->config->eps);
   attention(run, layer, position);
-  add(run->x, run->delta, hidden);
-  rms_norm(run->normed, w->mlp_norm, run->x, hidden, run->config->eps);
+  add(run->x, run->delta, d_model);
+  rms_norm(run->normed, w->mlp_norm, run->x, d_model, run->config->eps);
   mlp(run, layer, position);
-  add(run->x, run->delta, hidden);
+  add(run->x, run->delta, d_model);
 }
 
 // logits = W_head norm(layers(E[id])) (HF modeling_gpt_oss.py, GptOssForCausalLM).
 static void forward(struct run *run, int32_t id, int position) {
   const struct model_config *c = run->config;
-  size_t hidden = (size_t)c->d_model;
-  tensor_read(run->x, run->weights.embedding.weight, (size_t)id * hidden, hidden);
+  size_t d_model = (size_t)c->d_model;
+  tensor_read(run->x, run->weights.embedding.weight, (size_t)id * d_model, d_model);
   for (int layer = 0; layer < c->n_layers; layer++) {
-    memcpy(run->hidden + (size_t)layer * hidden, run->x, hidden * sizeof *run->x);
+    memcpy(run->hidden + (size_t)layer * d_model, run->x, d_model * sizeof *run->x);
     decoder_layer(run, layer, position);
   }
-  float *last = run->hidden + (size_t)c->n_layers * hidden;
-  rms_norm(last, run->weights.norm, run->x, hidden, c->eps);
+  float *last = run->hidden + (size_t)c->n_layers * d_model;
+  rms_norm(last, run->weights.norm, run->x, d_model, c->eps);
   matrix_times(run->logits, &run->weights.head, last);
 }
 
-static bool check_ids(const int32_t *ids, int n, int32_t vocab_size, struct error *err) {
+static bool check_ids(const int32_t *ids, int n, int32_t vocab, struct error *err) {
   for (int i = 0; i < n; i++)
-    if (ids[i] < 0 || ids[i] >= vocab_size)
-      return fail(err, "position %d: want a token id below %d, found %d", i, vocab_size, ids[i]);
-  return n > 0 || fail(err, "want at least one token id, found %d", n);
+    if (ids[i] < 0 || ids[i] >= vocab)
+      return fail(err, "reference: position %d: want a token id below %d, found %d", i, vocab,
+                  ids[i]);
+  return n > 0 || fail(err, "reference: want at least one token id, found %d", n);
 }
 
 bool reference_run_routed(const struct safetensors *checkpoint, const struct model_config *config,
@@ -240,7 +241,7 @@ bool reference_run_routed(const struct safetensors *checkpoint, const struct mod
   if (!ok)
     goto cleanup;
   run.positions = (size_t)n;
-  ok = allocate_all(&run) || fail(err, "out of memory for a sequence of %d tokens", n);
+  ok = allocate_all(&run) || fail(err, "reference: out of memory for a sequence of %d tokens", n);
   if (!ok)
     goto cleanup;
   rope_inv_freq(run.inv_freq, &config->rope, config->d_head);

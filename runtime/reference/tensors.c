@@ -1,5 +1,5 @@
-// Owns the names, shapes and layouts of a HF checkpoint (HF modeling_gpt_oss.py and
-// integrations/mxfp4.py). Copies no tensor.
+// The names, shapes and layouts of a HF checkpoint (HF modeling_gpt_oss.py and
+// integrations/mxfp4.py). No tensor is copied.
 #include "reference/tensors.h"
 
 #include "base/parallel.h"
@@ -8,11 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-// A search that goes on after a failure and keeps the first message, so that a list of tensors
-// reads as a list.
+// A search for many tensors. After a failure it finds nothing more and keeps the first message, so
+// that its callers need no checks in between.
 struct search {
   const struct safetensors *checkpoint;
-  int layer; // -1: the name stands for itself
+  int layer; // -1: the name is in no layer
   bool ok;
   struct error *err;
 };
@@ -27,7 +27,7 @@ static const struct tensor *find(struct search *search, const char *suffix, int 
   else
     snprintf(name, sizeof name, "model.layers.%d.%s", search->layer, suffix);
   const struct tensor *tensor =
-      safetensors_want(search->checkpoint, name, rank, shape, search->err);
+      safetensors_require(search->checkpoint, name, rank, shape, search->err);
   search->ok = tensor;
   if (tensor && (tensor->dtype == DTYPE_U8) != packed)
     search->ok = fail(search->err, "%s: want dtype %s, found %s", name,
@@ -39,34 +39,34 @@ static const struct tensor *find_vector(struct search *search, const char *suffi
   return find(search, suffix, 1, &n, false);
 }
 
-static struct matrix find_matrix(struct search *search, const char *suffix, int64_t rows,
-                                 int64_t cols) {
-  const struct tensor *weight = find(search, suffix, 2, (int64_t[]){rows, cols}, false);
-  return (struct matrix){weight, NULL, (size_t)rows, (size_t)cols};
+static struct matrix find_matrix(struct search *search, const char *suffix, int64_t features,
+                                 int64_t columns) {
+  const struct tensor *weight = find(search, suffix, 2, (int64_t[]){features, columns}, false);
+  return (struct matrix){weight, NULL, (size_t)features, (size_t)columns};
 }
 
-// PREFIX.weight and, if the config has it, PREFIX.bias.
-static struct matrix find_linear(struct search *search, const char *prefix, int64_t rows,
-                                 int64_t cols, bool bias) {
+// Finds PREFIX.weight and, if `bias`, PREFIX.bias.
+static struct matrix find_linear(struct search *search, const char *prefix, int64_t features,
+                                 int64_t columns, bool bias) {
   char name[64];
   snprintf(name, sizeof name, "%s.weight", prefix);
-  struct matrix matrix = find_matrix(search, name, rows, cols);
+  struct matrix matrix = find_matrix(search, name, features, columns);
   snprintf(name, sizeof name, "%s.bias", prefix);
-  matrix.bias = bias ? find_vector(search, name, rows) : NULL;
+  matrix.bias = bias ? find_vector(search, name, features) : NULL;
   return matrix;
 }
 
 static struct expert_matrix find_experts(struct search *search, const char *prefix, int64_t experts,
-                                         int64_t rows, int64_t cols, bool packed) {
+                                         int64_t features, int64_t columns, bool packed) {
   char name[64];
-  struct expert_matrix matrix = {.rows = (size_t)rows, .cols = (size_t)cols};
+  struct expert_matrix matrix = {.features = (size_t)features, .columns = (size_t)columns};
   snprintf(name, sizeof name, "%s_bias", prefix);
-  matrix.bias = find(search, name, 2, (int64_t[]){experts, rows}, false);
+  matrix.bias = find(search, name, 2, (int64_t[]){experts, features}, false);
   if (!packed) {
-    matrix.plain = find(search, prefix, 3, (int64_t[]){experts, cols, rows}, false);
+    matrix.plain = find(search, prefix, 3, (int64_t[]){experts, columns, features}, false);
     return matrix;
   }
-  int64_t shape[] = {experts, rows, cols / MXFP4_GROUP, MXFP4_GROUP_BYTES};
+  int64_t shape[] = {experts, features, columns / MXFP4_GROUP, MXFP4_GROUP_BYTES};
   snprintf(name, sizeof name, "%s_blocks", prefix);
   matrix.blocks = find(search, name, 4, shape, true);
   snprintf(name, sizeof name, "%s_scales", prefix);
@@ -76,40 +76,40 @@ static struct expert_matrix find_experts(struct search *search, const char *pref
 
 static void find_layer(struct search *search, struct layer_weights *layer,
                        const struct model_config *config) {
-  int64_t hidden = config->d_model, experts = config->n_experts;
+  int64_t d_model = config->d_model, experts = config->n_experts;
   int64_t q = (int64_t)config->n_heads * config->d_head;
   int64_t kv = (int64_t)config->n_kv_heads * config->d_head;
   bool bias = config->attention_bias;
-  layer->attention_norm = find_vector(search, "input_layernorm.weight", hidden);
-  layer->q = find_linear(search, "self_attn.q_proj", q, hidden, bias);
-  layer->k = find_linear(search, "self_attn.k_proj", kv, hidden, bias);
-  layer->v = find_linear(search, "self_attn.v_proj", kv, hidden, bias);
-  layer->o = find_linear(search, "self_attn.o_proj", hidden, q, bias);
+  layer->attention_norm = find_vector(search, "input_layernorm.weight", d_model);
+  layer->q = find_linear(search, "self_attn.q_proj", q, d_model, bias);
+  layer->k = find_linear(search, "self_attn.k_proj", kv, d_model, bias);
+  layer->v = find_linear(search, "self_attn.v_proj", kv, d_model, bias);
+  layer->o = find_linear(search, "self_attn.o_proj", d_model, q, bias);
   layer->sinks = find_vector(search, "self_attn.sinks", config->n_heads);
-  layer->mlp_norm = find_vector(search, "post_attention_layernorm.weight", hidden);
-  layer->router = find_linear(search, "mlp.router", experts, hidden, true);
+  layer->mlp_norm = find_vector(search, "post_attention_layernorm.weight", d_model);
+  layer->router = find_linear(search, "mlp.router", experts, d_model, true);
   layer->gate_up = find_experts(search, "mlp.experts.gate_up_proj", experts,
-                                2 * (int64_t)config->d_ff, hidden, config->mxfp4);
+                                2 * (int64_t)config->d_ff, d_model, config->mxfp4);
   layer->down =
-      find_experts(search, "mlp.experts.down_proj", experts, hidden, config->d_ff, config->mxfp4);
+      find_experts(search, "mlp.experts.down_proj", experts, d_model, config->d_ff, config->mxfp4);
 }
 
 bool weights_find(struct weights *weights, const struct safetensors *checkpoint,
                   const struct model_config *config, struct error *err) {
-  int64_t vocab = config->vocab, hidden = config->d_model;
+  int64_t vocab = config->vocab, d_model = config->d_model;
   struct search search = {checkpoint, -1, true, err};
   *weights = (struct weights){.layers = calloc((size_t)config->n_layers, sizeof *weights->layers)};
   if (!weights->layers)
-    return fail(err, "out of memory for the table of %d layers", config->n_layers);
-  if (config->mxfp4 && (hidden % MXFP4_GROUP || config->d_ff % MXFP4_GROUP))
+    return fail(err, "reference: out of memory for the tensors of %d layers", config->n_layers);
+  if (config->mxfp4 && (d_model % MXFP4_GROUP || config->d_ff % MXFP4_GROUP))
     return fail(err,
-                "config.json: want hidden_size and intermediate_size to be multiples of 32 for "
-                "MXFP4, found %d and %d",
+                "config.json: hidden_size, intermediate_size: want multiples of 32 for MXFP4, "
+                "found %d and %d",
                 config->d_model, config->d_ff);
-  weights->embedding = find_matrix(&search, "model.embed_tokens.weight", vocab, hidden);
-  weights->norm = find_vector(&search, "model.norm.weight", hidden);
+  weights->embedding = find_matrix(&search, "model.embed_tokens.weight", vocab, d_model);
+  weights->norm = find_vector(&search, "model.norm.weight", d_model);
   weights->head =
-      config->tied ? weights->embedding : find_matrix(&search, "lm_head.weight", vocab, hidden);
+      config->tied ? weights->embedding : find_matrix(&search, "lm_head.weight", vocab, d_model);
   for (search.layer = 0; search.layer < config->n_layers; search.layer++)
     find_layer(&search, &weights->layers[search.layer], config);
   return search.ok;
@@ -119,7 +119,7 @@ void tensor_read(float *out, const struct tensor *tensor, size_t first, size_t n
   dtype_widen(out, tensor->data + first * dtype_bytes(tensor->dtype), tensor->dtype, n);
 }
 
-enum { CHUNK = 256 }; // floats that are widened at once, on the stack
+enum { CHUNK = 256 }; // floats that are widened at a time, on the stack
 
 static size_t chunk_at(size_t begin, size_t end) {
   return end - begin < CHUNK ? end - begin : CHUNK;
@@ -139,45 +139,46 @@ static float element(const struct tensor *tensor, size_t i) {
 }
 
 void matrix_times(float *out, const struct matrix *matrix, const float *x) {
-  PARALLEL_FOR(matrix->rows * matrix->cols)
-  for (size_t row = 0; row < matrix->rows; row++) {
+  PARALLEL_FOR(matrix->features * matrix->columns)
+  for (size_t feature = 0; feature < matrix->features; feature++) {
     float w[CHUNK];
-    double sum = matrix->bias ? element(matrix->bias, row) : 0;
-    for (size_t col = 0; col < matrix->cols; col += CHUNK) {
-      size_t n = chunk_at(col, matrix->cols);
-      tensor_read(w, matrix->weight, row * matrix->cols + col, n);
-      sum += dot(w, x + col, n);
+    double sum = matrix->bias ? element(matrix->bias, feature) : 0;
+    for (size_t column = 0; column < matrix->columns; column += CHUNK) {
+      size_t n = chunk_at(column, matrix->columns);
+      tensor_read(w, matrix->weight, feature * matrix->columns + column, n);
+      sum += dot(w, x + column, n);
     }
-    out[row] = (float)sum;
+    out[feature] = (float)sum;
   }
 }
 
 static void packed_times(float *out, const struct expert_matrix *matrix, size_t expert,
                          const float *x) {
-  size_t groups = matrix->cols / MXFP4_GROUP;
-  PARALLEL_FOR(matrix->rows * matrix->cols)
-  for (size_t row = 0; row < matrix->rows; row++) {
+  size_t groups = matrix->columns / MXFP4_GROUP;
+  PARALLEL_FOR(matrix->features * matrix->columns)
+  for (size_t feature = 0; feature < matrix->features; feature++) {
     float w[MXFP4_GROUP];
-    double sum = element(matrix->bias, expert * matrix->rows + row);
+    double sum = element(matrix->bias, expert * matrix->features + feature);
     for (size_t g = 0; g < groups; g++) {
-      size_t group = (expert * matrix->rows + row) * groups + g;
+      size_t group = (expert * matrix->features + feature) * groups + g;
       mxfp4_expand(w, matrix->blocks->data + group * MXFP4_GROUP_BYTES,
                    matrix->scales->data[group]);
       sum += dot(w, x + g * MXFP4_GROUP, MXFP4_GROUP);
     }
-    out[row] = (float)sum;
+    out[feature] = (float)sum;
   }
 }
 
-// Outputs [begin, begin + n) of a transposed matrix: whole pieces of its lines are added up.
+// Computes features [begin, begin + n) of a transposed matrix: adds up, column by column, the
+// contiguous weights of these features.
 static void plain_chunk_times(float *out, const struct expert_matrix *matrix, size_t expert,
                               const float *x, size_t begin, size_t n) {
   float w[CHUNK];
   double sum[CHUNK];
   for (size_t j = 0; j < n; j++)
-    sum[j] = element(matrix->bias, expert * matrix->rows + begin + j);
-  for (size_t i = 0; i < matrix->cols; i++) {
-    tensor_read(w, matrix->plain, (expert * matrix->cols + i) * matrix->rows + begin, n);
+    sum[j] = element(matrix->bias, expert * matrix->features + begin + j);
+  for (size_t i = 0; i < matrix->columns; i++) {
+    tensor_read(w, matrix->plain, (expert * matrix->columns + i) * matrix->features + begin, n);
     for (size_t j = 0; j < n; j++)
       sum[j] += (double)w[j] * x[i];
   }
@@ -190,7 +191,7 @@ void expert_times(float *out, const struct expert_matrix *matrix, size_t expert,
     packed_times(out, matrix, expert, x);
     return;
   }
-  PARALLEL_FOR(matrix->rows * matrix->cols)
-  for (size_t begin = 0; begin < matrix->rows; begin += CHUNK)
-    plain_chunk_times(out, matrix, expert, x, begin, chunk_at(begin, matrix->rows));
+  PARALLEL_FOR(matrix->features * matrix->columns)
+  for (size_t begin = 0; begin < matrix->features; begin += CHUNK)
+    plain_chunk_times(out, matrix, expert, x, begin, chunk_at(begin, matrix->features));
 }

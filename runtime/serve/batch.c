@@ -4,25 +4,24 @@
 
 #include <stdlib.h>
 
-// A running request. `fed` of its tokens (prompt, output, ahead) are in the cache, or on the way
-// there.
+// A running request. Its tokens are those of the prompt, those of the output so far, and `pending`
+// ones that passes in flight will pick.
 struct sequence {
   struct request *request; // NULL: the slot is free
-  int fed;
-  int ahead;  // tokens that passes under way will pick for it, after those that are known
-  int output; // of the newest pass: that token
+  int sent;                // tokens that are in the KV cache, or rows of a pass in flight
+  int pending;             // at most one per pass in flight
+  int pending_output;      // the output of the newest pass that picks the last pending token
 };
 
-// Whose an output is.
-struct output {
+// An output of a pass: the position whose result it is.
+struct pass_output {
   int slot, position;
   struct request *request;
 };
 
-// A pass under way.
-struct flight {
+struct pass_in_flight {
   int outputs;
-  struct output *output; // (outputs)
+  struct pass_output *output; // (outputs)
 };
 
 struct batch {
@@ -30,27 +29,15 @@ struct batch {
   const struct batch_options *options;
   const struct batch_events *events;
   struct engine_limits limits;
-  enum engine_want want;
+  enum engine_result result;
   struct sequence *sequences; // (slots)
   struct engine_rows rows;    // of the next pass
-  struct flight flights[ENGINE_PASSES];
+  struct pass_in_flight in_flight[ENGINE_PASSES];
   unsigned submitted, collected; // passes
 };
 
-// Tokens that the host knows.
-static int known(const struct sequence *sequence) {
+static int known_tokens(const struct sequence *sequence) {
   return sequence->request->n_prompt + sequence->request->n_output;
-}
-
-// Tokens that may be fed. One that a pass under way will pick need not be known for that, but one
-// that fills the limit is never fed.
-static int feedable(const struct sequence *sequence) {
-  const int tokens = known(sequence) + sequence->ahead;
-  return sequence->ahead > 0 && tokens == sequence->request->limit ? sequence->fed : tokens;
-}
-
-static struct flight *next_flight(struct batch *batch) {
-  return &batch->flights[batch->submitted % ENGINE_PASSES];
 }
 
 static int32_t token_at(const struct request *request, int position) {
@@ -58,90 +45,105 @@ static int32_t token_at(const struct request *request, int position) {
                                       : request->output[position - request->n_prompt];
 }
 
-static bool finish(struct batch *batch, struct request *request, struct error *err) {
+// The number of tokens that may be sent. A pending token may be sent, since the device hands it to
+// the next pass; but not if it is the last of max_tokens, since no token follows it.
+static int sendable_tokens(const struct sequence *sequence) {
+  const int tokens = known_tokens(sequence) + sequence->pending;
+  return sequence->pending > 0 && tokens == sequence->request->max_tokens ? sequence->sent : tokens;
+}
+
+static struct pass_in_flight *next_pass(struct batch *batch) {
+  return &batch->in_flight[batch->submitted % ENGINE_PASSES];
+}
+
+static bool finish_request(struct batch *batch, struct request *request, struct error *err) {
   request->done = true;
   return !batch->events->finished || batch->events->finished(batch->events->context, request, err);
 }
 
-// True if a request has work for the device.
-static bool wants_passes(const struct batch *batch, const struct request *request) {
-  return batch->events->logits || request->n_prompt < request->limit;
+static bool needs_passes(const struct batch *batch, const struct request *request) {
+  return batch->events->logits || request->n_prompt < request->max_tokens;
 }
 
-// Gives free slots to waiting requests, in order; returns the first request that still waits, or
-// -1.
-static int admit(struct batch *batch, struct request *requests, int n, int next,
-                 struct error *err) {
+// Gives free slots to the requests from `next` on, in order, and finishes those that need no pass.
+// Returns the first request that still waits, or -1 after an error.
+static int fill_slots(struct batch *batch, struct request *requests, int n, int next,
+                      struct error *err) {
   for (int s = 0; s < batch->options->slots && next < n; s++) {
     if (batch->sequences[s].request)
       continue;
-    for (; next < n && !wants_passes(batch, &requests[next]); next++)
-      if (!finish(batch, &requests[next], err))
+    for (; next < n && !needs_passes(batch, &requests[next]); next++)
+      if (!finish_request(batch, &requests[next], err))
         return -1;
     if (next < n) {
       batch->sequences[s] =
-          (struct sequence){.request = &requests[next], .fed = requests[next].cached};
+          (struct sequence){.request = &requests[next], .sent = requests[next].cached};
       next++;
     }
   }
   return next;
 }
 
-// Makes the last row an output; the first one that a sequence has behind its prompt, and each later
-// one, is the token after the row.
+// ---- the rows of a pass ----
+
+// Makes the last row an output. If `picks`, the token after that row becomes pending.
 static void add_output(struct batch *batch, int slot, bool picks) {
   struct engine_rows *rows = &batch->rows;
-  struct flight *flight = next_flight(batch);
+  struct pass_in_flight *pass = next_pass(batch);
   struct sequence *sequence = &batch->sequences[slot];
   const int output = rows->outputs++;
   rows->output_row[output] = rows->rows - 1;
-  flight->output[output] = (struct output){slot, rows->position[rows->rows - 1], sequence->request};
+  pass->output[output] =
+      (struct pass_output){slot, rows->position[rows->rows - 1], sequence->request};
   if (picks) {
-    sequence->ahead++;
-    sequence->output = output;
+    sequence->pending++;
+    sequence->pending_output = output;
   }
 }
 
-// Adds `count` rows of a sequence, and its last row as an output if all its tokens are then fed.
+// Adds the next `count` tokens of a sequence as rows. The row of its last token is an output; for
+// batch_events.logits every row is.
 static void add_rows(struct batch *batch, int slot, int count) {
   struct engine_rows *rows = &batch->rows;
   struct sequence *sequence = &batch->sequences[slot];
-  const int end = known(sequence) + sequence->ahead;
+  const int known = known_tokens(sequence), end = known + sequence->pending;
   for (int i = 0; i < count; i++) {
-    const int position = sequence->fed++;
-    rows->token[rows->rows] = position < known(sequence) ? token_at(sequence->request, position)
-                                                         : HANDED_TOKEN(sequence->output);
+    const int position = sequence->sent++;
+    rows->token[rows->rows] = position < known ? token_at(sequence->request, position)
+                                               : HANDED_TOKEN(sequence->pending_output);
     rows->position[rows->rows] = position;
     rows->slot[rows->rows++] = slot;
-    if (batch->events->logits || sequence->fed == end)
-      add_output(batch, slot, sequence->fed == end);
+    if (batch->events->logits || sequence->sent == end)
+      add_output(batch, slot, sequence->sent == end);
   }
 }
 
-// First the sequences that need one row, so that none of them waits for a prompt; then prompt
-// chunks, in order of slots, as far as the rows of a pass go. If every row is an output, the logits
-// of a pass bound it, too.
+// Fills in the rows of the next pass: first the sequences that need a single row, so that none of
+// them waits for a prompt, then chunks of prompts in order of slots while there is room. If every
+// row is an output, the engine's limit for logits bounds the rows, too.
 static void fill_rows(struct batch *batch) {
   const struct engine_limits *limits = &batch->limits;
-  const int most =
+  const int max_rows =
       batch->events->logits && limits->logits < limits->rows ? limits->logits : limits->rows;
   batch->rows.rows = batch->rows.outputs = 0;
   for (int single = 1; single >= 0; single--)
     for (int s = 0; s < batch->options->slots; s++) {
       const struct sequence *sequence = &batch->sequences[s];
-      const int room = most - batch->rows.rows;
-      int count = sequence->request ? feedable(sequence) - sequence->fed : 0;
+      const int room = max_rows - batch->rows.rows;
+      int count = sequence->request ? sendable_tokens(sequence) - sequence->sent : 0;
       if (count == 0 || (count == 1) != single)
         continue;
       count = count < batch->options->chunk ? count : batch->options->chunk;
       add_rows(batch, s, count < room ? count : room);
     }
-  next_flight(batch)->outputs = batch->rows.outputs;
+  next_pass(batch)->outputs = batch->rows.outputs;
 }
 
-// The id that follows `position`, by what the pass gave for an output.
-static int32_t pick(const struct batch *batch, const struct request *request, int position,
-                    const struct engine_results *results, int output) {
+// ---- the outputs of a pass ----
+
+// The id that follows `position`, from output `output` of the results.
+static int32_t pick_token(const struct batch *batch, const struct request *request, int position,
+                          const struct engine_results *results, int output) {
   const struct sampler *sampler = batch->options->sampler;
   const uint64_t next = (uint64_t)position + 1;
   if (results->picked)
@@ -152,24 +154,28 @@ static int32_t pick(const struct batch *batch, const struct request *request, in
                       request->stream, next);
 }
 
-// Appends the next id of a sequence.
-static bool extend(struct batch *batch, struct sequence *sequence, int32_t id, struct error *err) {
+// Appends an id to the output of a sequence, and ends the sequence if it is a stop id or fills
+// max_tokens.
+static bool append_token(struct batch *batch, struct sequence *sequence, int32_t id,
+                         struct error *err) {
   const struct batch_events *events = batch->events;
   struct request *request = sequence->request;
   if (id < 0 || id >= batch->limits.vocab)
-    return fail(err, "the device picked token %d of %d", id, batch->limits.vocab);
+    return fail(err, "device: want a picked id from 0 to %d, found %d", batch->limits.vocab - 1,
+                id);
   request->output[request->n_output++] = id;
-  sequence->ahead--;
+  sequence->pending--;
   if (events->token && !events->token(events->context, request, err))
     return false;
-  if (!is_stop_id(batch->options->stop, id) && known(sequence) < request->limit)
+  if (!is_stop_id(batch->options->stop, id) && known_tokens(sequence) < request->max_tokens)
     return true;
   sequence->request = NULL;
-  return finish(batch, request, err);
+  return finish_request(batch, request, err);
 }
 
-// A sequence that an earlier pass has ended, while this one was under way, gets no more of it.
-static bool deliver_output(struct batch *batch, const struct output *output,
+// Handles output `i` of a pass. Ignores it if an earlier pass ended the sequence while this one was
+// in flight.
+static bool deliver_output(struct batch *batch, const struct pass_output *output,
                            const struct engine_results *results, int i, struct error *err) {
   const struct batch_events *events = batch->events;
   struct sequence *sequence = &batch->sequences[output->slot];
@@ -181,62 +187,64 @@ static bool deliver_output(struct batch *batch, const struct output *output,
       !events->logits(events->context, request, position,
                       results->logits + (size_t)i * (size_t)batch->limits.vocab, err))
     return false;
-  if (position + 1 < known(sequence))
+  if (position + 1 < known_tokens(sequence))
     return true;
-  if (known(sequence) < request->limit)
-    return extend(batch, sequence, pick(batch, request, position, results, i), err);
+  if (known_tokens(sequence) < request->max_tokens)
+    return append_token(batch, sequence, pick_token(batch, request, position, results, i), err);
   sequence->request = NULL;
-  return finish(batch, request, err);
+  return finish_request(batch, request, err);
 }
 
-static bool submit(struct batch *batch, struct error *err) {
-  if (!engine_submit(batch->engine, &batch->rows, batch->want, err))
+// ---- passes ----
+
+static bool submit_pass(struct batch *batch, struct error *err) {
+  if (!engine_submit(batch->engine, &batch->rows, batch->result, err))
     return false;
   batch->submitted++;
   return true;
 }
 
-static bool collect(struct batch *batch, struct error *err) {
-  const struct flight *flight = &batch->flights[batch->collected++ % ENGINE_PASSES];
+static bool collect_pass(struct batch *batch, struct error *err) {
+  const struct pass_in_flight *pass = &batch->in_flight[batch->collected++ % ENGINE_PASSES];
   struct engine_results results;
   if (!engine_collect(batch->engine, &results, err))
     return false;
-  for (int i = 0; i < flight->outputs; i++)
-    if (!deliver_output(batch, &flight->output[i], &results, i, err))
+  for (int i = 0; i < pass->outputs; i++)
+    if (!deliver_output(batch, &pass->output[i], &results, i, err))
       return false;
   return true;
 }
 
-// Where the device picks and feeds itself, it has the next pass before it is done with this one: of
-// a sequence that then turns out to have ended a row is run for nothing, and its slot is free for a
-// pass later.
+// Runs passes until all requests have finished or go_on returns false. With greedy picking, the
+// next pass is queued before this one ends. If a sequence turns out to have ended, one row is
+// wasted and its slot is free one pass later.
 static bool run_passes(struct batch *batch, struct request *requests, int n, struct error *err) {
   const struct batch_events *events = batch->events;
-  const unsigned most = batch->want == ENGINE_GREEDY ? ENGINE_PASSES : 1;
+  const unsigned max_in_flight = batch->result == ENGINE_GREEDY ? ENGINE_PASSES : 1;
   bool going = true;
   for (int next = 0;;) {
     bool sent = false;
     if (going) {
-      next = admit(batch, requests, n, next, err);
+      next = fill_slots(batch, requests, n, next, err);
       if (next < 0)
         return false;
       fill_rows(batch);
       const bool any = batch->rows.rows > 0;
       going = !any || !events->go_on || events->go_on(events->context);
       sent = any && going;
-      if (sent && !submit(batch, err))
+      if (sent && !submit_pass(batch, err))
         return false;
     }
-    const unsigned under_way = batch->submitted - batch->collected;
-    if (under_way == 0)
+    const unsigned in_flight = batch->submitted - batch->collected;
+    if (in_flight == 0)
       return true;
-    if ((under_way == most || !sent) && !collect(batch, err))
+    if ((in_flight == max_in_flight || !sent) && !collect_pass(batch, err))
       return false;
   }
 }
 
-// Waits for what a failure has left under way.
-static void drop_flights(struct batch *batch) {
+// Collects the passes that an error left in flight, and ignores their results.
+static void drain(struct batch *batch) {
   struct engine_results ignored;
   struct error later;
   while (batch->collected != batch->submitted) {
@@ -245,7 +253,7 @@ static void drop_flights(struct batch *batch) {
   }
 }
 
-// One block of numbers for the rows, and the outputs of each pass under way.
+// Allocates the arrays of a batch; those of its rows are pieces of *numbers.
 static bool alloc_memory(struct batch *batch, int32_t **numbers, struct error *err) {
   const size_t rows = (size_t)batch->limits.rows, slots = (size_t)batch->options->slots;
   *numbers = calloc(4 * rows, sizeof **numbers);
@@ -256,13 +264,14 @@ static bool alloc_memory(struct batch *batch, int32_t **numbers, struct error *e
   batch->sequences = calloc(slots, sizeof *batch->sequences);
   bool ok = *numbers && batch->sequences;
   for (int i = 0; i < ENGINE_PASSES; i++) {
-    batch->flights[i].output = calloc(rows, sizeof *batch->flights[i].output);
-    ok = ok && batch->flights[i].output;
+    batch->in_flight[i].output = calloc(rows, sizeof *batch->in_flight[i].output);
+    ok = ok && batch->in_flight[i].output;
   }
-  return ok ? true : fail(err, "out of memory for a batch of %d slots", batch->options->slots);
+  return ok ? true : fail(err, "batch: out of memory for %d slots", batch->options->slots);
 }
 
-static enum engine_want choose(const struct batch *batch) {
+// What passes must return: whole logits only if somebody reads them or the tree has nothing else.
+static enum engine_result choose_result(const struct batch *batch) {
   if (!batch->limits.picks || batch->events->logits)
     return ENGINE_LOGITS;
   return batch->options->sampler->temperature == 0 ? ENGINE_GREEDY : ENGINE_CANDIDATES;
@@ -274,14 +283,14 @@ bool batch_run(struct engine *engine, struct request *requests, int n,
   struct batch batch = {
       .engine = engine, .options = options, .events = events, .limits = engine_limits()};
   int32_t *numbers;
-  batch.want = choose(&batch);
-  if (batch.want == ENGINE_CANDIDATES)
+  batch.result = choose_result(&batch);
+  if (batch.result == ENGINE_CANDIDATES)
     batch.rows.sharpness = sampler_sharpness(options->sampler);
   const bool ok = alloc_memory(&batch, &numbers, err) && run_passes(&batch, requests, n, err);
-  drop_flights(&batch);
+  drain(&batch);
   free(numbers);
   free(batch.sequences);
   for (int i = 0; i < ENGINE_PASSES; i++)
-    free(batch.flights[i].output);
+    free(batch.in_flight[i].output);
   return ok;
 }

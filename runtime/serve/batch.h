@@ -1,6 +1,6 @@
-// Continuous batching: requests wait for a slot, run through passes that mix prompt chunks with
-// single rows, and leave as soon as they are finished. What a request gets back does not depend on
-// the others, on the slots, or on the chunks.
+// Continuous batching. Requests wait for a slot, run in passes that mix chunks of prompts with
+// single rows, and free their slot as soon as they end. The output of a request does not depend on
+// the other requests, the slots or the chunks.
 #ifndef GETP_SERVE_BATCH_H
 #define GETP_SERVE_BATCH_H
 
@@ -11,36 +11,38 @@
 struct request {
   const int32_t *prompt; // (n_prompt)
   int n_prompt;          // at least 1
-  int cached;            // positions that slot 0 holds already, fewer than n_prompt
-  int limit;             // of prompt and output together
-  int32_t *output;       // (limit - n_prompt), filled in; the id that stopped the request included
+  int cached;            // positions that slot 0 already holds, fewer than n_prompt
+  int max_tokens;        // of prompt and output together
+  int32_t *output;       // (max_tokens - n_prompt) filled in, including the id that ended it
   int n_output;
-  uint64_t stream; // number of its random stream
+  uint64_t stream; // the number of its random stream
   bool done;
 };
 
-// How a batch talks back. Each may be NULL; those that return bool stop the batch with false.
+// Callbacks of a batch. Each may be NULL. If one that returns bool returns false, the batch stops;
+// except for go_on, it then fails with the error that the callback wrote.
 struct batch_events {
   void *context;
-  // The logits after a position of the prompt; asked for, every position of the prompt is reported.
+  // Receives the logits of every position of every prompt.
   bool (*logits)(void *context, const struct request *request, int position, const float *logits,
                  struct error *err);
-  // A new output id, the last of request->output.
+  // Called after each new output id, which is the last of request->output.
   bool (*token)(void *context, const struct request *request, struct error *err);
   bool (*finished)(void *context, const struct request *request, struct error *err);
-  // Before each pass; false ends the batch without an error, unfinished requests stay not done.
+  // Called before each pass. False ends the batch without an error; requests that have not finished
+  // stay not done.
   bool (*go_on)(void *context);
 };
 
 struct batch_options {
-  int slots; // 1 .. the engine's
-  int chunk; // 1 .. the engine's
+  int slots; // from 1 to the engine's limit
+  int chunk; // from 1 to the engine's limit
   const struct sampler *sampler;
   const struct stop_ids *stop;
 };
 
-// Runs all requests. A request whose prompt fills its limit gets no output. Ids must lie in the
-// vocabulary, limits in the engine's context.
+// Runs all requests. A request whose prompt has max_tokens gets no output. Ids must be below the
+// vocabulary's size, max_tokens at most the engine's context.
 bool batch_run(struct engine *engine, struct request *requests, int n,
                const struct batch_options *options, const struct batch_events *events,
                struct error *err);

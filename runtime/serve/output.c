@@ -13,15 +13,15 @@ bool output_open(struct output *output, const char *path, struct error *err) {
   struct stat status;
   *output = (struct output){.path = path};
   if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
-    return fail(err, "%s: is a folder: want a file", path);
+    return fail(err, "%s: want a file, found a folder", path);
   if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
     return true;
-  if (asprintf(&output->part, "%s.part", path) < 0) {
-    output->part = NULL;
-    return fail(err, "out of memory");
+  if (asprintf(&output->journal_path, "%s.part", path) < 0) {
+    output->journal_path = NULL;
+    return fail(err, "%s: out of memory for the name of its journal", path);
   }
-  output->journal = fopen(output->part, "w");
-  return output->journal ? true : fail(err, "%s: %s", output->part, strerror(errno));
+  output->journal = fopen(output->journal_path, "w");
+  return output->journal ? true : fail(err, "%s: %s", output->journal_path, strerror(errno));
 }
 
 static void write_ids(FILE *file, const struct request *request) {
@@ -38,10 +38,10 @@ bool output_add(struct output *output, int number, const struct request *request
   write_ids(output->journal, request);
   return fflush(output->journal) == 0 && !ferror(output->journal)
              ? true
-             : fail(err, "%s: %s", output->part, strerror(errno));
+             : fail(err, "%s: %s", output->journal_path, strerror(errno));
 }
 
-// Writes all lines through a stream of its own.
+// Writes all lines to a file and closes it; `descriptor` is -1 if it could not be opened.
 static bool write_all(int descriptor, const char *path, const struct request *requests, int n,
                       struct error *err) {
   FILE *file = descriptor < 0 ? NULL : fdopen(descriptor, "w");
@@ -66,7 +66,7 @@ bool output_commit(struct output *output, const struct request *requests, int n,
             write_all(dup(file.file), file.fresh, requests, n, err);
   ok = replace_end(&file, ok, err);
   if (ok)
-    unlink(output->part);
+    unlink(output->journal_path);
   return ok;
 }
 
@@ -75,8 +75,8 @@ void output_close(struct output *output) {
     const bool empty = ftell(output->journal) == 0;
     fclose(output->journal);
     if (empty)
-      unlink(output->part);
+      unlink(output->journal_path);
   }
-  free(output->part);
+  free(output->journal_path);
   *output = (struct output){0};
 }

@@ -6,28 +6,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_ROLES = 64 };
+enum { MAX_ROLES = 64 };
 
-// All spans of a name.
+// The sum of all spans with the same name.
 struct total {
   const char *what;
   bool host;
   long calls;
   double seconds, bytes, flops;
-  double least; // seconds at the device's peak
+  double at_peak; // seconds that the device would need at its peak
 };
 
 struct profile {
-  struct total totals[MOST_ROLES];
+  struct total totals[MAX_ROLES];
   int n;
   long passes;
-  double began, ended; // of the device
+  double began, ended; // the first and the last span of the device
   const char *path;
   FILE *trace; // or NULL
   struct engine_peak peak;
 };
 
-// Threads of the trace.
+// The numbers of the trace's threads.
 enum { HOST = 0, DEVICE = 1 };
 
 static void name_thread(FILE *trace, int thread, const char *name) {
@@ -41,7 +41,7 @@ bool profile_open(struct profile **out, const char *trace, struct error *err) {
   struct profile *profile = calloc(1, sizeof *profile);
   *out = NULL;
   if (!profile)
-    return fail(err, "out of memory");
+    return fail(err, "profile: out of memory for its table");
   profile->peak = engine_peak();
   profile->path = trace;
   profile->began = INFINITY;
@@ -49,7 +49,7 @@ bool profile_open(struct profile **out, const char *trace, struct error *err) {
     free(profile);
     return fail(err, "%s: %s", trace, strerror(errno));
   }
-  if (trace) { // an array, which needs no end: of a run that is killed the beginning can be read
+  if (trace) { // Perfetto also reads an array without its end, as a killed run leaves it
     fputs("[\n", profile->trace);
     name_thread(profile->trace, HOST, "host");
     fputs(",\n", profile->trace);
@@ -63,15 +63,15 @@ static struct total *total_of(struct profile *profile, const char *what, bool ho
   int i = 0;
   while (i < profile->n && strcmp(profile->totals[i].what, what) != 0)
     i++;
-  if (i == MOST_ROLES)
+  if (i == MAX_ROLES)
     return NULL;
   if (i == profile->n)
     profile->totals[profile->n++] = (struct total){.what = what, .host = host};
   return &profile->totals[i];
 }
 
-// The time in which a device at its peak would do it; 0 if that is not known.
-static double least_seconds(const struct engine_peak *peak, double bytes, double flops) {
+// The seconds that the device would need at its peak; 0 if the peak is not known.
+static double seconds_at_peak(const struct engine_peak *peak, double bytes, double flops) {
   return peak->bytes > 0 ? fmax(bytes / peak->bytes, flops / peak->flops) : 0;
 }
 
@@ -86,7 +86,8 @@ static void write_span(FILE *trace, bool host, const struct engine_span *span) {
   fputc('}', trace);
 }
 
-static bool written(const struct profile *profile, bool ok, struct error *err) {
+// Fails with the system's error if a write to the trace was not ok.
+static bool check_written(const struct profile *profile, bool ok, struct error *err) {
   return ok ? true : fail(err, "%s: %s", profile->path, strerror(errno));
 }
 
@@ -96,12 +97,12 @@ bool profile_add(void *context, bool host, const struct engine_span *spans, int 
   for (int i = 0; i < n; i++) {
     struct total *total = total_of(profile, spans[i].what, host);
     if (!total)
-      return fail(err, "--profile: more than %d roles", MOST_ROLES);
+      return fail(err, "profile: want at most %d roles, found more", MAX_ROLES);
     total->calls++;
     total->seconds += spans[i].ended - spans[i].began;
     total->bytes += spans[i].bytes;
     total->flops += spans[i].flops;
-    total->least += least_seconds(&profile->peak, spans[i].bytes, spans[i].flops);
+    total->at_peak += seconds_at_peak(&profile->peak, spans[i].bytes, spans[i].flops);
     if (profile->trace)
       write_span(profile->trace, host, &spans[i]);
   }
@@ -110,15 +111,15 @@ bool profile_add(void *context, bool host, const struct engine_span *spans, int 
     profile->began = fmin(profile->began, spans[0].began);
     profile->ended = spans[n - 1].ended;
   }
-  return !profile->trace || written(profile, !ferror(profile->trace), err);
+  return !profile->trace || check_written(profile, !ferror(profile->trace), err);
 }
 
-static void print_total(const struct total *total, double busy, bool with_limit) {
+static void print_total(const struct total *total, double busy, bool with_peak) {
   fprintf(stderr, "%-16s %8ld %9.3f %6.1f %% %8.1f %8.2f", total->what, total->calls,
           total->seconds, 100 * total->seconds / busy, total->bytes / total->seconds * 1e-9,
           total->flops / total->seconds * 1e-12);
-  if (with_limit)
-    fprintf(stderr, " %12.1f %%", 100 * total->least / total->seconds);
+  if (with_peak)
+    fprintf(stderr, " %6.1f %%", 100 * total->at_peak / total->seconds);
   fputc('\n', stderr);
 }
 
@@ -128,14 +129,14 @@ static int by_time(const void *a, const void *b) {
 }
 
 void profile_print(const struct profile *profile) {
-  struct total totals[MOST_ROLES], all = {.what = "all"};
-  const bool with_limit = profile->peak.bytes > 0;
+  struct total totals[MAX_ROLES], all = {.what = "all"};
+  const bool with_peak = profile->peak.bytes > 0;
   memcpy(totals, profile->totals, sizeof totals);
   qsort(totals, (size_t)profile->n, sizeof *totals, by_time);
   for (int i = 0; i < profile->n; i++) {
     const struct total *total = &totals[i];
     if (total->host) {
-      fprintf(stderr, "the host: %s: %.3f s", total->what, total->seconds);
+      fprintf(stderr, "host: %s: %.3f s", total->what, total->seconds);
       if (total->bytes > 0)
         fprintf(stderr, ", %.1f GB/s", total->bytes / total->seconds * 1e-9);
       fputc('\n', stderr);
@@ -145,17 +146,17 @@ void profile_print(const struct profile *profile) {
     all.seconds += total->seconds;
     all.bytes += total->bytes;
     all.flops += total->flops;
-    all.least += total->least;
+    all.at_peak += total->at_peak;
   }
-  fprintf(stderr, "the device: %ld passes, busy for %.3f of %.3f s\n", profile->passes, all.seconds,
+  fprintf(stderr, "device: %ld passes, busy for %.3f of %.3f s\n", profile->passes, all.seconds,
           profile->passes > 0 ? profile->ended - profile->began : 0);
-  fprintf(stderr, "%-16s %8s %9s %8s %8s %8s%s\n", "role", "calls", "seconds", "share", "GB/s",
-          "TFLOP/s", with_limit ? " of the limit" : "");
+  fprintf(stderr, "%-16s %8s %9s %8s %8s %8s%s\n", "role", "calls", "seconds", "of time", "GB/s",
+          "TFLOP/s", with_peak ? "  of peak" : "");
   for (int i = 0; i < profile->n; i++)
     if (!totals[i].host)
-      print_total(&totals[i], all.seconds, with_limit);
+      print_total(&totals[i], all.seconds, with_peak);
   if (all.calls > 0)
-    print_total(&all, all.seconds, with_limit);
+    print_total(&all, all.seconds, with_peak);
 }
 
 bool profile_close(struct profile *profile, struct error *err) {
@@ -163,7 +164,7 @@ bool profile_close(struct profile *profile, struct error *err) {
   if (profile && profile->trace) {
     ok = fputs("\n]\n", profile->trace) >= 0;
     ok = fclose(profile->trace) == 0 && ok;
-    ok = written(profile, ok, err);
+    ok = check_written(profile, ok, err);
   }
   free(profile);
   return ok;

@@ -1,5 +1,5 @@
-// What --profile and --trace show of the times of passes: a table by role on stderr, and a file of
-// spans in Chrome's trace format, for Perfetto.
+// The times of passes for --profile and --trace: a table by role on stderr, and a file of spans in
+// Chrome's trace format, which Perfetto reads.
 #ifndef GETP_SERVE_PROFILE_H
 #define GETP_SERVE_PROFILE_H
 
@@ -7,19 +7,19 @@
 
 struct profile;
 
-// `trace` is the file to write, from the first span on, or NULL.
+// `trace` is the file that spans are written to as they arrive, or NULL.
 bool profile_open(struct profile **out, const char *trace, struct error *err);
 
-// Takes part in an engine's passes: an engine_timer on a struct profile.
+// Adds spans: an engine_timer on a struct profile.
 bool profile_add(void *profile, bool host, const struct engine_span *spans, int n,
                  struct error *err);
 
-// Prints the table: of each role and of all together the calls, seconds, share of the time that the
-// device was busy, GB/s and TFLOP/s by schedule_cost, and the share of its time that a step would
-// take at the device's peak, if that is known.
+// Prints the table. For each role, and for all together, it has the calls, the seconds, the per
+// cent of the device's busy time, and GB/s and TFLOP/s by schedule_cost. If the device's peak is
+// known, a last column says how fast that is in per cent of it.
 void profile_print(const struct profile *profile);
 
-// Ends the trace; reports what could not be written. NULL is closed, too.
+// Ends the trace, and fails if not all of it could be written. NULL is allowed.
 bool profile_close(struct profile *profile, struct error *err);
 
 #endif

@@ -8,7 +8,7 @@ bool sampler_open(struct sampler *sampler, float temperature, float top_p, uint6
                   struct error *err) {
   *sampler = (struct sampler){temperature, top_p, seed, vocab, NULL};
   sampler->candidates = malloc((size_t)vocab * sizeof *sampler->candidates);
-  return sampler->candidates ? true : fail(err, "out of memory for a sampler of %d tokens", vocab);
+  return sampler->candidates ? true : fail(err, "sampler: out of memory for %d tokens", vocab);
 }
 
 void sampler_close(struct sampler *sampler) {
@@ -43,9 +43,9 @@ static int by_probability(const void *a, const void *b) {
   return (x->id > y->id) - (x->id < y->id);
 }
 
-// The tokens that may be among the top_p, most probable first; returns how many to draw from and,
-// in *sum, their probability. A token below (1 - top_p) / (vocab - 1) cannot be among them, since
-// those below it could not fill the rest.
+// Sorts the tokens of the top_p set to the front, most probable first. Returns their number and, in
+// *sum, their total. A token with less than (1 - top_p) / (vocab - 1) of the total is not in the
+// set: it and the tokens below it could not make up the rest. So only the others are sorted.
 static int nucleus(const struct sampler *sampler, int32_t best, double total, double *sum) {
   struct candidate *candidates = sampler->candidates;
   const double cutoff = total * (1 - (double)sampler->top_p) / (sampler->vocab - 1);
@@ -89,12 +89,12 @@ float sampler_sharpness(const struct sampler *sampler) {
 int32_t sampler_pick_candidates(const struct sampler *sampler, const struct candidates *candidates,
                                 uint64_t request, uint64_t position) {
   const bool cut = sampler->top_p > 0 && sampler->top_p < 1;
-  const double most = cut ? (double)sampler->top_p * (double)candidates->total : INFINITY;
+  const double bound = cut ? (double)sampler->top_p * (double)candidates->total : INFINITY;
   const float sharpness = sampler_sharpness(sampler), best = candidates->logit[0];
   float p[CANDIDATES];
   double sum = 0;
   int n = 0;
-  for (; n < CANDIDATES && candidates->id[n] >= 0 && sum <= most; n++)
+  for (; n < CANDIDATES && candidates->id[n] >= 0 && sum <= bound; n++)
     sum += (double)(p[n] = expf((candidates->logit[n] - best) * sharpness));
   double left = sampler_uniform(sampler->seed, request, position) * sum;
   for (int i = 0; i < n; i++) {

@@ -1,21 +1,21 @@
-// The merge table and the merging. A piece is a doubly linked list of symbols in an array; the
-// pairs that can merge wait in a binary heap. Entries are not removed from the heap when a
-// neighbour's merge outdates them: they are recognised when they come up, because the rank that a
-// symbol carries is always that of its present pair.
+// A piece is a doubly linked list of symbols in an array. A symbol and the next one are a pair, and
+// the pairs that can merge are in a binary heap, the lowest rank first. A merge changes the pairs
+// beside it, but their old entries stay in the heap. They are recognised when they come up, because
+// every symbol has the rank of its present pair.
 #include "tokenizer/bpe.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define NONE UINT32_MAX // no neighbour; no rank
+#define NONE UINT32_MAX // no neighbour, or no rank
 
 struct bpe_symbol {
   int32_t id;
-  uint32_t rank; // of merging with next, NONE if they do not merge or the symbol is absorbed
+  uint32_t rank; // of the merge with next; NONE if there is none, or if this symbol was absorbed
   uint32_t prev, next;
 };
 
-// A power of two that keeps the table at most three quarters full.
+// The smallest power of two that leaves the table at most three quarters full.
 static uint32_t table_size(size_t n) {
   uint32_t size = 16;
   while (size / 4 * 3 < n)
@@ -24,35 +24,36 @@ static uint32_t table_size(size_t n) {
 }
 
 bool bpe_init(struct bpe *bpe, size_t n) {
-  uint32_t slots = table_size(n);
-  *bpe = (struct bpe){.mask = slots - 1};
-  bpe->slot = malloc(slots * sizeof *bpe->slot);
+  uint32_t entries = table_size(n);
+  *bpe = (struct bpe){.mask = entries - 1};
+  bpe->entry = malloc(entries * sizeof *bpe->entry);
   bpe->merged = malloc((n + 1) * sizeof *bpe->merged);
-  if (!bpe->slot || !bpe->merged)
+  if (!bpe->entry || !bpe->merged)
     return false;
-  for (uint32_t i = 0; i < slots; i++)
-    bpe->slot[i].left = -1;
+  for (uint32_t i = 0; i < entries; i++)
+    bpe->entry[i].left = -1;
   return true;
 }
 
 void bpe_free(struct bpe *bpe) {
-  free(bpe->slot);
+  free(bpe->entry);
   free(bpe->merged);
   *bpe = (struct bpe){0};
 }
 
-// The slot that holds this pair, or the free slot where it would go. The multiplier is 2^64 divided
-// by the golden ratio; the high half of the product depends on all bits of the pair.
-static struct bpe_slot *find_slot(const struct bpe *bpe, int32_t left, int32_t right) {
+// The entry of this pair, or the free one where it would be added. The multiplier is 2^64 divided
+// by the golden ratio: the high half of the product depends on all bits of the pair (Knuth,
+// TAOCP 6.4).
+static struct bpe_entry *find_entry(const struct bpe *bpe, int32_t left, int32_t right) {
   uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
   uint32_t i = (uint32_t)(pair * 0x9e3779b97f4a7c15 >> 32) & bpe->mask;
-  while (bpe->slot[i].left >= 0 && (bpe->slot[i].left != left || bpe->slot[i].right != right))
+  while (bpe->entry[i].left >= 0 && (bpe->entry[i].left != left || bpe->entry[i].right != right))
     i = (i + 1) & bpe->mask;
-  return &bpe->slot[i];
+  return &bpe->entry[i];
 }
 
 void bpe_add(struct bpe *bpe, int32_t left, int32_t right, int32_t merged) {
-  *find_slot(bpe, left, right) = (struct bpe_slot){left, right, bpe->n};
+  *find_entry(bpe, left, right) = (struct bpe_entry){left, right, bpe->n};
   bpe->merged[bpe->n++] = merged;
 }
 
@@ -99,19 +100,21 @@ static uint64_t heap_pop(struct bpe_scratch *scratch) {
   return least;
 }
 
-// Gives the symbol at this position the rank of its present pair, and queues the pair if it merges.
-static void rank_pair(const struct bpe *bpe, struct bpe_scratch *scratch, uint32_t position) {
-  struct bpe_symbol *symbol = &scratch->symbol[position];
+// Sets the rank of the symbol at `index` to that of its present pair. Pushes the pair to the heap
+// if it can merge.
+static void rank_pair(const struct bpe *bpe, struct bpe_scratch *scratch, uint32_t index) {
+  struct bpe_symbol *symbol = &scratch->symbol[index];
   symbol->rank = NONE;
   if (symbol->next == NONE)
     return;
-  const struct bpe_slot *slot = find_slot(bpe, symbol->id, scratch->symbol[symbol->next].id);
-  if (slot->left < 0)
+  const struct bpe_entry *entry = find_entry(bpe, symbol->id, scratch->symbol[symbol->next].id);
+  if (entry->left < 0)
     return;
-  symbol->rank = slot->rank;
-  heap_push(scratch, (uint64_t)slot->rank << 32 | position);
+  symbol->rank = entry->rank;
+  heap_push(scratch, (uint64_t)entry->rank << 32 | index);
 }
 
+// Makes the bytes of a piece the symbols.
 static void link_bytes(const struct bpe *bpe, struct bpe_scratch *scratch, const char *piece,
                        uint32_t bytes) {
   for (uint32_t i = 0; i < bytes; i++)
@@ -125,16 +128,16 @@ static void link_bytes(const struct bpe *bpe, struct bpe_scratch *scratch, const
     rank_pair(bpe, scratch, i);
 }
 
-// The symbol at this position absorbs the next one.
-static void merge_pair(const struct bpe *bpe, struct bpe_scratch *scratch, uint32_t position) {
-  struct bpe_symbol *left = &scratch->symbol[position];
+// The symbol at `index` absorbs the next one.
+static void merge_pair(const struct bpe *bpe, struct bpe_scratch *scratch, uint32_t index) {
+  struct bpe_symbol *left = &scratch->symbol[index];
   struct bpe_symbol *right = &scratch->symbol[left->next];
   left->id = bpe->merged[left->rank];
   left->next = right->next;
   right->rank = NONE;
   if (left->next != NONE)
-    scratch->symbol[left->next].prev = position;
-  rank_pair(bpe, scratch, position);
+    scratch->symbol[left->next].prev = index;
+  rank_pair(bpe, scratch, index);
   if (left->prev != NONE)
     rank_pair(bpe, scratch, left->prev);
 }
@@ -146,9 +149,9 @@ bool bpe_encode(const struct bpe *bpe, struct bpe_scratch *scratch, const char *
   link_bytes(bpe, scratch, piece, (uint32_t)bytes);
   while (scratch->heap_n > 0) {
     uint64_t entry = heap_pop(scratch);
-    uint32_t position = (uint32_t)entry;
-    if (scratch->symbol[position].rank == entry >> 32)
-      merge_pair(bpe, scratch, position);
+    uint32_t index = (uint32_t)entry;
+    if (scratch->symbol[index].rank == entry >> 32)
+      merge_pair(bpe, scratch, index);
   }
   for (uint32_t i = 0; i != NONE; i = scratch->symbol[i].next)
     if (!id_list_add(list, scratch->symbol[i].id))

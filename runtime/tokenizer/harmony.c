@@ -5,7 +5,9 @@
 static bool find(int32_t *id, const struct tokenizer *tokenizer, const char *token,
                  struct error *err) {
   *id = tokenizer_special(tokenizer, token);
-  return *id >= 0 ? true : fail(err, "chat: the tokenizer has no special token %s", token);
+  return *id >= 0
+             ? true
+             : fail(err, "chat: want a tokenizer with the special token %s, found none", token);
 }
 
 bool harmony_open(struct harmony *harmony, const struct tokenizer *tokenizer, struct error *err) {
@@ -19,7 +21,7 @@ bool harmony_open(struct harmony *harmony, const struct tokenizer *tokenizer, st
 }
 
 static bool add_id(struct id_list *ids, int32_t id, struct error *err) {
-  return id_list_add(ids, id) ? true : fail(err, "out of memory for a conversation");
+  return id_list_add(ids, id) ? true : fail(err, "chat: out of memory for a conversation");
 }
 
 static bool add_text(const struct harmony *harmony, const char *text, size_t bytes,
@@ -27,7 +29,7 @@ static bool add_text(const struct harmony *harmony, const char *text, size_t byt
   return tokenizer_encode(harmony->tokenizer, text, bytes, ids, err);
 }
 
-// Appends all of a message up to its text.
+// Appends a message up to its text.
 static bool add_header(const struct harmony *harmony, const char *role, const char *channel,
                        struct id_list *ids, struct error *err) {
   if (!add_id(ids, harmony->start, err) || !add_text(harmony, role, strlen(role), ids, err))
@@ -56,10 +58,11 @@ bool harmony_begin_reply(const struct harmony *harmony, struct id_list *ids, str
   return add_id(ids, harmony->start, err) && add_text(harmony, "assistant", 9, ids, err);
 }
 
+// Cuts a name off that is too long to be `final`.
 static void append_channel(struct reply *reply, const char *bytes, size_t n) {
   const size_t length = strlen(reply->channel);
-  const size_t room = sizeof reply->channel - 1 - length;
-  n = n < room ? n : room;
+  const size_t left = sizeof reply->channel - 1 - length;
+  n = n < left ? n : left;
   memcpy(reply->channel + length, bytes, n);
   reply->channel[length + n] = 0;
 }

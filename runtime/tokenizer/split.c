@@ -1,7 +1,7 @@
-// The split pattern, through PCRE2. HF tokenizers matches it with Oniguruma; the two agree on what
-// split patterns are made of, with two exceptions. Oniguruma's ^ and $ stand for every line. And
-// PCRE2 counts U+180E as \s, which is no White_Space since Unicode 6.3, so \s and \S are written as
-// that property before they are compiled.
+// HF tokenizers uses Oniguruma for the pattern, this file uses PCRE2. They agree on all that split
+// patterns use, with two exceptions. ^ and $ of Oniguruma match at every line, so PCRE2_MULTILINE
+// is set. And \s of PCRE2 includes U+180E, which is not White_Space since Unicode 6.3, so \s and \S
+// are replaced by that property.
 #include "tokenizer/split.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -10,11 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-// The o200k pattern needs a few KiB of JIT stack whatever the text; one that repeats a group needs
-// some bytes a repetition. This is reserved address space, touched only as far as a match needs.
+// The o200k pattern needs a few KiB of JIT stack for any text. A pattern that repeats a group needs
+// some bytes per repetition. The stack is address space, of which a match touches what it needs.
 enum { JIT_STACK_START = 32 << 10, JIT_STACK_END = 64 << 20 };
 
-// Copies the pattern with \s and \S replaced. NULL when memory runs out.
+// A copy of the pattern with \s and \S replaced, or NULL when memory runs out. The caller frees it.
 static char *replace_spaces(const char *pattern) {
   static const char space[] = "\\p{WSpace}", not_space[] = "\\P{WSpace}";
   char *out = malloc(strlen(pattern) * sizeof space + 1), *end = out;
@@ -38,7 +38,7 @@ static char *replace_spaces(const char *pattern) {
   return out;
 }
 
-// The first escape that the two libraries might read differently (\w, \h, \R, \b, ...), or NULL.
+// The first escape that Oniguruma and PCRE2 might read differently (\w, \h, \R, \b, ...), or NULL.
 static const char *find_foreign_escape(const char *pattern) {
   for (const char *c = pattern; *c; c++) {
     if (*c != '\\' || !c[1])
@@ -59,18 +59,18 @@ bool split_compile(struct split *split, const char *pattern, struct error *err) 
         escape);
   char *spelled = replace_spaces(pattern);
   if (!spelled)
-    return fail(err, "want a pattern, found no memory for it");
+    return fail(err, "out of memory for a pattern");
   int code;
-  PCRE2_SIZE at;
+  PCRE2_SIZE offset;
   split->code = pcre2_compile((PCRE2_SPTR)spelled, PCRE2_ZERO_TERMINATED,
-                              PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE, &code, &at, NULL);
+                              PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE, &code, &offset, NULL);
   free(spelled);
   if (!split->code) {
     PCRE2_UCHAR text[128];
     pcre2_get_error_message(code, text, sizeof text);
     return fail(err, "want a regular expression, found one with an error: %s", (char *)text);
   }
-  // Where there is no JIT, pcre2_match interprets the pattern: the same pieces, more slowly.
+  // Without JIT, pcre2_match interprets the pattern, with the same result but more slowly.
   pcre2_jit_compile(split->code, PCRE2_JIT_COMPLETE);
   return true;
 }
@@ -80,7 +80,7 @@ void split_free(struct split *split) {
   split->code = NULL;
 }
 
-// What matching needs besides the pattern. It belongs to one call of split_text.
+// The working memory of one call of split_text.
 struct matcher {
   pcre2_match_data *data;
   pcre2_match_context *context;
@@ -93,9 +93,9 @@ static bool matcher_open(struct matcher *m, const struct split *split) {
   m->stack = pcre2_jit_stack_create(JIT_STACK_START, JIT_STACK_END, NULL);
   if (!m->data || !m->context)
     return false;
-  // A long run that a repeat takes and gives back counts once a character.
+  // A repeat that gives a long match back, character by character, counts each against this limit.
   pcre2_set_match_limit(m->context, UINT32_MAX);
-  // PCRE2 without JIT has no such stack, and does not use the one assigned.
+  // PCRE2 without JIT creates no such stack.
   if (m->stack)
     pcre2_jit_stack_assign(m->context, NULL, m->stack);
   return true;
@@ -107,11 +107,11 @@ static void matcher_close(struct matcher *m) {
   pcre2_jit_stack_free(m->stack);
 }
 
-static size_t next_character(const char *text, size_t bytes, size_t at) {
+static size_t next_character(const char *text, size_t bytes, size_t offset) {
   do
-    at++;
-  while (at < bytes && ((unsigned char)text[at] & 0xc0) == 0x80);
-  return at;
+    offset++;
+  while (offset < bytes && ((unsigned char)text[offset] & 0xc0) == 0x80);
+  return offset;
 }
 
 static bool visit_range(const char *text, size_t start, size_t end, split_visit visit,
@@ -131,9 +131,8 @@ static bool visit_pieces(struct matcher *m, const struct split *split, const cha
     if (rc < 0) {
       PCRE2_UCHAR why[128];
       pcre2_get_error_message(rc, why, sizeof why);
-      return fail(err,
-                  "text: byte %zu: want to match the tokenizer's split pattern, found an error: %s",
-                  from, (char *)why);
+      return fail(err, "text: byte %zu: the tokenizer's split pattern failed: %s", from,
+                  (char *)why);
     }
     if (!visit_range(text, done, match[0], visit, context, err) ||
         !visit_range(text, match[0], match[1], visit, context, err))
@@ -149,7 +148,7 @@ bool split_text(const struct split *split, const char *text, size_t bytes, split
   struct matcher matcher;
   bool ok = matcher_open(&matcher, split)
                 ? visit_pieces(&matcher, split, text, bytes, visit, context, err)
-                : fail(err, "text: want memory to split %zu bytes, found none", bytes);
+                : fail(err, "text: out of memory for splitting %zu bytes", bytes);
   matcher_close(&matcher);
   return ok;
 }

@@ -1,6 +1,5 @@
-// The tokenizer as its users see it: it owns the vocabulary, the merges and the split pattern, and
-// runs them over a text. An open tokenizer does not change: what encoding needs to write belongs to
-// the call, so several threads may use one tokenizer at once. It refuses text that is not UTF-8.
+// An open tokenizer never changes, so that several threads can use it: all that encoding writes
+// belongs to the call.
 #include "tokenizer/tokenizer.h"
 
 #include "base/utf8.h"
@@ -11,11 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool read_file(struct tokenizer **out, FILE *file, const char *place, struct error *err) {
+static bool read_file(struct tokenizer **out, FILE *file, const char *path, struct error *err) {
   struct tokenizer *tokenizer = calloc(1, sizeof *tokenizer);
   if (!tokenizer)
-    return fail(err, "%s: want memory for a tokenizer, found none", place);
-  if (!tokenizer_json_read(tokenizer, file, place, err)) {
+    return fail(err, "%s: out of memory for a tokenizer", path);
+  if (!tokenizer_json_read(tokenizer, file, path, err)) {
     tokenizer_close(tokenizer);
     return false;
   }
@@ -27,19 +26,19 @@ bool tokenizer_open(struct tokenizer **out, const char *path, struct error *err)
   *out = NULL;
   FILE *file = fopen(path, "rb");
   if (!file)
-    return fail(err, "%s: want a file that can be opened, found: %s", path, strerror(errno));
+    return fail(err, "%s: %s", path, strerror(errno));
   const bool ok = read_file(out, file, path, err);
   fclose(file);
   return ok;
 }
 
-bool tokenizer_open_text(struct tokenizer **out, const char *place, const char *text, size_t bytes,
+bool tokenizer_open_text(struct tokenizer **out, const char *path, const char *text, size_t bytes,
                          struct error *err) {
   *out = NULL;
   FILE *file = fmemopen((void *)(uintptr_t)text, bytes, "rb");
   if (!file)
-    return fail(err, "%s: want memory for reading it, found: %s", place, strerror(errno));
-  const bool ok = read_file(out, file, place, err);
+    return fail(err, "%s: out of memory for reading it", path);
+  const bool ok = read_file(out, file, path, err);
   fclose(file);
   return ok;
 }
@@ -53,7 +52,7 @@ void tokenizer_close(struct tokenizer *tokenizer) {
   free(tokenizer);
 }
 
-// One call of tokenizer_encode.
+// The context of one call of tokenizer_encode.
 struct encoding {
   const struct tokenizer *tokenizer;
   struct bpe_scratch scratch;
@@ -68,7 +67,7 @@ static bool encode_piece(void *context, const char *piece, size_t bytes, struct 
   if (whole >= 0 ? id_list_add(e->list, whole)
                  : bpe_encode(&e->tokenizer->bpe, &e->scratch, piece, bytes, e->list))
     return true;
-  return fail(err, "text: want memory for a piece of %zu bytes, found none", bytes);
+  return fail(err, "text: out of memory for a piece of %zu bytes", bytes);
 }
 
 bool tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t bytes,

@@ -1,4 +1,5 @@
-// Text to token ids and back, from a HF tokenizer.json: byte-level BPE behind a split pattern.
+// Converts text to token ids and back. A HF tokenizer.json describes how: a pattern splits the text
+// into pieces, and BPE merges the bytes of each piece into tokens.
 #ifndef GETP_TOKENIZER_TOKENIZER_H
 #define GETP_TOKENIZER_TOKENIZER_H
 
@@ -11,26 +12,27 @@
 struct tokenizer;
 
 // Reads a HF tokenizer.json. Refuses a file that is cut off, a model that is not byte-level BPE, a
-// pre-tokenizer, normalizer or BPE option that it does not implement, and a vocabulary that lacks
-// one of the 256 byte symbols. The caller closes *out.
+// pre-tokenizer, normalizer or option of BPE that is not implemented, and a vocabulary without all
+// 256 byte symbols. The caller closes *out.
 bool tokenizer_open(struct tokenizer **out, const char *path, struct error *err);
 
-// The same from the text of one, of at least a byte; `place` stands for its path in messages.
-bool tokenizer_open_text(struct tokenizer **out, const char *place, const char *text, size_t bytes,
+// Reads the text of a tokenizer.json, of at least one byte. Messages begin with `path`.
+bool tokenizer_open_text(struct tokenizer **out, const char *path, const char *text, size_t bytes,
                          struct error *err);
 void tokenizer_close(struct tokenizer *tokenizer);
 
-// Appends the ids of text to list. Text must be UTF-8 (U+0000 is a character like any other);
-// special tokens in it are ordinary text. On failure list is as before. O(n log n) in the length of
-// the text. Several threads may use one tokenizer at once, each with its own list.
+// Appends the ids of a text to a list. The text must be UTF-8; U+0000 is a character like any
+// other. Special tokens in it are ordinary text. A failure leaves the list as it was. O(n log n) in
+// the length of the text. Several threads may use one tokenizer at once, each with its own list.
 bool tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t bytes,
                       struct id_list *list, struct error *err);
 
 // The id of a special token such as "<|start|>", or -1.
 int32_t tokenizer_special(const struct tokenizer *tokenizer, const char *text);
 
-// The bytes of one token (a special token's are its text), not always whole characters; *bytes is
-// their number. NULL for an id that the vocabulary does not have. Lives as long as the tokenizer.
+// The bytes of a token, and their number in *bytes. They need not be whole characters; those of a
+// special token are its text. NULL for an id that the vocabulary does not have. They live as long
+// as the tokenizer.
 const char *tokenizer_bytes(const struct tokenizer *tokenizer, int32_t id, size_t *bytes);
 
 // One more than the largest id.

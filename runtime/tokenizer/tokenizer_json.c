@@ -1,6 +1,5 @@
-// A HF tokenizer.json to the parts of a tokenizer. What the file may say is listed key by key in
-// the tables below; a key or a value that is not there, and might change the result, is refused by
-// name.
+// The rules below list all keys that a file may have and the values that are implemented. Any other
+// key or value might change the result and is refused by name.
 #include "tokenizer/tokenizer_json.h"
 
 #include "base/json.h"
@@ -12,14 +11,14 @@
 #include <string.h>
 
 enum {
-  LAST_ID = 4194303,          // far above any vocabulary; makes 32 MB of struct token
-  MAX_TEXT_BYTES = INT32_MAX, // struct token counts with 32 bits
-  ALPHABET = 256 + 68,        // code points of the byte alphabet, and some that are not
+  LAST_ID = 4194303,          // far above that of any vocabulary; needs 32 MB of struct token
+  MAX_TEXT_BYTES = INT32_MAX, // struct token has 32-bit offsets
+  ALPHABET = 256 + 68,        // one more than the last code point of the byte alphabet
   MAX_KEY = 96,
 };
 
-// One key of an object and the JSON values that it may have, joined with " or "; "nothing" if it
-// may be absent. NULL: another function reads it.
+// A key of an object and the JSON values that it may have, joined by " or ". "nothing" means that
+// the key may be missing, NULL that another function reads the value.
 struct rule {
   const char *key, *accepted;
 };
@@ -66,7 +65,7 @@ static const struct rule byte_level_rules[] = {
     {"use_regex", "false"},
     {0},
 };
-// As a decoder or a post-processor, ByteLevel ignores its options or uses them on offsets alone.
+// As a decoder or a post-processor, ByteLevel ignores its options or uses them for offsets alone.
 static const struct rule byte_level_any_rules[] = {
     {"type", "\"ByteLevel\""},
     {"add_prefix_space", "false or true or nothing"},
@@ -88,17 +87,17 @@ static const struct rule model_rules[] = {
     {0},
 };
 
-// One reading of one file.
+// The state of reading one file.
 struct reader {
   const char *path;
   struct error *err;
   struct tokenizer *out;
   const json_t *vocab, *added; // model.vocab; added_tokens or NULL
   int32_t size;                // one more than the largest id
-  size_t text_bytes;           // of all keys of vocab and contents of added
-  size_t longest;              // of those keys
-  char *bytes;                 // (2 * longest), tokens taken out of the byte alphabet
-  int16_t byte[ALPHABET];      // code point of the byte alphabet -> byte, or -1
+  size_t text_bytes;           // of all keys of vocab and all contents of added
+  size_t longest;              // bytes of the longest key of vocab
+  char *bytes;                 // (2 * longest) for one or two decoded tokens
+  int16_t byte[ALPHABET];      // by code point of the byte alphabet: the byte, or -1
 };
 
 static bool refuse(const struct reader *r, const char *key, const char *want, const json_t *found) {
@@ -106,7 +105,7 @@ static bool refuse(const struct reader *r, const char *key, const char *want, co
 }
 
 static bool refuse_memory(const struct reader *r) {
-  return fail(r->err, "%s: want memory for its tokens, found none", r->path);
+  return fail(r->err, "%s: out of memory for its tokens", r->path);
 }
 
 static bool is_accepted(const char *accepted, const json_t *value) {
@@ -125,7 +124,7 @@ static bool is_accepted(const char *accepted, const json_t *value) {
   return found;
 }
 
-// The name of an object's member in messages; the root's own name is empty.
+// The name of a member in messages: WHERE.NAME, or NAME in the root object.
 static const char *member(char key[MAX_KEY], const char *where, const char *name) {
   snprintf(key, MAX_KEY, "%s%s%s", where, *where ? "." : "", name);
   return key;
@@ -166,17 +165,16 @@ static json_t *parse(const struct reader *r, FILE *file) {
   json_error_t error;
   json_t *root = json_load_callback(read_chunk, file, JSON_REJECT_DUPLICATES, &error);
   if (ferror(file))
-    fail(r->err, "%s: want a file that can be read, found: %s", r->path, strerror(errno));
+    fail(r->err, "%s: %s", r->path, strerror(errno));
   else if (root && !json_is_object(root))
-    fail(r->err, "%s: want an object, found an array", r->path);
+    fail(r->err, "%s: want a JSON object, found an array", r->path);
   else if (root)
     return root;
   else if (json_error_code(&error) == json_error_premature_end_of_input)
-    fail(r->err,
-         "%s: line %d: want the rest of the JSON, found the end of the file: fetch it again",
+    fail(r->err, "%s:%d: want the rest of the JSON, found the end of the file: fetch it again",
          r->path, error.line);
   else
-    fail(r->err, "%s: line %d: want JSON, found an error: %s", r->path, error.line, error.text);
+    fail(r->err, "%s:%d: want JSON, found an error: %s", r->path, error.line, error.text);
   json_decref(root);
   return NULL;
 }
@@ -235,8 +233,8 @@ static const char *added_field(char key[MAX_KEY], size_t index, const char *fiel
   return key;
 }
 
-// Counts one token in. Returns NULL, or what was wanted instead of it.
-static const char *survey_token(struct reader *r, const json_t *id, const char *text) {
+// Counts a token in. Returns NULL, or a text for "want" if it is refused.
+static const char *count_token(struct reader *r, const json_t *id, const char *text) {
   json_int_t value = json_integer_value(id);
   if (!json_is_integer(id) || value < 0 || value > LAST_ID)
     return "an id from 0 to 4194303";
@@ -250,14 +248,14 @@ static const char *survey_token(struct reader *r, const json_t *id, const char *
   return NULL;
 }
 
-static bool survey_vocab(struct reader *r) {
+static bool count_vocab(struct reader *r) {
   const char *text;
   json_t *id;
   if (!json_is_object(r->vocab))
     return refuse(r, "model.vocab", "an object", r->vocab);
   json_object_foreach((json_t *)r->vocab, text, id) {
     char key[MAX_KEY];
-    const char *want = survey_token(r, id, text);
+    const char *want = count_token(r, id, text);
     if (want)
       return refuse(r, vocab_key(key, text), want, id);
     if (r->longest < strlen(text))
@@ -266,7 +264,7 @@ static bool survey_vocab(struct reader *r) {
   return true;
 }
 
-static bool survey_added(struct reader *r) {
+static bool count_added(struct reader *r) {
   if (r->added && !json_is_array(r->added))
     return refuse(r, "added_tokens", "an array", r->added);
   for (size_t i = 0; i < json_array_size(r->added); i++) {
@@ -277,14 +275,14 @@ static bool survey_added(struct reader *r) {
     const json_t *content = json_object_get(token, "content");
     if (!json_is_string(content))
       return refuse(r, added_field(key, i, "content"), "a string", content);
-    const char *want = survey_token(r, json_object_get(token, "id"), json_string_value(content));
+    const char *want = count_token(r, json_object_get(token, "id"), json_string_value(content));
     if (want)
       return refuse(r, added_key(key, i), want, token);
   }
   return true;
 }
 
-// A special token may stand in model.vocab as well, with the same id.
+// Adds the special tokens. model.vocab may have the same token, with the same id.
 static bool add_specials(const struct reader *r) {
   struct vocabulary *v = &r->out->vocabulary;
   for (size_t i = 0; i < json_array_size(r->added); i++) {
@@ -305,8 +303,8 @@ static bool add_specials(const struct reader *r) {
   return true;
 }
 
-// ByteLevel writes the bytes that are printable in Latin-1 as themselves, and the others, in order,
-// as U+0100 and up.
+// The alphabet of HF's ByteLevel: bytes that are printable in Latin-1 are written as the character
+// of that code, the others, in order, as U+0100 and up.
 static void fill_alphabet(int16_t byte[ALPHABET]) {
   memset(byte, 0xff, ALPHABET * sizeof *byte);
   int next = 256;
@@ -316,11 +314,13 @@ static void fill_alphabet(int16_t byte[ALPHABET]) {
   }
 }
 
-// Takes a token out of the byte alphabet into out, which holds strlen(token) bytes. Returns their
-// number, or 0 for a character outside the alphabet. The token is UTF-8, as all JSON strings.
-static size_t decode_token(const struct reader *r, const char *token, char *out) {
+// Decodes a token of `length` bytes from the byte alphabet to `out`, which has as many. Returns the
+// number of decoded bytes, or 0 if the token has a character outside of the alphabet. The token is
+// UTF-8, as all JSON strings are.
+static size_t decode_token(const struct reader *r, const char *token, size_t length, char *out) {
+  const unsigned char *end = (const unsigned char *)token + length;
   size_t n = 0;
-  for (const unsigned char *c = (const unsigned char *)token; *c; c++) {
+  for (const unsigned char *c = (const unsigned char *)token; c < end; c++) {
     unsigned code_point = *c;
     if (code_point >= 0xe0)
       return 0;
@@ -333,6 +333,7 @@ static size_t decode_token(const struct reader *r, const char *token, char *out)
   return n;
 }
 
+// Adds the tokens of model.vocab.
 static bool add_ordinary(const struct reader *r) {
   struct vocabulary *v = &r->out->vocabulary;
   const char *text;
@@ -346,7 +347,7 @@ static bool add_ordinary(const struct reader *r) {
       continue;
     if (taken)
       return refuse(r, vocab_key(key, text), "an id that no other token has", value);
-    bytes = decode_token(r, text, r->bytes);
+    bytes = decode_token(r, text, strlen(text), r->bytes);
     if (bytes == 0)
       return fail(r->err, "%s: %s: want characters of ByteLevel's alphabet, found others", r->path,
                   vocab_key(key, text));
@@ -355,6 +356,7 @@ static bool add_ordinary(const struct reader *r) {
   return true;
 }
 
+// Finds the token of each single byte.
 static bool find_bytes(const struct reader *r) {
   for (int b = 0; b < 256; b++) {
     char text = (char)b;
@@ -368,7 +370,7 @@ static bool find_bytes(const struct reader *r) {
 }
 
 static bool read_tokens(struct reader *r) {
-  if (!survey_vocab(r) || !survey_added(r))
+  if (!count_vocab(r) || !count_added(r))
     return false;
   r->bytes = malloc(2 * r->longest + 1);
   if (!r->bytes || !vocabulary_init(&r->out->vocabulary, r->size, json_object_size(r->vocab),
@@ -380,51 +382,44 @@ static bool read_tokens(struct reader *r) {
 
 // --- merges ---
 
-// Appends a symbol to the *n bytes in r->bytes and returns its id, or -1 if it is no token.
-static int32_t append_symbol(const struct reader *r, const char *symbol, size_t *n) {
-  if (strlen(symbol) > r->longest)
+// Appends a symbol of `length` bytes to the *n bytes in r->bytes. Returns its id, or -1 if it is
+// not a token.
+static int32_t append_symbol(const struct reader *r, const char *symbol, size_t length, size_t *n) {
+  if (length > r->longest)
     return -1;
-  size_t bytes = decode_token(r, symbol, r->bytes + *n);
-  int32_t id = vocabulary_find(&r->out->vocabulary, r->bytes + *n, bytes);
+  const size_t bytes = decode_token(r, symbol, length, r->bytes + *n);
+  const int32_t id = vocabulary_find(&r->out->vocabulary, r->bytes + *n, bytes);
   *n += bytes;
   return id;
 }
 
-// Adds the merge of left and right. Returns NULL, or what was wanted instead of it.
-static const char *add_merge(const struct reader *r, const char *left, const char *right) {
+// Adds the merge of two symbols. Returns NULL, or a text for "want" if it is refused.
+static const char *add_merge(const struct reader *r, const char *left, size_t left_length,
+                             const char *right) {
   size_t n = 0;
-  int32_t left_id = append_symbol(r, left, &n);
-  int32_t right_id = left_id < 0 ? -1 : append_symbol(r, right, &n);
+  const int32_t left_id = append_symbol(r, left, left_length, &n);
+  const int32_t right_id = left_id < 0 ? -1 : append_symbol(r, right, strlen(right), &n);
   if (right_id < 0)
     return "two tokens of model.vocab";
-  int32_t merged = vocabulary_find(&r->out->vocabulary, r->bytes, n);
+  const int32_t merged = vocabulary_find(&r->out->vocabulary, r->bytes, n);
   if (merged < 0)
     return "two tokens that make a token of model.vocab";
   bpe_add(&r->out->bpe, left_id, right_id, merged);
   return NULL;
 }
 
-// "left right": a token in the byte alphabet has no space.
-static const char *add_joined_merge(const struct reader *r, const char *text) {
-  char *left = strdup(text);
-  if (!left)
-    return "memory for it";
-  char *space = strchr(left, ' ');
-  if (space)
-    *space = '\0';
-  const char *want = add_merge(r, left, space ? space + 1 : "");
-  free(left);
-  return want;
-}
-
+// A merge is ["left","right"] or "left right": in the byte alphabet, no token has a space.
 static const char *read_merge(const struct reader *r, const json_t *merge) {
-  if (json_is_string(merge))
-    return add_joined_merge(r, json_string_value(merge));
+  if (json_is_string(merge)) {
+    const char *text = json_string_value(merge), *space = strchr(text, ' ');
+    return space ? add_merge(r, text, (size_t)(space - text), space + 1)
+                 : add_merge(r, text, strlen(text), "");
+  }
   const char *left = json_string_value(json_array_get(merge, 0));
   const char *right = json_string_value(json_array_get(merge, 1));
   if (json_array_size(merge) != 2 || !left || !right)
     return "[\"left\",\"right\"] or \"left right\"";
-  return add_merge(r, left, right);
+  return add_merge(r, left, strlen(left), right);
 }
 
 static bool read_merges(const struct reader *r, const json_t *merges) {
@@ -466,7 +461,7 @@ bool tokenizer_json_read(struct tokenizer *tokenizer, FILE *file, const char *pa
             read_pre_tokenizer(&r, json_object_get(root, "pre_tokenizer")) &&
             check_output_side(&r, root) && read_model(&r, json_object_get(root, "model"));
   json_decref(root);
-  // The tree's small blocks, 80 MB of a real file, would otherwise stay with the process.
+  // Otherwise the freed JSON values, 80 MB in small blocks, would stay with the process.
   malloc_trim(0);
   return ok;
 }

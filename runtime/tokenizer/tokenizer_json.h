@@ -1,4 +1,4 @@
-// Reading a HF tokenizer.json, and the parts of a tokenizer that it fills.
+// Reads a HF tokenizer.json into the tables of a tokenizer.
 #ifndef GETP_TOKENIZER_TOKENIZER_JSON_H
 #define GETP_TOKENIZER_TOKENIZER_JSON_H
 
@@ -12,11 +12,11 @@ struct tokenizer {
   struct vocabulary vocabulary;
   struct bpe bpe;
   struct split split;
-  bool ignore_merges; // a piece that is a token as a whole becomes that token, whatever the merges
+  bool ignore_merges; // a piece that is a token becomes that token, whatever the merges say
 };
 
-// Fills a zeroed tokenizer from an open file; tokenizer_close is due even if it fails. Errors read
-// "PATH: KEY: want ..., found ...".
+// Fills a zeroed tokenizer from an open file. Messages begin with `path`. The caller frees the
+// three tables even after a failure.
 bool tokenizer_json_read(struct tokenizer *tokenizer, FILE *file, const char *path,
                          struct error *err);
 

@@ -1,11 +1,9 @@
-// Token bytes in one block, an array of (start, bytes) by id, and a hash table from bytes to id. It
-// knows nothing of files or of the byte alphabet; whoever fills it checks ids and clashes first.
 #include "tokenizer/vocabulary.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-// A power of two that keeps the table at most half full.
+// The smallest power of two that leaves the table at most half full.
 static uint32_t table_size(size_t n) {
   uint32_t size = 16;
   while (size / 2 < n)
@@ -15,22 +13,22 @@ static uint32_t table_size(size_t n) {
 
 bool vocabulary_init(struct vocabulary *v, int32_t size, size_t n_ordinary, size_t n_special,
                      size_t text_bytes) {
-  uint32_t slots = table_size(n_ordinary);
-  *v = (struct vocabulary){.size = size, .mask = slots - 1};
+  uint32_t entries = table_size(n_ordinary);
+  *v = (struct vocabulary){.size = size, .mask = entries - 1};
   v->token = calloc((size_t)size + 1, sizeof *v->token);
   v->text = malloc(text_bytes + 1);
-  v->slot = malloc(slots * sizeof *v->slot);
+  v->entry = malloc(entries * sizeof *v->entry);
   v->special = malloc((n_special + 1) * sizeof *v->special);
-  if (!v->token || !v->text || !v->slot || !v->special)
+  if (!v->token || !v->text || !v->entry || !v->special)
     return false;
-  memset(v->slot, 0xff, slots * sizeof *v->slot);
+  memset(v->entry, 0xff, entries * sizeof *v->entry);
   return true;
 }
 
 void vocabulary_free(struct vocabulary *v) {
   free(v->token);
   free(v->text);
-  free(v->slot);
+  free(v->entry);
   free(v->special);
   *v = (struct vocabulary){0};
 }
@@ -40,7 +38,7 @@ static bool token_is(const struct vocabulary *v, int32_t id, const char *text, s
   return token->bytes == bytes && memcmp(v->text + token->start, text, bytes) == 0;
 }
 
-// 64-bit FNV-1a, folded.
+// 64-bit FNV-1a, folded to 32 bits.
 static uint32_t hash_bytes(const char *text, size_t bytes) {
   uint64_t hash = 0xcbf29ce484222325;
   for (size_t i = 0; i < bytes; i++)
@@ -48,12 +46,12 @@ static uint32_t hash_bytes(const char *text, size_t bytes) {
   return (uint32_t)(hash ^ hash >> 32);
 }
 
-// The slot that holds these bytes' token, or the free slot where it would go.
-static int32_t *find_slot(const struct vocabulary *v, const char *text, size_t bytes) {
+// The entry of the token with these bytes, or the free one where it would be added.
+static int32_t *find_entry(const struct vocabulary *v, const char *text, size_t bytes) {
   uint32_t i = hash_bytes(text, bytes) & v->mask;
-  while (v->slot[i] >= 0 && !token_is(v, v->slot[i], text, bytes))
+  while (v->entry[i] >= 0 && !token_is(v, v->entry[i], text, bytes))
     i = (i + 1) & v->mask;
-  return &v->slot[i];
+  return &v->entry[i];
 }
 
 void vocabulary_add(struct vocabulary *v, int32_t id, const char *text, size_t bytes,
@@ -65,13 +63,13 @@ void vocabulary_add(struct vocabulary *v, int32_t id, const char *text, size_t b
     v->special[v->n_special++] = id;
     return;
   }
-  *find_slot(v, text, bytes) = id;
+  *find_entry(v, text, bytes) = id;
   if (v->longest < bytes)
     v->longest = (uint32_t)bytes;
 }
 
 int32_t vocabulary_find(const struct vocabulary *v, const char *text, size_t bytes) {
-  return bytes > v->longest ? -1 : *find_slot(v, text, bytes);
+  return bytes > v->longest ? -1 : *find_entry(v, text, bytes);
 }
 
 int32_t vocabulary_find_special(const struct vocabulary *v, const char *text, size_t bytes) {

@@ -1,18 +1,14 @@
 -- The stages of the generator on one config, for the tests of each stage.
 
 local config = require "gen.config"
-local costs = require "gen.costs"
 local cpu = require("gen.target.cpu").mixed
 local emit = require "gen.emit"
 local lfs = require "lfs"
 local lu = require "luaunit"
 local model = require "gen.model"
-local ops = require "gen.ops"
-local plan = require "gen.plan"
-local schedule = require "gen.schedule"
-local select = require "gen.select"
+local stages = require "gen.chain"
 local support = require "tests.support"
-local weights = require "gen.weights"
+local tables = require "gen.tables"
 
 local chain = {
   GPT_OSS_20B = "gen/configs/gpt-oss-20b.json",
@@ -20,7 +16,7 @@ local chain = {
   read = support.read, lines_of = support.lines,
 }
 
--- Every config of the tests: the two of gpt-oss, and those of tests/models.
+-- The paths of all configs: the two of gpt-oss, and those of tests/models.
 function chain.configs()
   local paths = { chain.GPT_OSS_20B, chain.GPT_OSS_120B }
   for name in lfs.dir("tests/models") do
@@ -31,7 +27,7 @@ function chain.configs()
   return paths
 end
 
--- The text of every template of a target, by path; of cpu if none is given.
+-- The text of every template of a target (cpu by default), by path.
 function chain.templates(target)
   local texts = {}
   for _, folder in ipairs { "templates/", (target or cpu).templates .. "/" } do
@@ -42,32 +38,21 @@ function chain.templates(target)
   return texts
 end
 
--- The model of a config after `change`, if any, has been applied to the parsed config.
-function chain.model(path, change)
+-- The parsed config after `change`, if there is one, has been applied to it.
+local function parse(path, change)
   local parsed, errors = config.parse(chain.read(path), path)
   if not parsed then lu.fail(table.concat(errors, "\n")) end
   if change then change(parsed) end
-  return model.describe(parsed)
+  return parsed
 end
 
--- All stages but the last, each passed through its gate. `given`: slots, context and target (cpu).
+function chain.model(path, change) return model.describe(parse(path, change)) end
+
+-- All stages but the last. given = { slots, context, target }, each nil for its default; the target is then cpu.
 function chain.run(path, change, given)
   given = given or {}
-  local target = given.target or cpu
-  local out = { name = "tree", config = path, target = target, model = chain.model(path, change) }
-  model.check(out.model)
-  out.weights = weights.list(out.model, target)
-  weights.check(out.weights)
-  out.limits = plan.limits(out.model, target, given)
-  out.ops = ops.build(out.model, target, out.limits)
-  ops.check(out.ops, out.weights)
-  out.kernels = select.kernels(out.ops, out.model, out.weights, target)
-  select.check(out.kernels, out.ops, out.model, out.weights, target)
-  out.plan = plan.arena(out.ops, out.kernels, out.model, out.limits, target)
-  plan.check(out.plan, out.weights, target)
-  out.steps = schedule.steps(out.ops, out.model)
-  schedule.check(out.steps, out.kernels, out.plan)
-  out.costs = costs.list(out.ops, out.kernels, out.model, out.weights, out.plan)
+  local out = stages.run(parse(path, change), given.target or cpu, given)
+  out.name, out.label, out.command = "tree", path, "lua5.4 gen/main.lua --config " .. path
   return out
 end
 
@@ -83,7 +68,7 @@ function chain.op_line(op)
   return op.role .. "(" .. table.concat(parts, " ") .. ")"
 end
 
--- What stands in a checkpoint for a list of tensors: { [name] = shape }.
+-- The tensors of a checkpoint from which those of a list are made: { [name] = shape }.
 function chain.in_checkpoint(list)
   local found = {}
   for _, tensor in ipairs(list.tensors) do
@@ -97,47 +82,42 @@ function chain.in_checkpoint(list)
   return found
 end
 
-function chain.sorted_names(files)
-  local names = {}
-  for name in pairs(files) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
+chain.sorted_names = tables.sorted_keys
 
--- f(stages, path) for every config on every target.
+-- f(tree, path) for every config on every target.
 function chain.each(targets, f)
   for _, target in ipairs(targets) do
     for _, path in ipairs(chain.configs()) do f(chain.run(path, nil, { target = target }), path) end
   end
 end
 
--- The tensors that are packed: each follows the one before on the next cache line.
-function chain.assert_offsets(stages, path)
+-- All tensors are packed: each begins at the next cache line after the one before it.
+function chain.assert_offsets(tree, path)
   local last = 0
-  for _, tensor in ipairs(stages.weights.tensors) do
+  for _, tensor in ipairs(tree.weights.tensors) do
     lu.assertEquals(tensor.offset, (last + 63) // 64 * 64, path .. ": " .. tensor.symbol)
     last = tensor.offset + tensor.bytes
   end
-  lu.assertEquals(stages.weights.packed_bytes, (last + 63) // 64 * 64)
+  lu.assertEquals(tree.weights.packed_bytes, (last + 63) // 64 * 64)
 end
 
 -- { role = symbol without `front` and its target }
-function chain.symbols(stages, front)
+function chain.symbols(tree, front)
   local out = {}
-  for _, kernel in ipairs(stages.kernels.list) do
-    out[kernel.role] = kernel.symbol:match("^" .. front .. "(.*)__" .. stages.target.name .. "$")
+  for _, kernel in ipairs(tree.kernels.list) do
+    out[kernel.role] = kernel.symbol:match("^" .. front .. "(.*)__" .. tree.target.name .. "$")
   end
   return out
 end
 
 -- The last stage.
-function chain.files(stages) return emit.files(stages, chain.templates(stages.target)) end
+function chain.files(tree) return emit.files(tree, chain.templates(tree.target)) end
 
--- f(...) raises exactly `message`, behind the position that `assert` adds in a gate.
+-- f(...) raises exactly `message`, after the position that `assert` adds in a gate.
 function chain.refused(message, f, ...)
-  local ok, got = pcall(f, ...)
+  local ok, found = pcall(f, ...)
   lu.assertFalse(ok, "want a refusal: " .. message)
-  lu.assertEquals((got:gsub("^%./gen/%w+%.lua:%d+: ", "")), message)
+  lu.assertEquals((found:gsub("^%./gen/%w+%.lua:%d+: ", "")), message)
 end
 
 return chain

@@ -1,19 +1,13 @@
--- gen/config.lua: the four dialects and their defaults, and every refusal of tests/refused with its
--- exact message.
+-- gen/config.lua: the four dialects and their defaults, and every refusal of tests/refused with its exact message.
 -- luacheck: globals TestDialects TestDefaults TestWarnings TestRefused
 package.path = "./?.lua;" .. package.path
 
 local config = require "gen.config"
 local lu = require "luaunit"
+local support = require "tests.support"
 
 local MODELS <const> = { "abacus", "rand_bf16", "rand_mxfp4", "rand_tied" }
-
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read("a")
-  file:close()
-  return text
-end
+local read <const> = support.read
 
 local function parse_file(path)
   local out, warnings = config.parse(read(path), path)
@@ -21,7 +15,7 @@ local function parse_file(path)
   return out, warnings
 end
 
--- A small complete HF config, key by key, so that a test can replace or drop one.
+-- A small complete HF config, key by key, so that a test can replace or drop a key.
 local SMALL <const> = {
   { "model_type", '"gpt_oss"' }, { "vocab_size", "515" }, { "hidden_size", "128" },
   { "intermediate_size", "96" }, { "num_hidden_layers", "3" }, { "num_attention_heads", "6" },
@@ -84,13 +78,13 @@ function TestDialects.test_openai_original()
   lu.assertEquals({ parse_file("tests/gen/configs/gpt-oss-20b-original.json") }, { gpt_oss(24, 32), {} })
 end
 
-function TestDialects.test_exporter_says_its_own_context()
+function TestDialects.test_the_exporter_has_its_own_context()
   local want = gpt_oss(24, 32)
   want.max_position_embeddings = 2048
   lu.assertEquals({ parse_file("tests/gen/configs/gpt-oss-20b-exporter.json") }, { want, {} })
 end
 
-function TestDialects.test_sizes_are_integers_and_factors_floats_however_spelt()
+function TestDialects.test_sizes_are_integers_and_factors_floats_in_any_spelling()
   local out = parse_small { hidden_size = "128.0", vocab_size = "5.15e2", swiglu_limit = "7", rope_theta = "10000" }
   lu.assertEquals(math.type(out.hidden_size), "integer")
   lu.assertEquals(out.vocab_size, 515)

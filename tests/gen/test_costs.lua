@@ -1,4 +1,4 @@
--- gen/costs.lua: bytes and operations against figures worked out by hand for gpt-oss-20b.
+-- gen/costs.lua: bytes and operations against figures that were computed by hand for gpt-oss-20b.
 -- luacheck: globals TestCosts
 package.path = "./?.lua;" .. package.path
 
@@ -6,7 +6,7 @@ local chain = require "tests.gen.chain"
 local gfx90a = require "gen.target.gfx90a"
 local lu = require "luaunit"
 
-local HIDDEN <const>, HEADS <const>, KV_HEADS <const>, D <const>, VOCAB <const> = 2880, 64, 8, 64, 201088
+local D_MODEL <const>, HEADS <const>, KV_HEADS <const>, D <const>, VOCAB <const> = 2880, 64, 8, 64, 201088
 
 local function costs_of(target, context)
   local stages = chain.run(chain.GPT_OSS_20B, nil, { target = target, context = context })
@@ -30,32 +30,32 @@ end
 function TestCosts.test_a_row_uses_one_row_of_the_embeddings()
   local fp32, mixed = costs_of(gfx90a.fp32).embed, costs_of(gfx90a.mixed).embed
   lu.assertEquals(fp32.weight_bytes, 0)
-  lu.assertEquals(fp32.bytes, HIDDEN * (4 + 4)) -- the table's row, x
-  lu.assertEquals(mixed.weight_bytes, HIDDEN * 4) -- of the first norm
-  lu.assertEquals(mixed.bytes, HIDDEN * (2 + 4 + 2)) -- the table's row, x, h
+  lu.assertEquals(fp32.bytes, D_MODEL * (4 + 4)) -- the table's row, x
+  lu.assertEquals(mixed.weight_bytes, D_MODEL * 4) -- of the first norm
+  lu.assertEquals(mixed.bytes, D_MODEL * (2 + 4 + 2)) -- the table's row, x, h
 end
 
 function TestCosts.test_matrices()
   local cost = costs_of(gfx90a.fp32)
   local n = (HEADS + 2 * KV_HEADS) * D
-  lu.assertEquals(cost.matmul_qkv, { role = "matmul_qkv", per = "ROWS", weight_bytes = 4 * (n * HIDDEN + n),
-    bytes = 4 * (HIDDEN + n), flops = 2 * n * HIDDEN, key_bytes = 0 })
+  lu.assertEquals(cost.matmul_qkv, { role = "matmul_qkv", per = "ROWS", weight_bytes = 4 * (n * D_MODEL + n),
+    bytes = 4 * (D_MODEL + n), flops = 2 * n * D_MODEL, key_bytes = 0 })
   lu.assertEquals(cost.matmul_unembed, { role = "matmul_unembed", per = "OUTPUTS",
-    weight_bytes = 4 * VOCAB * HIDDEN, bytes = 4 * (HIDDEN + VOCAB), flops = 2 * VOCAB * HIDDEN, key_bytes = 0 })
+    weight_bytes = 4 * VOCAB * D_MODEL, bytes = 4 * (D_MODEL + VOCAB), flops = 2 * VOCAB * D_MODEL, key_bytes = 0 })
 end
 
 -- The residual stream is read and written.
 function TestCosts.test_updates_count_twice()
-  lu.assertEquals(costs_of(gfx90a.fp32).matmul_o.bytes, 4 * (HEADS * D + 2 * HIDDEN))
+  lu.assertEquals(costs_of(gfx90a.fp32).matmul_o.bytes, 4 * (HEADS * D + 2 * D_MODEL))
 end
 
 function TestCosts.test_experts()
   local cost = costs_of(gfx90a.mixed)
-  for role, n in pairs { moe_gate_up = 2 * HIDDEN, moe_down = HIDDEN } do
-    local tile = 64 + HIDDEN // 64 * 544 -- runtime/tiles.h
+  for role, n in pairs { moe_gate_up = 2 * D_MODEL, moe_down = D_MODEL } do
+    local tile = 64 + D_MODEL // 64 * 544 -- runtime/formats/tiles.h
     lu.assertEquals(cost[role].per, "EXPERTS")
     lu.assertEquals(cost[role].weight_bytes, 32 * (n // 16 * tile + 4 * n), role)
-    lu.assertEquals(cost[role].flops, 4 * 2 * n * HIDDEN, role)
+    lu.assertEquals(cost[role].flops, 4 * 2 * n * D_MODEL, role)
   end
   lu.assertEquals(cost.moe_combine.per, "ROWS")
 end
@@ -70,8 +70,8 @@ function TestCosts.test_attention_reads_keys()
   end
 end
 
--- A row reads q and writes at least one part, the mix of each head and two numbers; the merge reads that and writes as
--- much as attention over few positions does.
+-- A row reads q and writes the sums of at least one part: for each head a mix and two numbers. The merge reads these
+-- and writes as many bytes as attention over few positions does.
 function TestCosts.test_attention_in_parts()
   local cost, whole = costs_of(gfx90a.mixed, 4096), costs_of(gfx90a.mixed, 1024).attn_full
   local q, part = 2 * HEADS * D, 4 * HEADS * (D + 2)
@@ -82,11 +82,11 @@ function TestCosts.test_attention_in_parts()
   lu.assertEquals({ whole.weight_bytes, whole.bytes }, { 4 * HEADS, 2 * q })
 end
 
--- Whoever appends to the cache writes a key and a value a row.
+-- The step that appends to the cache writes a key and a value per row.
 function TestCosts.test_appending_to_the_cache()
   local n = (HEADS + 2 * KV_HEADS) * D
   lu.assertEquals(costs_of(gfx90a.fp32).rope_append.bytes, 4 * 2 * n + 4 * 2 * KV_HEADS * D)
-  lu.assertEquals(costs_of(gfx90a.mixed).matmul_qkv.bytes, 2 * (HIDDEN + HEADS * D + 2 * KV_HEADS * D))
+  lu.assertEquals(costs_of(gfx90a.mixed).matmul_qkv.bytes, 2 * (D_MODEL + HEADS * D + 2 * KV_HEADS * D))
 end
 
 os.exit(lu.LuaUnit.run())

@@ -1,5 +1,5 @@
--- What a reviewer sees when a config changes: trees of gpt-oss-20b and of three changed configs, on cpu and in
--- precision mixed on gfx90a, made by gen/main.lua and compared line by line. The counts are printed.
+-- The diffs that a reviewer sees when a config changes: trees of gpt-oss-20b and of three changed configs, on cpu and
+-- in precision mixed on gfx90a, made by gen/main.lua and compared line by line. The counts are printed.
 -- luacheck: globals TestDiffs
 package.path = "./?.lua;" .. package.path
 
@@ -16,28 +16,28 @@ local function write(path, text)
   assert(file:close())
 end
 
--- The steps of a layer, what full attention adds to them over the context that no option bounds, its tensors,
--- and what its kernels' files end in.
+-- steps: per layer. more: steps that full attention adds, since no option bounds the context. tensors: per layer.
+-- extension: of a kernel file.
 local TARGETS <const> = {
   { name = "cpu", steps = 12, more = 0, tensors = 19, extension = ".c" },
   { name = "gfx90a", steps = 8, more = 1, tensors = 17, extension = ".hip" },
 }
 
--- Generates the tree of gpt-oss-20b on a target after `change`, and returns its folder. The config has the same
--- label in every tree, so that first lines do not differ.
+-- Generates the tree of gpt-oss-20b on a target after `change`, and returns its folder. The config has the same path
+-- for every tree, so that labels and commands do not differ.
 local function generate(name, target, change)
   local config = json.decode(chain.read(chain.GPT_OSS_20B))
   change(config)
   local root = SCRATCH .. "/" .. name .. "-" .. target.name
-  assert(os.execute("rm -rf " .. root .. " && mkdir -p " .. root .. "/configs"))
-  write(root .. "/configs/gpt-oss-20b.json", json.encode(config))
-  assert(os.execute(string.format("lua5.4 gen/main.lua --config %s/configs/gpt-oss-20b.json --target %s --out %s",
-    root, target.name, root)))
+  assert(os.execute("rm -rf " .. root .. " && mkdir -p " .. root))
+  write(SCRATCH .. "/gpt-oss-20b.json", json.encode(config))
+  assert(os.execute(string.format("lua5.4 gen/main.lua --config %s/gpt-oss-20b.json --target %s --out %s", SCRATCH,
+    target.name, root)))
   return root .. "/gpt-oss-20b-" .. target.name
 end
 
--- Lines removed, added, and changed (a line that is removed here and added there counts once) between two
--- files; a missing file is empty.
+-- Lines removed, added, and changed between two files. A line that is removed and another that is added in its stead
+-- count as one changed line. A missing file is empty.
 local function count(from, to)
   local removed, added, changed = 0, 0, 0
   local pipe = assert(io.popen(string.format("diff --minimal --new-file %s %s", from, to)))
@@ -57,7 +57,7 @@ local function count(from, to)
   return { removed = removed, added = added, changed = changed }
 end
 
--- { [file] = counts } of the files that differ, how many they are, and how many lines in all.
+-- { [file] = counts } of the files that differ, the number of these files, and of their lines.
 local function compare(from, to)
   local names, differ, files, lines = {}, {}, 0, 0
   for _, folder in ipairs { from, to } do
@@ -123,9 +123,17 @@ local function lines_of(path, pattern)
   return lines
 end
 
-local function assert_begins_with(got, want)
-  lu.assertTrue(#got > #want)
-  lu.assertEquals(table.move(got, 1, #want, 1, {}), want)
+local function assert_begins_with(found, want)
+  lu.assertTrue(#found > #want)
+  lu.assertEquals(table.move(found, 1, #want, 1, {}), want)
+end
+
+-- The longer of two lists has `entries` more entries, and its diff is an insertion but for `changed` lines.
+local function assert_insertion(counts, base, longer, file, entries, changed)
+  base, longer = base .. "/" .. file, longer .. "/" .. file
+  local added = #lines_of(longer, "") - #lines_of(base, "")
+  lu.assertEquals(#lines_of(longer, "^%S") - #lines_of(base, "^%S"), entries)
+  lu.assertEquals(counts, { removed = changed, added = added + changed, changed = added + changed })
 end
 
 local function lengthen(config)
@@ -138,14 +146,14 @@ function TestDiffs.test_layers()
     local base, longer = target.base, generate("layers", target, lengthen)
     local differ, files, lines = compare(base, longer)
     report(target.name .. ": 24 -> 36 layers", differ, files, lines)
-    -- twelve paragraphs of a blank line, a title and the steps, six of full attention; twelve times the tensors
-    local steps, tensors = 12 * (2 + target.steps) + 6 * target.more, 12 * target.tensors
-    -- a layer of gfx90a ends with the norm behind it: the last one's is another now
+    -- twelve paragraphs of a title and the steps, six with full attention; twelve times the tensors
+    local steps, tensors = 12 * (1 + target.steps) + 6 * target.more, 12 * target.tensors
+    -- A layer of gfx90a ends with the norm after it: the norm after layer 23 is another one now.
     local renamed = target.name == "gfx90a" and 1 or 0
-    lu.assertEquals(differ["schedule.inc"], { removed = renamed, added = steps + renamed, changed = steps + renamed })
-    lu.assertEquals(differ["weights.inc"], { removed = 0, added = tensors, changed = tensors })
+    assert_insertion(differ["schedule.inc"], base, longer, "schedule.inc", steps, renamed)
+    assert_insertion(differ["weights.inc"], base, longer, "weights.inc", tensors, 0)
     assert_begins_with(lines_of(longer .. "/kv.h", "^#define KV_%d"), lines_of(base .. "/kv.h", "^#define KV_%d"))
-    -- model.h: the number of layers, and a line of letters; kv.h: the length, and a line a layer
+    -- model.h: the number of layers, and a line of letters; kv.h: the length, and a line per layer
     lu.assertEquals(differ["model.h"], { removed = 1, added = 2, changed = 2 })
     lu.assertEquals(differ["kv.h"], { removed = 1, added = 13, changed = 13 })
     for name in pairs(differ) do lu.assertFalse(name:sub(-#target.extension) == target.extension, name) end

@@ -1,4 +1,4 @@
--- gen/dump.lua: the text of every kind of value, and the same text however a table was filled.
+-- gen/dump.lua: the text of every kind of value; the order in which a table was filled does not change its text.
 -- luacheck: globals TestText TestStages
 package.path = "./?.lua;" .. package.path
 
@@ -50,7 +50,7 @@ function TestText.test_keys_are_sorted()
   lu.assertEquals(dump.text(back), text)
   local last = ""
   for key in text:gmatch("(key%d+) =") do
-    lu.assertTrue(last < key, last .. " stands before " .. key)
+    lu.assertTrue(last < key, last .. " is before " .. key)
     last = key
   end
 end
@@ -62,9 +62,9 @@ function TestStages.test_every_value_of_the_chain()
     local function run() return chain.run("tests/models/abacus/config.json", nil, { target = target }) end
     local one, other = run(), run()
     for _, stage in ipairs { "model", "weights", "ops", "kernels", "limits", "plan", "steps", "costs" } do
-      local text, place = dump.text(one[stage]), target.name .. ", " .. target.precision .. ": " .. stage
-      lu.assertEquals(dump.text(other[stage]), text, place)
-      lu.assertNil(text:find("0x", 1, true), place .. " shows an address")
+      local text, where = dump.text(one[stage]), target.name .. ", " .. target.precision .. ": " .. stage
+      lu.assertEquals(dump.text(other[stage]), text, where)
+      lu.assertNil(text:find("0x", 1, true), where .. " shows an address")
     end
   end
 end
@@ -78,7 +78,7 @@ function TestStages.test_limits()
     .. "  context = 512\n  group_rows = 4\n  logits = 128\n  rows = 128\n  slots = 32\n}\n")
 end
 
--- A buffer whose size depends on the limits says so by a name; each says what there is one of, and of what type.
+-- A buffer whose size depends on the limits names a function. Every buffer says what it is counted per, and its dtype.
 function TestStages.test_buffers()
   local text = dump.text(chain.run("tests/models/abacus/config.json", nil, { target = gfx90a.mixed }).ops.buffers)
   lu.assertStrContains(text, '  {\n    count = 192\n    dtype = "F32"\n    name = "x"\n    per = "row"\n  }\n')

@@ -1,15 +1,17 @@
--- gen/emit.lua with templates/: which files, their first lines and layout, and that the lists in them say
--- what the stages decided.
+-- gen/emit.lua with templates/: the files of a tree, their first lines and layout, the stages' values in their lists,
+-- and what ninja reads of the trees in a folder.
 -- luacheck: globals TestFiles TestLayout TestLists TestTemplates TestTrees
 package.path = "./?.lua;" .. package.path
 
 local chain = require "tests.gen.chain"
+local cpu = require("gen.target.cpu").mixed
 local emit = require "gen.emit"
+local gfx90a = require "gen.target.gfx90a"
 local lu = require "luaunit"
 
 local function files_of(path, change) return chain.files(chain.run(path, change)) end
 
--- The lines of a text, without those before the first of them that matches.
+-- The lines of a text that match.
 local function matching(text, pattern)
   local lines = {}
   for line in text:gmatch("([^\n]*)\n") do
@@ -68,7 +70,33 @@ function TestLayout.test_lines_are_clean()
   end)
 end
 
--- Dimensions stand in constants and symbols; three digits in a row are the sign of one.
+local TEXTS <const> = { "arena.h", "build.ninja", "costs.inc", "memory.inc", "model.h", "schedule.inc", "summary.txt",
+  "weights.inc" }
+
+-- Excepted are first lines, which name paths, and the tables of summary.txt, in which a kernel has one line.
+function TestLayout.test_lines_have_less_than_120_columns()
+  for _, target in ipairs { cpu, gfx90a.fp32, gfx90a.mixed } do
+    for _, path in ipairs { chain.GPT_OSS_20B, chain.GPT_OSS_120B, "tests/models/odd_f16/config.json" } do
+      local files = chain.files(chain.run(path, nil, { target = chain.roomy(target) }))
+      for _, name in ipairs(TEXTS) do
+        for _, line in ipairs(chain.lines_of(files[name])) do
+          local excepted = line:find("DO NOT EDIT", 1, true) or name == "summary.txt" and line:find(" | ", 1, true)
+          lu.assertTrue(#line < 120 or excepted ~= nil, line)
+        end
+      end
+    end
+  end
+end
+
+function TestLayout.test_lines_of_templates_have_less_than_120_columns()
+  for path, text in pairs(chain.templates()) do
+    if path:find("^templates/[^/]+$") and path ~= "templates/kernels.h.in" and path ~= "templates/kv.h.in" then
+      for _, line in ipairs(chain.lines_of(text)) do lu.assertTrue(#line < 120, path .. ": " .. line) end
+    end
+  end
+end
+
+-- Dimensions are in constants and symbols; three digits side by side are the sign of one.
 function TestLayout.test_bodies_have_no_literal_dimension()
   local stages = chain.run(chain.GPT_OSS_20B)
   local files = chain.files(stages)
@@ -80,7 +108,7 @@ function TestLayout.test_bodies_have_no_literal_dimension()
   end
 end
 
--- Each launcher once in its file, with the prototype of kernels.h.
+-- Each launcher is in its file once, with the prototype of kernels.h.
 function TestLayout.test_prototypes()
   local stages = chain.run(chain.GPT_OSS_20B)
   local files = chain.files(stages)
@@ -92,29 +120,49 @@ end
 
 TestLists = {}
 
+-- A list with each entry on one line.
+local function unwrapped(text) return (text:gsub(",\n    ", ", ")) end
+
+-- Another offset changes one line of an entry.
+function TestLists.test_offsets_do_not_move_line_ends()
+  local tree = chain.run(chain.GPT_OSS_20B, nil, { target = chain.roomy(gfx90a.mixed) })
+  local lines = chain.lines_of(chain.files(tree)["weights.inc"])
+  for _, tensor in ipairs(tree.weights.tensors) do tensor.offset = tensor.offset + 100000000000 end
+  local moved = chain.lines_of(chain.files(tree)["weights.inc"])
+  lu.assertEquals(#moved, #lines)
+  for i, line in ipairs(lines) do
+    if not line:find("%d") then lu.assertEquals(moved[i], line) end
+  end
+end
+
 function TestLists.test_weights()
   for path, count in pairs { [chain.GPT_OSS_20B] = 459, [chain.GPT_OSS_120B] = 687 } do
-    lu.assertEquals(#matching(files_of(path)["weights.inc"], "^WEIGHT%(.*%)$"), count)
+    lu.assertEquals(#matching(unwrapped(files_of(path)["weights.inc"]), "^WEIGHT%(.*%)$"), count)
   end
-  local lines = matching(files_of(chain.GPT_OSS_20B)["weights.inc"], "^WEIGHT%(W_00_[GA]")
+  local lines = matching(unwrapped(files_of(chain.GPT_OSS_20B)["weights.inc"]), "^WEIGHT%(W_00_[GA]")
   lu.assertEquals(lines, {
-    'WEIGHT(W_00_ATTN_NORM, "model.layers.0.input_layernorm.weight", PLAIN, F32, ROWS, 11520, 2880)',
-    'WEIGHT(W_00_GATE_UP, "model.layers.0.mlp.experts.gate_up_proj_blocks", PLAIN, U8, ROWS, MAPPED, 32, 5760, 90, 16)',
-    'WEIGHT(W_00_GATE_UP_SCALES, "model.layers.0.mlp.experts.gate_up_proj_scales", PLAIN, U8, ROWS, MAPPED, '
-      .. '32, 5760, 90)',
-    'WEIGHT(W_00_GATE_UP_BIAS, "model.layers.0.mlp.experts.gate_up_proj_bias", PLAIN, F32, ROWS, 66944, 32, 5760)',
+    'WEIGHT(W_00_ATTN_NORM, "model.layers.0.input_layernorm.weight", PLAIN, F32, CONTIGUOUS, 11520, 2880)',
+    'WEIGHT(W_00_GATE_UP, "model.layers.0.mlp.experts.gate_up_proj_blocks", PLAIN, U8, CONTIGUOUS, '
+      .. 'MAPPED, 32, 5760, 90, 16)',
+    'WEIGHT(W_00_GATE_UP_SCALES, "model.layers.0.mlp.experts.gate_up_proj_scales", PLAIN, U8, CONTIGUOUS, '
+      .. 'MAPPED, 32, 5760, 90)',
+    'WEIGHT(W_00_GATE_UP_BIAS, "model.layers.0.mlp.experts.gate_up_proj_bias", PLAIN, F32, CONTIGUOUS, '
+      .. '66944, 32, 5760)',
   })
 end
 
 function TestLists.test_schedule()
   for path, count in pairs { [chain.GPT_OSS_20B] = 24, [chain.GPT_OSS_120B] = 36 } do
-    local text = files_of(path)["schedule.inc"]
+    local text = unwrapped(files_of(path)["schedule.inc"])
     lu.assertEquals(#matching(text, "^STEP%(.*%)$"), 12 * count + 3)
     lu.assertEquals(#matching(text, "^// layer %d%d, %l+ attention$"), count)
   end
   lu.assertStrContains(files_of(chain.GPT_OSS_20B)["schedule.inc"], "\n\n// layer 07, full attention\n"
     .. "STEP(7, norm_attn, BUF_X, BUF_H, W_07_ATTN_NORM)\n"
     .. "STEP(7, matmul_qkv, BUF_H, BUF_QKV, W_07_Q, W_07_K, W_07_V, W_07_Q_BIAS, W_07_K_BIAS, W_07_V_BIAS)\n")
+  lu.assertStrContains(files_of(chain.GPT_OSS_20B)["schedule.inc"],
+    "\nSTEP(7, moe_gate_up, BUF_H, BUF_GATED, BUF_EXPERT_START, BUF_PAIR, W_07_GATE_UP, W_07_GATE_UP_SCALES,\n"
+    .. "    W_07_GATE_UP_BIAS)\n")
 end
 
 function TestLists.test_arena_and_cache()
@@ -144,7 +192,7 @@ function TestLists.test_model()
   lu.assertEquals(#matching(text, "^  [%d.e-]+f,$"), 32)
 end
 
--- What the booleans of model.h say for the variants.
+-- The booleans of model.h for the variants.
 function TestLists.test_model_of_variants()
   local function assert_lines(path, ...)
     local text = files_of("tests/models/" .. path .. "/config.json")["model.h"]
@@ -162,13 +210,24 @@ function TestLists.test_build()
   stages.name = "twenty"
   local text = chain.files(stages)["build.ninja"]
   for _, kernel in ipairs(stages.kernels.list) do
-    lu.assertStrContains(text, string.format("\nbuild $builddir/twenty/%s.o: cpu_kernel $trees/twenty/%s.c\n",
-      kernel.role, kernel.role))
-    lu.assertStrContains(text, string.format("\n    $builddir/twenty/%s.o $\n", kernel.role))
+    lu.assertStrContains(text, string.format("\nbuild $objects/%s.o: cpu_kernel $sources/%s.c\n", kernel.role,
+      kernel.role))
+    lu.assertStrContains(text, string.format("\n    $objects/%s.o $\n", kernel.role))
   end
-  lu.assertEquals(#matching(text, "^build "), 16 + 4)
-  lu.assertStrContains(text, "\nbuild $builddir/twenty/schedule.o: tree_cc runtime/schedule.c\n")
-  lu.assertStrContains(text, "\nbuild twenty: phony $builddir/twenty/getp\n")
+  lu.assertEquals(#matching(text, "^build "), 16 + 7) -- the kernels, five files of the engine, getp, its short name
+  lu.assertStrContains(text, "\nobjects = $builddir/twenty\nsources = $trees/twenty\n")
+  lu.assertStrContains(text, "\nbuild $objects/engine/schedule.o: tree_cc runtime/engine/schedule.c\n")
+  lu.assertStrContains(text, "\nbuild twenty: phony $objects/getp\n")
+end
+
+-- The second line of build.ninja is the command.
+function TestLists.test_command()
+  local stages = chain.run(chain.GPT_OSS_20B)
+  stages.command = "lua5.4 gen/main.lua --config 'a b' --target cpu"
+  local build = chain.files(stages)["build.ninja"]
+  lu.assertEquals(chain.lines_of(build)[2], "# Made by: lua5.4 gen/main.lua --config 'a b' --target cpu")
+  lu.assertEquals(emit.command_of(build), stages.command)
+  lu.assertNil(emit.command_of("# Code generated by gen/main.lua. DO NOT EDIT.\nbuild a: phony\n"))
 end
 
 function TestLists.test_kernels()
@@ -178,7 +237,7 @@ function TestLists.test_kernels()
     .. "enum { ROW_BUCKET_COUNT = 1, GROUP_ROWS = 1, LOGITS_ROWS = 128 };\n")
 end
 
--- Weights of BF16 and biases of F32 a step; rows of F32 in and out; two operations a weight.
+-- Per step: weights of BF16 and biases of F32. Per row: F32 in and out, and two operations per weight.
 function TestLists.test_costs()
   local text = files_of(chain.GPT_OSS_20B)["costs.inc"]
   lu.assertEquals(#matching(text, "^COST%(.*%)$"), 16)
@@ -199,7 +258,7 @@ function TestLists.test_summary()
   lu.assertStrContains(text, "\nmemory of the device: not bounded\n\n")
 end
 
--- What a compiler made of a kernel stands in the summary of each tree that has it, variant by variant.
+-- The figures of a compiled kernel are in the summary of each tree that has it, one line per variant.
 function TestLists.test_figures()
   local stages = chain.run(chain.GPT_OSS_20B)
   local symbol = stages.kernels.of.matmul_qkv.symbol
@@ -217,13 +276,13 @@ end
 
 function TestLists.test_memory()
   local text = files_of(chain.GPT_OSS_20B)["memory.inc"]
-  lu.assertEquals(#matching(text, "^PART%("), 10)
-  lu.assertStrContains(text, 'PART("weights read in place, BF16", MAPPED, 3594977280)\n'
-    .. 'PART("weights packed, F32", PACKED, 27883776)\n'
-    .. 'PART("weights read in place, U8", MAPPED, 10152345600)\nPART("KV cache", DEVICE, KV_BYTES)\n')
-  lu.assertStrContains(text, 'PART("rows", DEVICE, ROWS_BYTES)\n'
-    .. 'PART("rows of two passes on the host", HOST, 2 * ROWS_BYTES)\n'
-    .. 'PART("logits on the host", HOST, LOGITS_BYTES)\n')
+  lu.assertEquals(#matching(text, "^MEMORY%("), 10)
+  lu.assertStrContains(text, 'MEMORY("weights read in place, BF16", MAPPED, 3594977280)\n'
+    .. 'MEMORY("weights packed, F32", PACKED, 27883776)\n'
+    .. 'MEMORY("weights read in place, U8", MAPPED, 10152345600)\nMEMORY("KV cache", DEVICE, KV_BYTES)\n')
+  lu.assertStrContains(text, 'MEMORY("rows", DEVICE, ROWS_BYTES)\n'
+    .. 'MEMORY("rows of two passes on the host", HOST, 2 * ROWS_BYTES)\n'
+    .. 'MEMORY("logits on the host", HOST, LOGITS_BYTES)\n')
 end
 
 TestTemplates = {}
@@ -232,28 +291,69 @@ local function assert_refused(message, path, from, to)
   local templates = chain.templates()
   local at, stop = templates[path]:find(from, 1, true)
   templates[path] = templates[path]:sub(1, at - 1) .. to .. templates[path]:sub(stop + 1)
-  local ok, got = pcall(emit.files, chain.run(chain.GPT_OSS_20B), templates)
-  lu.assertEquals({ ok, got }, { false, message })
+  local ok, found = pcall(emit.files, chain.run(chain.GPT_OSS_20B), templates)
+  lu.assertEquals({ ok, found }, { false, message })
 end
 
 function TestTemplates.test_an_undefined_name()
-  assert_refused("templates/model.h.in:9: undefined template variable 'modle'", "templates/model.h.in",
-    "${model.vocab}", "${modle.vocab}")
-  assert_refused("templates/cpu/embed.c.in:6: undefined template variable 'hiden'", "templates/cpu/embed.c.in",
-    "${hidden}", "${hiden}")
+  assert_refused("templates/model.h.in:8: undefined template variable 'nmae'", "templates/model.h.in", "${name}",
+    "${nmae}")
+  assert_refused("templates/cpu/embed.c.in:8: undefined template variable 'modle'", "templates/cpu/embed.c.in",
+    "${d_model}", "${modle}")
 end
 
 function TestTemplates.test_a_value_that_is_no_text()
-  assert_refused("templates/model.h.in:10: ${model.eps}: want a string or an integer, got a float",
-    "templates/model.h.in", "${model.d_model}", "${model.eps}")
+  assert_refused("templates/model.h.in:8: ${model.eps}: want a string or an integer, found a float",
+    "templates/model.h.in", "${name}", "${model.eps}")
+end
+
+-- The checks at the top of the templates.
+function TestTemplates.test_wrong_parameters()
+  local function refused(message, change)
+    local tree = chain.run(chain.GPT_OSS_20B)
+    change(tree)
+    local ok, found = pcall(chain.files, tree)
+    lu.assertEquals({ ok, found }, { false, message })
+  end
+  refused("templates/arena.h.in:2: BUF_X: want a buffer inside the arena",
+    function(tree) tree.plan.buffers[#tree.plan.buffers].offset = tree.plan.arena_bytes end)
+  refused("templates/model.h.in:1: model.rope.inv_freq: want d_head / 2 frequencies",
+    function(tree) table.remove(tree.model.rope.inv_freq) end)
+  refused("templates/model.h.in:2: model.layers: want n_layers layers",
+    function(tree) table.remove(tree.model.layers) end)
+  refused("templates/costs.inc.in:3: embed: want a count out of ROWS OUTPUTS EXPERTS FULL SLIDING",
+    function(tree) tree.costs[1].per = "TOKENS" end)
+  refused("templates/build.ninja.in:1: command: want one line", function(tree) tree.command = "a\nb" end)
 end
 
 TestTrees = {}
 
-function TestTrees.test_one_line_a_tree()
+function TestTrees.test_one_line_per_tree()
   lu.assertEquals(emit.trees_ninja {}, "# Code generated by gen/main.lua. DO NOT EDIT.\n")
   lu.assertEquals(emit.trees_ninja { "a-cpu", "b-cpu" }, "# Code generated by gen/main.lua. DO NOT EDIT.\n"
     .. "subninja $trees/a-cpu/build.ninja\nsubninja $trees/b-cpu/build.ninja\n")
+end
+
+local OWN <const> = "# Code generated by gen/main.lua. DO NOT EDIT. It lists your own trees. If ninja refuses it: "
+  .. "lua5.4 gen/main.lua --regen\n"
+
+function TestTrees.test_no_own_tree()
+  lu.assertEquals(emit.own_ninja {}, OWN)
+  lu.assertEquals(emit.names_of_own_ninja(OWN), {})
+end
+
+-- The edges of each tree, checked on their own and not built by default.
+function TestTrees.test_own_trees()
+  local function build(name)
+    return "# Code generated\n# Made by: x\nbuild " .. name .. ": phony a |@ $check\ndefault " .. name .. "\n"
+  end
+  local function piece(name)
+    return string.format("\ncheck = $builddir/%s/check.stamp\nbuild $check: check\n  name = %s\n  only = --name %s\n"
+      .. "# Made by: x\nbuild %s: phony a |@ $check\n", name, name, name, name)
+  end
+  local text = emit.own_ninja { { name = "a.b", build = build "a.b" }, { name = "c", build = build "c" } }
+  lu.assertEquals(text, OWN .. piece "a.b" .. piece "c")
+  lu.assertEquals(emit.names_of_own_ninja(text), { "a.b", "c" })
 end
 
 os.exit(lu.LuaUnit.run())

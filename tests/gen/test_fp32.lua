@@ -1,9 +1,10 @@
--- gen/precision/fp32.lua with templates/fp32, as gfx90a and sm_90 use them: how the baseline keeps the weights,
--- its kernels, that every model generates, and what a reviewer sees when a config or the target changes.
+-- Tests gen/precision/fp32.lua and templates/fp32 as gfx90a and sm_90 use them: the stored weights of the baseline, its
+-- kernels, the trees of every model, and the diff that a reviewer sees when a config or the target changes.
 -- luacheck: globals TestWeights TestKernels TestMemory TestTrees TestReview
 package.path = "./?.lua;" .. package.path
 
 local chain = require "tests.gen.chain"
+local cpu = require("gen.target.cpu").mixed
 local emit = require "gen.emit"
 local gfx90a = require("gen.target.gfx90a").fp32
 local lu = require "luaunit"
@@ -23,7 +24,7 @@ TestWeights = {}
 
 local STORED <const> = { U8 = "BF16", bfloat16 = "BF16", float16 = "F32", float32 = "F32" }
 
--- { source, how the MoE matrices are stored } by the config's own words.
+-- { source, stored dtype of the MoE matrices } by the words of the config.
 local function expected_experts(path)
   local text = chain.read(path)
   if text:find('"quant_method": "mxfp4"', 1, true) then return { "MXFP4", "BF16" } end
@@ -40,21 +41,21 @@ function TestWeights.test_sources_and_types()
     for _, tensor in ipairs(stages.weights.tensors) do
       lu.assertEquals({ tensor.source, tensor.stored }, is_expert_matrix(tensor) and want or { "PLAIN", "F32" },
         path .. ": " .. tensor.symbol)
-      lu.assertEquals(tensor.layout, "ROWS", path .. ": " .. tensor.symbol)
+      lu.assertEquals(tensor.layout, "CONTIGUOUS", path .. ": " .. tensor.symbol)
     end
   end)
   lu.assertEquals(seen, { ["MXFP4 BF16"] = true, ["TRANSPOSED BF16"] = true, ["TRANSPOSED F32"] = true })
 end
 
--- The cpu's tensors are the checkpoint's own: test_weights.lua holds them against published inventories and
--- against the headers of files that transformers has written.
+-- The tensors of the cpu tree are those of the checkpoint: test_weights.lua compares them with published inventories
+-- and with the headers of files that transformers wrote.
 function TestWeights.test_sources_are_the_checkpoint()
   each(function(stages, path)
     lu.assertEquals(chain.in_checkpoint(stages.weights), chain.in_checkpoint(chain.run(path).weights), path)
   end)
 end
 
--- The experts lie output by input, whichever way they come.
+-- The experts' matrices are stored (features, K) whatever their order in the checkpoint.
 function TestWeights.test_shapes_of_experts()
   for path, e in pairs { [chain.GPT_OSS_20B] = 32, [chain.GPT_OSS_120B] = 128 } do
     local of = run(path).weights.of
@@ -64,8 +65,8 @@ function TestWeights.test_shapes_of_experts()
   lu.assertEquals({ of.W_01_GATE_UP.shape, of.W_01_DOWN.shape }, { { 4, 448, 160 }, { 4, 160, 224 } })
 end
 
--- Two bytes for each published parameter of the expert matrices, four for each other one: 42.3 GiB and
--- 221.6 GiB. All sizes of gpt-oss fill cache lines, so nothing is lost between tensors.
+-- Two bytes per published parameter of the expert matrices and four per other one make 42.3 GiB and 221.6 GiB. All
+-- sizes of gpt-oss fill cache lines, so there is no padding between tensors.
 function TestWeights.test_bytes_of_gpt_oss()
   for _, target in ipairs(TARGETS) do
     local small, large = run(chain.GPT_OSS_20B, nil, target).weights, run(chain.GPT_OSS_120B, nil, target).weights
@@ -76,7 +77,7 @@ function TestWeights.test_bytes_of_gpt_oss()
   end
 end
 
--- Nothing is read in place.
+-- No tensor is read where it lies in the checkpoint.
 function TestWeights.test_offsets() each(chain.assert_offsets) end
 
 TestKernels = {}
@@ -118,7 +119,7 @@ function TestKernels.test_symbols_of_plain_experts()
   lu.assertStrMatches(symbols(run("tests/models/odd_f16/config.json")).moe_gate_up, "f32w_moe_gate_up_.*")
 end
 
--- Each row goes through its own experts: nothing is sorted, and no buffer is kept for it.
+-- Each pair of a row and an expert has its own threads, so nothing is sorted and no buffer is needed for that.
 function TestKernels.test_no_sorting()
   each(function(stages, path)
     for _, op in ipairs(stages.ops.list) do lu.assertNotEquals(op.role, "moe_sort", path) end
@@ -140,8 +141,8 @@ function TestKernels.test_files_and_templates()
   end)
 end
 
--- A pass meets every weight byte once, and its products cost what they cost the cpu, whose flops
--- test_select.lua holds against published parameter counts.
+-- A pass reads every weight byte once, and its products have the flops of the cpu tree, which test_select.lua compares
+-- with published parameter counts.
 function TestKernels.test_cost()
   each(function(stages, path)
     local steps, other = 0, chain.run(path).kernels.of
@@ -157,7 +158,7 @@ end
 
 TestMemory = {}
 
--- gpt-oss-120b takes 221.6 GiB of weights alone; gpt-oss-20b fits both at the default limits.
+-- gpt-oss-120b needs 221.6 GiB for its weights alone; gpt-oss-20b fits both GPUs at the default limits.
 function TestMemory.test_what_fits()
   for target, memory in pairs { [gfx90a] = "68,698,000,000", [sm_90] = "150,754,820,096" } do
     lu.assertEquals(run(chain.GPT_OSS_20B, nil, target).limits.context, 4096)
@@ -165,13 +166,13 @@ function TestMemory.test_what_fits()
   end
 end
 
--- What arena.h says of the machine: an H200 and one GCD of an MI250.
+-- arena.h has the facts of the machine: an H200 and one GCD of an MI250.
 function TestMemory.test_facts()
   for target, facts in pairs { [gfx90a] = { 68698000000, 1638000000000, 181000000000000 },
     [sm_90] = { 150754820096, 4800000000000, 989000000000000 } } do
     lu.assertStrContains(chain.files(run(ABACUS, nil, target))["arena.h"], string.format(
-      "\n#define DEVICE_BYTES ((size_t)%d)\n\n// What the device does in a second at the most; 0: not known.\n"
-      .. "#define DEVICE_BYTES_A_SECOND ((double)%d)\n#define DEVICE_FLOPS ((double)%d)\n", table.unpack(facts)))
+      "\n#define DEVICE_BYTES ((size_t)%d)\n\n// The peak rates of the device; 0: not known.\n"
+      .. "#define DEVICE_BYTES_PER_SECOND ((double)%d)\n#define DEVICE_FLOPS ((double)%d)\n", table.unpack(facts)))
   end
 end
 
@@ -198,14 +199,31 @@ function TestTrees.test_lines_are_clean()
   each(function(stages, path)
     local files = chain.files(stages)
     for _, name in ipairs(sorted_names(files)) do
-      local text, place = files[name], path .. ": " .. name
-      lu.assertEquals(text:sub(-1), "\n", place)
-      for _, bad in ipairs { "[\t\r]", " \n", "\n\n\n", "[^\n ]  +" } do lu.assertNil(text:find(bad), place) end
+      local text, where = files[name], path .. ": " .. name
+      lu.assertEquals(text:sub(-1), "\n", where)
+      for _, bad in ipairs { "[\t\r]", " \n", "\n\n\n", "[^\n ]  +" } do lu.assertNil(text:find(bad), where) end
     end
   end)
 end
 
--- The numbers of a kernel's body: outside constants, comments, includes and names.
+-- No line of a kernel reaches 120 columns, with the sizes of gpt-oss or with small odd ones. The first line, which has
+-- the path of the config, and the launcher's prototype, which is longer than a line, are exempt.
+function TestTrees.test_lines_are_short()
+  for _, path in ipairs { chain.GPT_OSS_20B, "tests/models/odd_f32/config.json" } do
+    for _, target in ipairs { TARGETS[1], TARGETS[2], cpu } do
+      local stages = run(path, nil, target)
+      local files = chain.files(stages)
+      for _, kernel in ipairs(stages.kernels.list) do
+        for i, line in ipairs(lines_of(files[kernel.file])) do
+          local exempt = i == 1 or line:find("^void launch_") ~= nil
+          lu.assertTrue(exempt or #line < 120, string.format("%s: %s:%d: %s", path, kernel.file, i, line))
+        end
+      end
+    end
+  end
+end
+
+-- The numbers in a kernel's body: those outside constants, comments, includes and names.
 local function numbers(text)
   local found = {}
   for i, line in ipairs(lines_of(text)) do
@@ -217,8 +235,7 @@ local function numbers(text)
   return found
 end
 
--- Sizes stand in the constants and symbols, however small they are; what is left are the halves, the
--- zeros and the ones of a formula.
+-- Every size is a named constant or in a symbol, however small it is. Formulas may have only zeros, ones and twos.
 function TestTrees.test_bodies_have_no_literal_dimension()
   local allowed = { ["0"] = true, ["1"] = true, ["2"] = true, ["1.0f"] = true }
   each(function(stages, path)
@@ -231,14 +248,14 @@ function TestTrees.test_bodies_have_no_literal_dimension()
   end)
 end
 
--- The symbol at its definition and in a launch; the launcher as kernels.h has it.
+-- The kernel's symbol is at its definition and in a launch, and the launcher has the prototype of kernels.h.
 function TestTrees.test_symbols_and_prototypes()
   each(function(stages)
     local files = chain.files(stages)
     for _, kernel in ipairs(stages.kernels.list) do
       local text = files[kernel.file]
       lu.assertStrContains(text, "\nstatic __global__ void __launch_bounds__(BLOCK) " .. kernel.symbol .. "(")
-      lu.assertStrContains(text, "  LAUNCH(pass, " .. kernel.symbol .. ", ")
+      lu.assertStrContains(text, "  LAUNCH(pass, " .. kernel.symbol .. ",\n")
       lu.assertStrContains(text, "\n" .. kernel.prototype .. " {\n")
       lu.assertStrContains(files["kernels.h"], "\n" .. kernel.prototype .. ";\n")
     end
@@ -246,33 +263,41 @@ function TestTrees.test_symbols_and_prototypes()
 end
 
 function TestTrees.test_weights()
-  local lines = {}
-  for _, line in ipairs(lines_of(chain.files(run(chain.GPT_OSS_20B))["weights.inc"])) do
-    if line:find("^WEIGHT%(W_00_[MGR]") then lines[#lines + 1] = line:gsub("(F%d+, ROWS), %d+,", "%1, AT,") end
+  local lines, text = {}, chain.files(run(chain.GPT_OSS_20B))["weights.inc"]:gsub(",\n +", ", ") -- unwrapped
+  for _, line in ipairs(lines_of(text)) do
+    if line:find("^WEIGHT%(W_00_[MGR]") then lines[#lines + 1] = line:gsub("(F%d+, CONTIGUOUS), %d+,", "%1, AT,") end
   end
   local mlp = '"model.layers.0.mlp.'
   lu.assertEquals(lines, {
-    'WEIGHT(W_00_MLP_NORM, "model.layers.0.post_attention_layernorm.weight", PLAIN, F32, ROWS, AT, 2880)',
-    'WEIGHT(W_00_ROUTER, ' .. mlp .. 'router.weight", PLAIN, F32, ROWS, AT, 32, 2880)',
-    'WEIGHT(W_00_ROUTER_BIAS, ' .. mlp .. 'router.bias", PLAIN, F32, ROWS, AT, 32)',
-    'WEIGHT(W_00_GATE_UP, ' .. mlp .. 'experts.gate_up_proj", MXFP4, BF16, ROWS, AT, 32, 5760, 2880)',
-    'WEIGHT(W_00_GATE_UP_BIAS, ' .. mlp .. 'experts.gate_up_proj_bias", PLAIN, F32, ROWS, AT, 32, 5760)',
+    'WEIGHT(W_00_MLP_NORM, "model.layers.0.post_attention_layernorm.weight", PLAIN, F32, CONTIGUOUS, AT, 2880)',
+    'WEIGHT(W_00_ROUTER, ' .. mlp .. 'router.weight", PLAIN, F32, CONTIGUOUS, AT, 32, 2880)',
+    'WEIGHT(W_00_ROUTER_BIAS, ' .. mlp .. 'router.bias", PLAIN, F32, CONTIGUOUS, AT, 32)',
+    'WEIGHT(W_00_GATE_UP, ' .. mlp .. 'experts.gate_up_proj", MXFP4, BF16, CONTIGUOUS, AT, 32, 5760, 2880)',
+    'WEIGHT(W_00_GATE_UP_BIAS, ' .. mlp .. 'experts.gate_up_proj_bias", PLAIN, F32, CONTIGUOUS, AT, 32, 5760)',
   })
 end
 
 function TestTrees.test_an_undefined_name()
   local path = "templates/fp32/embed.hip.in"
   local templates = chain.templates(gfx90a)
-  templates[path] = templates[path]:gsub("${hidden}", "${hiden}")
+  templates[path] = templates[path]:gsub("${d_model}", "${d_mode}")
   local ok, got = pcall(emit.files, run(ABACUS), templates)
-  lu.assertEquals({ ok, got }, { false, path .. ":6: undefined template variable 'hiden'" })
+  lu.assertEquals({ ok, got }, { false, path .. ":8: undefined template variable 'd_mode'" })
+end
+
+function TestTrees.test_a_wrong_parameter()
+  local stages = run(ABACUS)
+  stages.kernels.of.rope_append.parameters.half = 16
+  local ok, got = pcall(emit.files, stages, chain.templates(gfx90a))
+  lu.assertEquals({ ok, got }, { false, "templates/fp32/rope_append.hip.in:1: want half = d_head / 2" })
 end
 
 TestReview = {}
 
--- With the same memory and speed, the two GPUs' trees are one text but for the target's name.
+-- With the same memory and speed, the trees of both GPUs differ only in the target's name.
 function TestReview.test_targets_differ_in_their_name()
-  local twin = setmetatable({ flops = gfx90a.flops, bytes_a_second = gfx90a.bytes_a_second }, { __index = TARGETS[2] })
+  local twin = setmetatable({ flops = gfx90a.flops, bytes_per_second = gfx90a.bytes_per_second },
+    { __index = TARGETS[2] })
   for _, path in ipairs(chain.configs()) do
     local one, other = chain.files(run(path, nil, TARGETS[1])), chain.files(run(path, nil, twin))
     lu.assertEquals(sorted_names(one), sorted_names(other), path)
@@ -282,8 +307,8 @@ function TestReview.test_targets_differ_in_their_name()
   end
 end
 
--- { [file] = number of changed lines } of the files that differ, how many they are, and how many lines in
--- all; no file may grow or shrink.
+-- { [file] = number of changed lines } of the files that differ, the number of these files, and the number of changed
+-- lines in all. No file may become longer or shorter.
 local function changed(from, to)
   local differ, files, lines = {}, 0, 0
   lu.assertEquals(sorted_names(from), sorted_names(to))
@@ -316,7 +341,7 @@ function TestReview.test_experts()
   end
 end
 
--- The lines that a text adds to another one, all of whose lines it keeps in their order.
+-- The lines of `to` that `from` lacks. `to` must have every line of `from`, in the same order.
 local function inserted(from, to)
   local old, at, added = lines_of(from), 1, {}
   for _, line in ipairs(lines_of(to)) do
@@ -331,9 +356,13 @@ function TestReview.test_layers()
     c.num_hidden_layers = 36
     for i = 25, 36 do c.layer_types[i] = c.layer_types[i - 24] end
   end)
-  -- twelve paragraphs of a blank line, a title and 11 steps; twelve times 17 tensors
+  -- Twelve layers: each a paragraph of a blank line, a title and 11 steps, and 17 tensors.
   lu.assertEquals(#inserted(short["schedule.inc"], long["schedule.inc"]), 12 * 13)
-  lu.assertEquals(#inserted(short["weights.inc"], long["weights.inc"]), 12 * 17)
+  local entries = 0
+  for _, line in ipairs(inserted(short["weights.inc"], long["weights.inc"])) do
+    if line:find("^WEIGHT%(") then entries = entries + 1 end
+  end
+  lu.assertEquals(entries, 12 * 17)
   for name, text in pairs(short) do
     if name:find("%.hip$") or name == "kernels.h" or name == "build.ninja" then lu.assertEquals(long[name], text) end
   end

@@ -1,52 +1,19 @@
--- gen/main.lua: the command line and its errors, what it writes, removes and leaves alone, that the same
--- input gives the same bytes, and --check on a copy of the generator.
+-- gen/main.lua: the command line and its errors, the files that it writes, removes and leaves alone, the same bytes
+-- from the same input, and --check on a copy of the generator. The user's own trees are in test_own_trees.lua.
 -- luacheck: globals TestErrors TestPrinting TestNames TestWriting TestSameBytes TestCheck TestCommitted
 package.path = "./?.lua;" .. package.path
 
 local chain = require "tests.gen.chain"
 local lfs = require "lfs"
 local lu = require "luaunit"
+local program = require "tests.gen.program"
 
-local SCRATCH <const>, COPY <const> = "build/tests/main", "build/tests/check"
+local run, succeed, refused = program.run, program.succeed, program.refused
+local contents, write = program.contents, program.write
+
+local SCRATCH <const>, COPY <const> = program.scratch, "build/tests/check"
 local ABACUS <const> = "--config tests/models/abacus --target cpu"
 local ON_GPU <const> = "--config tests/models/abacus --target gfx90a"
-
-assert(os.execute(string.format("rm -rf %s && mkdir -p %s", SCRATCH, SCRATCH)))
-
-local function write(path, text)
-  local file = assert(io.open(path, "wb"))
-  assert(file:write(text))
-  assert(file:close())
-end
-
--- Runs the generator on shell words, behind a prefix of the shell's (`HOME=/`, `cd DIR &&`) -> exit
--- status, stdout, stderr.
-local function run(words, prefix)
-  local command = string.format("( %s lua5.4 gen/main.lua %s ) >%s/stdout 2>%s/stderr", prefix or "", words,
-    SCRATCH, SCRATCH)
-  local _, _, status = os.execute(command)
-  return status, chain.read(SCRATCH .. "/stdout"), chain.read(SCRATCH .. "/stderr")
-end
-
-local function succeed(words, prefix)
-  local status, out, err = run(words, prefix)
-  lu.assertEquals({ status, err }, { 0, "" }, words)
-  return out
-end
-
-local function refused(words, message, prefix)
-  local status, out, err = run(words, prefix)
-  lu.assertEquals({ status, out, err }, { 1, "", "gen/main.lua: " .. message .. "\n" }, words)
-end
-
--- { [path below the folder] = text }
-local function contents(folder)
-  local texts = {}
-  local pipe = assert(io.popen("cd " .. folder .. " && find . -type f"))
-  for path in pipe:lines() do texts[path:sub(3)] = chain.read(folder .. "/" .. path) end
-  pipe:close()
-  return texts
-end
 
 -- An empty folder for a test's trees.
 local function fresh(name)
@@ -58,60 +25,71 @@ end
 TestErrors = {}
 
 function TestErrors.test_arguments()
-  refused("", "want --config DIR_OR_JSON; see --help")
-  refused("--target cpu", "want --config DIR_OR_JSON; see --help")
-  refused("--config tests/models/abacus", "want --target gfx90a or sm_90 or cpu; see --help")
-  refused("--bogus", "--bogus: unknown; see --help")
-  refused("abacus", "abacus: unknown; see --help")
-  refused("--config", "--config: want a value behind it; see --help")
-  refused("--config '' --target cpu", "--config: want a value behind it; see --help")
-  refused(ABACUS .. " --out ''", "--out: want a value behind it; see --help")
+  refused("", "--config: want DIR_OR_JSON, found nothing; see --help")
+  refused("--target cpu", "--config: want DIR_OR_JSON, found nothing; see --help")
+  refused("--config tests/models/abacus", "--target: want gfx90a, sm_90 or cpu, found nothing; see --help")
+  refused("--bogus", "--bogus: unknown option; see --help")
+  refused("abacus", "abacus: unknown option; see --help")
+  refused("--config", "--config: want a value after it, found nothing; see --help")
+  refused("--config '' --target cpu", "--config: want a value after it, found nothing; see --help")
+  refused(ABACUS .. " --out ''", "--out: want a value after it, found nothing; see --help")
+  refused("--config \"$(printf 'a\\nb')\" --target cpu",
+    '--config: want a path without control characters, found "a\\\nb"')
 end
 
 function TestErrors.test_numbers()
   for _, word in ipairs { "0", "-1", "1.5", "1e3", "0x10", "many", "99999999999999999999" } do
-    refused(ABACUS .. " --slots " .. word, string.format("--slots: want a positive integer, got %q", word))
+    refused(ABACUS .. " --slots " .. word, string.format("--slots: want a positive integer, found %q", word))
   end
-  refused(ABACUS .. " --slots 65537", "--slots 65537: want 1 to 65536")
-  refused(ABACUS .. " --context 513", "--context 513: want 1 to 512 (max_position_embeddings)")
+  refused(ABACUS .. " --slots 65537", "--slots: want 1 to 65536, found 65537")
+  refused(ABACUS .. " --context 513", "--context: want 1 to 512 (max_position_embeddings), found 513")
 end
 
 function TestErrors.test_words()
-  refused("--config tests/models/abacus --target gfx", "--target gfx: want gfx90a or sm_90 or cpu")
+  refused("--config tests/models/abacus --target gfx", '--target: want gfx90a, sm_90 or cpu, found "gfx"')
   refused(ABACUS .. " --precision fp32",
-    "--precision fp32: target cpu has mixed")
+    '--precision: want mixed on target cpu, found "fp32"')
   for _, precision in ipairs { "fp16", "FP32", "mixed,fp32" } do
     refused(ON_GPU .. " --precision " .. precision,
-      string.format("--precision %s: target gfx90a has fp32 and mixed", precision))
+      string.format("--precision: want fp32 or mixed on target gfx90a, found %q", precision))
   end
   refused(ABACUS .. " --dump stars",
-    "--dump stars: want one of config model weights ops kernels limits plan steps costs files")
+    '--dump: want one of config model weights ops kernels limits plan steps costs files, found "stars"')
   for _, name in ipairs { "a/b", "..", ".hidden", "-x", "a b", "a$b" } do
     refused(string.format("%s --name '%s'", ABACUS, name),
-      string.format("--name %s: want letters, digits, '-', '_' and '.'", name))
+      string.format("--name: want letters, digits, '-', '_' and '.', found %q", name))
   end
-  for _, name in ipairs { "bench", "check", "demo", "regen", "test", "trees.ninja" } do
-    refused(ABACUS .. " --name " .. name, string.format("--name %s: want another, the build has this one", name))
+end
+
+-- The targets of build.ninja, and the names beside the trees in build/ and generated/.
+function TestErrors.test_names_of_the_build()
+  local names = { "trees.ninja", "own.ninja", "runtime", "tests", "gpu" }
+  for name in chain.read("build.ninja"):gmatch("\nbuild ([^:/]+): ") do names[#names + 1] = name end
+  lu.assertTrue(#names >= 13, "too few targets found")
+  for _, name in ipairs(names) do
+    refused(ABACUS .. " --name " .. name,
+      string.format("--name: want a name that the build does not use, found %q", name))
   end
 end
 
 function TestErrors.test_configs()
   refused("--config tests/none.json --target cpu",
-    "tests/none.json: want a file that can be read (tests/none.json: No such file or directory)")
+    "tests/none.json: cannot read the file: No such file or directory")
   refused("--config tests --target cpu --name x",
-    "tests/config.json: want a file that can be read (tests/config.json: No such file or directory)")
+    "tests/config.json: cannot read the file: No such file or directory")
   refused("--config tests/refused/many.json --target cpu",
     (chain.read("tests/refused/many.txt"):gsub("many%.json", "tests/refused/many.json"):gsub("\n$", "")))
 end
 
 function TestErrors.test_a_config_that_names_no_tree()
   for _, path in ipairs { ".", "./", "..", "/", "config.json", "gen/.json" } do
-    refused(string.format("--config %s --target cpu", path), string.format("--config %s: give the tree a --name", path))
+    refused(string.format("--config %s --target cpu", path),
+      string.format("--config: want a path with a name for the tree, or a --name, found %q", path))
   end
 end
 
 function TestErrors.test_folders()
-  refused(ABACUS .. " --out build.ninja", "build.ninja: cannot make the folder (File exists)")
+  refused(ABACUS .. " --out build.ninja", "build.ninja: cannot make the folder: File exists")
 end
 
 TestPrinting = {}
@@ -120,7 +98,7 @@ function TestPrinting.test_help()
   local text = succeed("--help")
   lu.assertEquals(text:match("^[^\n]*"), "usage: lua5.4 gen/main.lua --config DIR_OR_JSON --target TARGET [options]")
   local flags = 0
-  for flag in chain.read("gen/main.lua"):gmatch('%["(%-%-%l+)"%] =') do
+  for flag in chain.read("gen/options.lua"):gmatch('%["(%-%-%l+)"%] =') do
     lu.assertStrMatches(text, ".*" .. flag .. "%s.*")
     flags = flags + 1
   end
@@ -149,7 +127,7 @@ local function assert_dump(words, stage)
   for _, address in ipairs { "table: 0", "function: 0" } do lu.assertNil(text:find(address, 1, true), words) end
   local last, entry = "", stage == "files" and '\n  (%S+) = "[/#]+ Code' or "\n  (%S+) = "
   for key in text:gmatch(entry) do
-    lu.assertTrue(last < key, words .. ": " .. last .. " stands before " .. key)
+    lu.assertTrue(last < key, words .. ": " .. last .. " is before " .. key)
     last = key
   end
 end
@@ -215,8 +193,8 @@ function TestWriting.test_slots_and_context()
   local out = fresh("limits")
   succeed(string.format("%s --out %s --slots 200 --context 96", ABACUS, out))
   local text = chain.read(out .. "/abacus-cpu/model.h")
-  for _, line in ipairs { "SLOTS = 200, // sequences at a time", "CONTEXT = 96, // positions of a sequence",
-    "ROWS = 200, // of a pass", "CHUNK = 96, // rows of one sequence in a pass" } do
+  for _, line in ipairs { "SLOTS = 200, // sequences at the same time", "CONTEXT = 96, // positions per sequence",
+    "ROWS = 200, // rows per pass", "CHUNK = 96, // rows of one sequence per pass" } do
     lu.assertStrContains(text, "\n  LIMIT_" .. line .. "\n")
   end
 end
@@ -236,7 +214,7 @@ function TestWriting.test_a_second_run_writes_nothing()
     if lfs.attributes(out .. "/" .. path, "modification") ~= 1000000000 then changed[#changed + 1] = path end
   end
   table.sort(changed)
-  lu.assertEquals(changed, { "abacus-cpu/model.h", "abacus-cpu/summary.txt" })
+  lu.assertEquals(changed, { "abacus-cpu/build.ninja", "abacus-cpu/model.h", "abacus-cpu/summary.txt" })
 end
 
 function TestWriting.test_files_no_longer_made_are_removed()
@@ -248,7 +226,7 @@ function TestWriting.test_files_no_longer_made_are_removed()
   lu.assertNotNil(lfs.attributes(out .. "/tree/attn_full.c"))
 end
 
-function TestWriting.test_what_others_wrote_is_left_alone()
+function TestWriting.test_files_of_others_are_left_alone()
   local out = fresh("foreign")
   local words = string.format("%s --out %s --name tree", ABACUS, out)
   local message = "/tree/%s: not made by the generator: remove it, or give another --name"
@@ -265,6 +243,7 @@ end
 
 TestSameBytes = {}
 
+-- The bytes are the same but for the path in the command, which is remembered as it is given.
 local function assert_same_bytes(target)
   local out, first, runs = fresh("same"), nil, {}
   for i = 1, 10 do runs[i] = { "tests/models/abacus" } end
@@ -277,8 +256,10 @@ local function assert_same_bytes(target)
     local words = string.format("--config %s --target %s --out %s", each[1], target, out)
     assert(os.execute("rm -rf " .. out))
     succeed(words, each[2])
-    first = first or contents(out)
-    lu.assertEquals(contents(out), first, words)
+    local found = contents(out)
+    for path, text in pairs(found) do found[path] = text:gsub("\n(# Made by: [^\n]* %-%-config )%S+", "\n%1PATH") end
+    first = first or found
+    lu.assertEquals(found, first, words)
   end
 end
 
@@ -288,31 +269,32 @@ end
 
 TestCheck = {}
 
--- What --check says of a copy of the generator, whose tree was current before the shell command `change`
--- ran inside.
+local INSIDE <const> = "cd " .. COPY .. " &&"
+
+-- --check prints `lines` in a copy of the generator, whose trees were current before the shell command `change` ran
+-- there.
 local function assert_check(lines, change)
-  assert(os.execute(string.format("rm -rf %s && mkdir -p %s/tests/models/abacus && cp -r gen templates generated %s "
-    .. "&& cp tests/models/abacus/config.json %s/tests/models/abacus", COPY, COPY, COPY, COPY)))
-  succeed("--regen", "cd " .. COPY .. " &&")
+  assert(os.execute(string.format("rm -rf %s && mkdir -p %s/tests/models/abacus %s/generated && cp -r gen templates %s "
+    .. "&& cp tests/models/abacus/config.json %s/tests/models/abacus", COPY, COPY, COPY, COPY, COPY)))
+  succeed("--regen", INSIDE)
   assert(os.execute(string.format("cd %s && %s", COPY, change)))
-  local inside = "cd " .. COPY .. " &&"
   if #lines == 0 then
-    lu.assertEquals(succeed("--check", inside), "")
+    lu.assertEquals(succeed("--check", INSIDE), "")
   else
-    refused("--check", table.concat(lines, "\n") .. "\ngenerated/ is not current: run `ninja regen`", inside)
+    refused("--check", table.concat(lines, "\n") .. "\ngenerated/ is not current: run `ninja regen`", INSIDE)
   end
 end
 
 local function regen_mends()
-  succeed("--regen", "cd " .. COPY .. " &&")
-  succeed("--check", "cd " .. COPY .. " &&")
+  lu.assertEquals(succeed("--regen", INSIDE), "")
+  lu.assertEquals(succeed("--check", INSIDE), "")
 end
 
 function TestCheck.test_current() assert_check({}, "true") end
 
 function TestCheck.test_stale_files()
   assert_check({ "generated/abacus-cpu/embed.c: stale", "generated/abacus-cpu/kv.h: stale" },
-    "echo >>generated/abacus-cpu/kv.h && sed -i s/HIDDEN/WIDTH/ generated/abacus-cpu/embed.c")
+    "echo >>generated/abacus-cpu/kv.h && sed -i s/D_MODEL/WIDTH/ generated/abacus-cpu/embed.c")
   regen_mends()
 end
 
@@ -322,10 +304,9 @@ function TestCheck.test_missing_files()
 end
 
 function TestCheck.test_a_missing_tree()
-  assert_check({ "generated/trees.ninja: stale" }, "cp -r generated/abacus-cpu generated/own")
-  regen_mends()
+  assert_check({}, "true")
   assert(os.execute("rm -r " .. COPY .. "/generated/abacus-cpu"))
-  local status, _, err = run("--check", "cd " .. COPY .. " &&")
+  local status, _, err = run("--check", INSIDE)
   lu.assertEquals(status, 1)
   lu.assertStrContains(err, "generated/abacus-cpu/build.ninja: missing\n")
   regen_mends()
@@ -355,10 +336,10 @@ function TestCheck.test_an_edited_template()
   regen_mends()
 end
 
--- Ninja checks again when one of these changes.
+-- Ninja checks again when one of these files changes.
 function TestCheck.test_depfile()
   assert_check({}, "true")
-  succeed("--check --depfile check.stamp.d", "cd " .. COPY .. " &&")
+  succeed("--check --depfile check.stamp.d", INSIDE)
   local text = chain.read(COPY .. "/check.stamp.d")
   lu.assertEquals(text:match("^[^ ]+ "), "check.stamp: ")
   local names = {}
@@ -368,34 +349,61 @@ function TestCheck.test_depfile()
   end
   for _, name in ipairs { "gen/main.lua", "gen/trees.lua", "gen/emit.lua", "gen/target/cpu.lua", "templates",
     "templates/kv.h.in", "templates/cpu/attention.c.in", "tests/models/abacus/config.json", "generated",
-    "generated/abacus-cpu", "generated/abacus-cpu/kv.h", "generated/trees.ninja" } do
+    "generated/abacus-cpu", "generated/abacus-cpu/kv.h", "generated/trees.ninja", "generated/own.ninja" } do
     lu.assertTrue(names[name], name)
+  end
+end
+
+function TestCheck.test_a_misspelt_field_of_a_target()
+  assert_check({}, "true")
+  assert(os.execute("sed -i 's/compute_units = 104/compute_unit = 104/' " .. COPY .. "/gen/target/gfx90a.lua"))
+  for _, words in ipairs { "--check", "--list", ON_GPU .. " --precision fp32" } do
+    refused(words, "gen/target/gfx90a.lua: compute_units: want an integer, found nothing\n"
+      .. "gen/target/gfx90a.lua: compute_unit: want a field of gen/target.lua, found 104", INSIDE)
   end
 end
 
 function TestCheck.test_the_name_says_fp32()
   assert_check({}, "true")
   write(COPY .. "/gen/trees.lua", 'return { { config = "tests/models/abacus", target = "cpu", precision = "fp32" } }\n')
-  lu.assertStrContains(succeed("--list", "cd " .. COPY .. " &&"), "\ntree abacus-cpu-fp32: tests/models/abacus/")
+  lu.assertStrContains(succeed("--list", INSIDE), "\ntree abacus-cpu-fp32: tests/models/abacus/")
 end
 
 TestCommitted = {}
 
 function TestCommitted.test_git_holds_the_trees_of_the_list()
-  local want, got, seen = {}, {}, {}
+  local want, found, seen = {}, {}, {}
   for name in succeed("--list"):gmatch("\ntree ([^:]+): ") do want[#want + 1] = name end
   local pipe = assert(io.popen("git ls-files generated"))
   for path in pipe:lines() do
     local name = path:match("^generated/([^/]+)/")
-    if name and not seen[name] then got[#got + 1], seen[name] = name, true end
-    lu.assertTrue(name ~= nil or path == "generated/trees.ninja", path)
+    if name and not seen[name] then found[#found + 1], seen[name] = name, true end
+    lu.assertTrue(name ~= nil or path == "generated/trees.ninja" or path == "generated/own.ninja", path)
   end
   pipe:close()
   table.sort(want)
-  table.sort(got)
-  lu.assertEquals(got, want)
+  table.sort(found)
+  lu.assertEquals(found, want)
+end
+
+-- git ignores all other folders, and the list of own trees.
+function TestCommitted.test_gitignore_agrees_with_the_list()
+  local want = { "/build/", "/generated/*", "/generated/own.ninja", "!/generated/trees.ninja" }
+  for name in succeed("--list"):gmatch("\ntree ([^:]+): ") do want[#want + 1] = "!/generated/" .. name .. "/" end
+  local found = {}
+  for _, line in ipairs(chain.lines_of(chain.read(".gitignore"))) do
+    if not line:find("^#") then found[#found + 1] = line end
+  end
+  lu.assertEquals(found, want)
 end
 
 function TestCommitted.test_they_are_current() succeed("--check") end
+
+-- A fresh clone has no own tree; the committed text of their list never changes, so that git has nothing to merge.
+function TestCommitted.test_own_ninja_lists_no_tree()
+  local status, text = program.shell("git show :generated/own.ninja")
+  lu.assertEquals({ status, text }, { 0, "# Code generated by gen/main.lua. DO NOT EDIT. It lists your own trees. "
+    .. "If ninja refuses it: lua5.4 gen/main.lua --regen\n" })
+end
 
 os.exit(lu.LuaUnit.run())

@@ -1,16 +1,14 @@
--- gen/model.lua: dimensions and layers, the RoPE tables against golden values, and the gate.
+-- gen/model.lua: dimensions and layers; the RoPE tables against golden values; the gate.
 -- luacheck: globals TestDescribe TestRope TestCheck
 package.path = "./?.lua;" .. package.path
 
 local config = require "gen.config"
 local lu = require "luaunit"
 local model = require "gen.model"
+local support = require "tests.support"
 
 local function describe_file(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read("a")
-  file:close()
-  local out, errors = config.parse(text, path)
+  local out, errors = config.parse(support.read(path), path)
   if not out then lu.fail(table.concat(errors, "\n")) end
   local m = model.describe(out)
   model.check(m)
@@ -19,9 +17,7 @@ end
 
 -- The model of gpt-oss-20b after `change` has been applied to its config.
 local function describe_changed(change)
-  local file = assert(io.open("gen/configs/gpt-oss-20b.json", "rb"))
-  local out = assert(config.parse(file:read("a"), "20b"))
-  file:close()
+  local out = assert(config.parse(support.read "gen/configs/gpt-oss-20b.json", "20b"))
   change(out)
   return model.describe(out)
 end
@@ -79,9 +75,9 @@ end
 
 TestRope = {}
 
-local function assert_frequencies(got, want)
-  lu.assertEquals(#got, #want)
-  for i, f in ipairs(want) do lu.assertAlmostEquals(got[i] / f, 1, 5e-9) end
+local function assert_frequencies(found, want)
+  lu.assertEquals(#found, #want)
+  for i, f in ipairs(want) do lu.assertAlmostEquals(found[i] / f, 1, 5e-9) end
 end
 
 local GPT_OSS <const> = {
@@ -99,7 +95,7 @@ function TestRope.test_gpt_oss()
   lu.assertEquals(m.rope.parameters.rope_theta, 150000.0)
 end
 
--- Heads of 32 take every second frequency of heads of 64, and the ramp from 8.0928 / 2 to 17.398 / 2.
+-- Heads of 32 have every second frequency of heads of 64, and the ramp from 8.0928 / 2 to 17.398 / 2.
 function TestRope.test_smaller_heads()
   local m = describe_changed(function(c) c.head_dim = 32 end)
   local want = {}
@@ -107,7 +103,7 @@ function TestRope.test_smaller_heads()
   assert_frequencies(m.rope.inv_freq, want)
 end
 
--- The ramp from 4 to 9 in place of 4.0464 to 8.6990.
+-- The ramp is from 4 to 9 instead of 4.0464 to 8.6990.
 function TestRope.test_truncate_rounds_the_range_outwards()
   local m = describe_changed(function(c) c.head_dim, c.rope.truncate = 32, true end)
   assert_frequencies(m.rope.inv_freq, {
@@ -158,35 +154,35 @@ TestCheck = {}
 local function assert_refused(message, change)
   local m = describe_file("gen/configs/gpt-oss-20b.json")
   change(m)
-  local ok, got = pcall(model.check, m)
+  local ok, found = pcall(model.check, m)
   lu.assertFalse(ok)
-  lu.assertEquals(got, message)
+  lu.assertEquals(found, message)
 end
 
 function TestCheck.test_shapes()
-  assert_refused("model: d_head: want an even number, got 63", function(m) m.d_head = 63 end)
-  assert_refused("model: n_heads: want a multiple of n_kv_heads, 8, got 63", function(m) m.n_heads = 63 end)
-  assert_refused("model: top_k: want at most n_experts, 32, got 33", function(m) m.top_k = 33 end)
+  assert_refused("model: d_head: want an even number, found 63", function(m) m.d_head = 63 end)
+  assert_refused("model: n_heads: want a multiple of n_kv_heads, 8, found 63", function(m) m.n_heads = 63 end)
+  assert_refused("model: top_k: want at most n_experts, 32, found 33", function(m) m.top_k = 33 end)
 end
 
 function TestCheck.test_products_that_later_stages_could_not_hold()
-  assert_refused("model: (n_heads + 2 * n_kv_heads) * d_head: want at most 2147483647, got 5368709120",
+  assert_refused("model: (n_heads + 2 * n_kv_heads) * d_head: want at most 2147483647, found 5368709120",
     function(m) m.n_heads, m.n_kv_heads = 64 << 20, 8 << 20 end)
-  assert_refused("model: 2 * d_ff: want at most 2147483647, got 2147483648", function(m) m.d_ff = 1 << 30 end)
-  assert_refused("model: want at most 2^50 parameters, got 1.28e+18",
+  assert_refused("model: 2 * d_ff: want at most 2147483647, found 2147483648", function(m) m.d_ff = 1 << 30 end)
+  assert_refused("model: want at most 2^50 parameters, found 1.28e+18",
     function(m) m.n_experts = 2147483647 end)
 end
 
 function TestCheck.test_layers()
-  assert_refused("model: layers: want n_layers, 24, got 23", function(m) table.remove(m.layers) end)
-  assert_refused("model: layers[2]: want index 1, got 7", function(m) m.layers[2].index = 7 end)
+  assert_refused("model: layers: want n_layers, 24, found 23", function(m) table.remove(m.layers) end)
+  assert_refused("model: layers[2]: want index 1, found 7", function(m) m.layers[2].index = 7 end)
   assert_refused("model: window: want one if a layer is sliding, and only then",
     function(m) m.window = nil end)
 end
 
 function TestCheck.test_frequencies()
-  assert_refused("model: rope: want 32 frequencies, got 31", function(m) table.remove(m.rope.inv_freq) end)
-  assert_refused("model: rope.inv_freq[3]: want a number in (0, 1], got 2",
+  assert_refused("model: rope: want 32 frequencies, found 31", function(m) table.remove(m.rope.inv_freq) end)
+  assert_refused("model: rope.inv_freq[3]: want a number in (0, 1], found 2",
     function(m) m.rope.inv_freq[3] = 2.0 end)
 end
 

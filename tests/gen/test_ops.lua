@@ -1,5 +1,5 @@
--- gen/ops.lua: the operations of a pass, their order and arguments in every variant of the model, the
--- sizes of the buffers, and the gate.
+-- gen/ops.lua: the operations of a pass, their order and arguments in every variant of the model; the sizes of the
+-- buffers; the gate.
 -- luacheck: globals TestBuild TestBuffers TestCheck
 package.path = "./?.lua;" .. package.path
 
@@ -130,7 +130,7 @@ function TestBuffers.test_gpt_oss_20b()
   })
 end
 
--- 3 query and 3 kv heads of 48, all 6 experts of 32 chosen, rows of 96.
+-- 3 query and 3 KV heads of 48, all 6 experts of 32 selected, a d_model of 96.
 function TestBuffers.test_odd_shapes()
   lu.assertEquals(sizes("tests/models/odd_all_experts/config.json"), {
     "x row 96 F32", "h row 96 F32", "qkv row 432 F32", "attn row 144 F32", "router row 6 F32",

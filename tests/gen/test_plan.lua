@@ -1,5 +1,5 @@
--- gen/plan.lua: limits, the arena against liveness computed here in another way, the KV cache against
--- published sizes, and the gate.
+-- gen/plan.lua: limits; the arena against liveness that is computed here in another way; the KV cache against
+-- published sizes; the gate.
 -- luacheck: globals TestLimits TestArena TestKv TestMemory TestCheck
 package.path = "./?.lua;" .. package.path
 
@@ -22,7 +22,7 @@ function TestLimits.test_a_short_model_shortens_the_context()
     { slots = 16, context = 256, rows = 128, chunk = 128, logits = 128 })
 end
 
--- Every slot may bring a row, and no chunk is longer than a sequence.
+-- Each slot may have a row in a pass, and no chunk is longer than a sequence.
 function TestLimits.test_given()
   lu.assertEquals(limits(chain.GPT_OSS_20B, { slots = 500, context = 131072 }),
     { slots = 500, context = 131072, rows = 500, chunk = 128, logits = 500 })
@@ -32,15 +32,16 @@ end
 
 function TestLimits.test_out_of_range()
   local model = chain.model(chain.GPT_OSS_20B)
-  chain.refused("--context 131073: want 1 to 131072 (max_position_embeddings)", plan.limits, model, cpu,
+  chain.refused("--context: want 1 to 131072 (max_position_embeddings), found 131073", plan.limits, model, cpu,
     { context = 131073 })
-  chain.refused("--context 0: want 1 to 131072 (max_position_embeddings)", plan.limits, model, cpu, { context = 0 })
-  chain.refused("--slots 65537: want 1 to 65536", plan.limits, model, cpu, { slots = 65537 })
-  chain.refused("--slots 0: want 1 to 65536", plan.limits, model, cpu, { slots = 0 })
+  chain.refused("--context: want 1 to 131072 (max_position_embeddings), found 0", plan.limits, model, cpu,
+    { context = 0 })
+  chain.refused("--slots: want 1 to 65536, found 65537", plan.limits, model, cpu, { slots = 65537 })
+  chain.refused("--slots: want 1 to 65536, found 0", plan.limits, model, cpu, { slots = 0 })
   lu.assertEquals(limits(chain.GPT_OSS_20B, { slots = 65536 }).rows, 65536)
 end
 
--- Where steps are captured: for one row, for 16 and twice as many each time, and for all; and whole logits of some.
+-- Fused steps are captured for one row, for 16 and twice as many each time, and for all rows. Whole logits are bounded.
 function TestLimits.test_buckets()
   local model = chain.model(chain.GPT_OSS_20B)
   local function buckets(slots)
@@ -60,8 +61,8 @@ local function parts_of(path, target, context, change)
   return plan.limits(chain.model(path, change), target, { slots = 1, context = context }).parts
 end
 
--- Up to 1024 positions are taken at once; of more, parts of about 1024, but no more than 16 of them: 1056 positions
--- are held of 1025, and 528 are five rounds of four waves with 32 positions each.
+-- Up to 1024 positions are one part. More positions have parts of about 1024, at most 16 of them. A context of 1025
+-- holds 1056 positions; a half of that, 528, needs five rounds of four waves with 32 positions each.
 function TestLimits.test_parts()
   for context, want in pairs {
     [1] = false, [1024] = false, [1025] = { count = 2, positions = 640 }, [2048] = { count = 2, positions = 1024 },
@@ -73,7 +74,7 @@ function TestLimits.test_parts()
   lu.assertNil(parts_of(chain.GPT_OSS_20B, cpu, 131072))
 end
 
--- Each begins a round of the waves, all are filled by the longest sequence, and none ends beyond it by a round.
+-- Each part begins a round of the waves. The longest sequence reaches the last part and fits into all of them.
 function TestLimits.test_parts_of_any_context()
   for context = 1025, 131072, 61 do
     local cut = parts_of(chain.GPT_OSS_20B, gfx90a.mixed, context)
@@ -82,7 +83,7 @@ function TestLimits.test_parts_of_any_context()
   end
 end
 
--- Windows have no parts.
+-- The keys of a window are not divided into parts.
 function TestLimits.test_parts_without_a_full_layer()
   local function sliding(c)
     for i in ipairs(c.layer_types) do c.layer_types[i] = "sliding_attention" end
@@ -90,7 +91,7 @@ function TestLimits.test_parts_without_a_full_layer()
   lu.assertNil(parts_of(chain.GPT_OSS_20B, gfx90a.mixed, 131072, sliding))
 end
 
--- The greatest plan: offsets of the arena's parts beyond 32 bits are bytes all the same.
+-- The largest plan: the buffer of the parts has more bytes than 32 bits can count.
 function TestLimits.test_parts_in_the_arena()
   local function bytes(slots, context)
     local stages = chain.run(chain.GPT_OSS_20B, nil, { target = chain.roomy(gfx90a.mixed), slots = slots,
@@ -107,8 +108,8 @@ end
 
 TestArena = {}
 
--- The steps of a pass in the order in which they run at the most: those for whole logits run for a piece of the
--- outputs at a time, and what they leave for all outputs is read by the host at the end.
+-- The steps of the longest pass, in the order in which they run. The steps for whole logits run again for each piece of
+-- the outputs, and the host reads their results for all outputs at the end.
 local function executed(built)
   local per, steps, again, left = {}, {}, {}, { arguments = {} }
   for _, buffer in ipairs(built.buffers) do per[buffer.name] = buffer.per end
@@ -129,8 +130,8 @@ local function executed(built)
   return steps
 end
 
--- Sets of buffers live at each step, found backwards: those the step names, and those that are read
--- later without being written before.
+-- The sets of buffers that live at each step, found backwards: the buffers that the step names, and those that a later
+-- step reads before any step writes them.
 local function live_sets(list)
   local live, sets = {}, {}
   for step = #list, 1, -1 do
@@ -147,7 +148,7 @@ local function live_sets(list)
   return sets
 end
 
--- No two buffers of a step share a byte -> the bytes of the largest set.
+-- No two buffers that live at a step overlap -> the bytes of the largest set.
 local function assert_apart(stages)
   local placed, largest = {}, 0
   for _, buffer in ipairs(stages.plan.buffers) do placed[buffer.name] = buffer end
@@ -178,7 +179,7 @@ function TestArena.test_live_buffers_lie_apart()
   end
 end
 
--- The next piece needs the rows, and leaves the candidates of the one before alone.
+-- The next piece needs the rows, and must not overwrite the candidates of the piece before it.
 function TestArena.test_pieces_of_the_logits()
   local stages = chain.run("tests/models/abacus/config.json", nil, { target = gfx90a.mixed })
   local sets = live_sets(executed(stages.ops))
@@ -190,8 +191,7 @@ function TestArena.test_pieces_of_the_logits()
   lu.assertEquals({ placed.BUF_CANDIDATES.from, placed.BUF_CANDIDATES.to }, { "unembed", "top_candidates" })
 end
 
--- A chain of 20 ops on some of 8 buffers, each of which is written first; `next` gives numbers from 0 to
--- n - 1.
+-- A chain of 20 ops on some of 8 buffers, after ops that write each buffer once. next(n) gives numbers from 0 to n - 1.
 local function random_ops(next)
   local built = { list = {}, buffers = {} }
   for i = 1, 8 do
@@ -221,11 +221,11 @@ function TestArena.test_random_ops()
     local built = random_ops(next)
     local result = plan.arena(built, { list = {} }, model, given, cpu)
     assert_apart { ops = built, plan = result }
-    plan.check(result, { mapped_bytes = 0, packed_bytes = 0, parts = {} }, cpu)
+    plan.check(result, { mapped_bytes = 0, packed_bytes = 0, totals = {} }, cpu)
   end
 end
 
--- The logits stand alone with the rows they are made from: 128 of each.
+-- The logits and the rows they are made from are the largest live set: 128 of each.
 function TestArena.test_gpt_oss_20b()
   local stages = chain.run(chain.GPT_OSS_20B)
   lu.assertEquals(stages.plan.arena_bytes, 128 * (201088 + 2880) * 4)
@@ -249,7 +249,7 @@ local function kv(path, context, slots, change)
   return chain.run(path, change, { context = context, slots = slots }).plan.kv
 end
 
--- A slot's bytes beyond what a chunk adds to the sliding layers, halved since floats are twice BF16, in MB.
+-- The bytes of a slot in MB, without the chunks that the sliding layers add, halved because a float is twice a BF16.
 local function published(path, context)
   local layout = kv(path, context, 3)
   local chunks = layout.sliding * 128 * 2 * 512 * 4
@@ -295,33 +295,33 @@ end
 
 TestMemory = {}
 
--- Of 128 rows: 8 counts, 5 numbers a row, and the end of the last group.
+-- The record of 128 rows: 8 counts, 5 numbers per row, and the end of the last group.
 local ROWS_BYTES <const> = (8 + 5 * 128 + 1) * 4
 
 local function account_of(stages) return plan.memory(stages.plan, stages.weights, stages.target) end
 
--- "what: place bytes", a part each.
-local function part_lines(account)
+-- "what: where bytes" for each item.
+local function item_lines(account)
   local lines = {}
-  for i, part in ipairs(account.parts) do
-    lines[i] = string.format("%s: %s %d", part.what, part.place, part.bytes)
+  for i, item in ipairs(account.items) do
+    lines[i] = string.format("%s: %s %d", item.what, item.where, item.bytes)
   end
   return lines
 end
 
--- 20,914,757,184 parameters, of them 19,110,297,600 in expert matrices; 32 slots; vectors and matrices
--- alike are multiples of 64 bytes, all but the 24 layers' sinks of 64 floats, which are, too.
+-- 20,914,757,184 parameters, 19,110,297,600 of them in expert matrices; 32 slots. The bytes of every tensor are a
+-- multiple of 64.
 function TestMemory.test_gpt_oss_20b_on_gfx90a()
   local stages = chain.run(chain.GPT_OSS_20B, nil, { target = gfx90a.fp32, context = 1024 })
   local account = account_of(stages)
-  lu.assertEquals(part_lines(account), {
+  lu.assertEquals(item_lines(account), {
     "weights packed, F32: packed " .. 4 * 1804459584, "weights packed, BF16: packed " .. 2 * 19110297600,
     "KV cache: device " .. 32 * 12 * (256 + 1024) * 2 * 512 * 4, "arena: device " .. 128 * (201088 + 2880) * 4,
     "RoPE cos and sin: device " .. 1024 * 32 * 2 * 4, "rows: device " .. ROWS_BYTES,
     "rows of two passes on the host: host " .. 2 * ROWS_BYTES, "logits on the host: host " .. 128 * 201088 * 4,
     "staging on the host: host " .. 2 * 16777216,
   })
-  local weights = account.parts[1].bytes + account.parts[2].bytes
+  local weights = account.items[1].bytes + account.items[2].bytes
   lu.assertEquals(string.format("%.1f", weights / 2^30), "42.3")
   lu.assertEquals(account.device_bytes, weights + 2013265920 + 104431616 + 262144 + 2596)
   lu.assertEquals(account.host_bytes, 5192 + 102957056 + 33554432)
@@ -331,26 +331,26 @@ end
 function TestMemory.test_abacus_on_cpu()
   local account = account_of(chain.run("tests/models/abacus/config.json"))
   local what = {}
-  for i, part in ipairs(account.parts) do what[i] = part.what end
+  for i, item in ipairs(account.items) do what[i] = item.what end
   lu.assertEquals(table.concat(what, "; "), "weights read in place, BF16; weights packed, F32; "
     .. "weights read in place, U8; KV cache; arena; workspace of a thread; RoPE cos and sin; rows; "
     .. "rows of two passes on the host; logits on the host")
   lu.assertEquals(account.limit, nil)
 end
 
--- Whatever the model, the parts of the weights are all of the weights.
-function TestMemory.test_weights_are_complete()
+-- For every model, the totals of the weights add up to all weights.
+function TestMemory.test_totals_of_the_weights()
   for _, path in ipairs(chain.configs()) do
     local stages = chain.run(path)
     local sums = { mapped = 0, packed = 0 }
-    for _, part in ipairs(stages.weights.parts) do sums[part.place] = sums[part.place] + part.bytes end
+    for _, total in ipairs(stages.weights.totals) do sums[total.where] = sums[total.where] + total.bytes end
     lu.assertEquals(sums, { mapped = stages.weights.mapped_bytes, packed = stages.weights.packed_bytes }, path)
   end
 end
 
 TestCheck = {}
 
--- The cpu target, if it had a bound.
+-- The cpu target with a bound on its memory.
 local function small(memory) return setmetatable({ name = "small", memory = memory }, { __index = cpu }) end
 
 local function assert_refused(message, change, memory)
@@ -374,29 +374,29 @@ function TestCheck.test_outside_the_arena()
     function(buffers) buffers.BUF_EXPERT_START.offset = buffers.BUF_EXPERT_START.offset + 4 end)
 end
 
--- Weights, KV cache, arena, workspace, RoPE and rows of abacus at its defaults, one byte more than there is.
+-- Weights, KV cache, arena, workspace, RoPE and row record of abacus with its defaults. The device lacks one byte.
 function TestCheck.test_memory()
   local total = 4018176 + 80128 + 22020096 + 753664 + 8192 + 512 * 64 * 4 + (8 + 5 * 128 + 1) * 4
-  local parts = "(KV cache: 22,020,096; weights read in place, BF16: 2,764,800; weights read in place, U8: 1,253,376)"
-  assert_refused("the plan takes 27,013,924 bytes, small has 27,013,923 " .. parts .. ": lower --slots or --context",
-    function() end, total - 1)
-  assert_refused("the plan takes 27,013,924 bytes, small has 4,098,304 " .. parts .. ": lower --slots or --context",
-    function() end, 4018176 + 80128)
-  assert_refused("the plan takes 27,013,924 bytes, small has 4,098,303 " .. parts
-    .. ": the weights alone do not fit: want a smaller model, or a --target with more memory",
+  local items = "(KV cache: 22,020,096; weights read in place, BF16: 2,764,800; weights read in place, U8: 1,253,376)"
+  assert_refused("small: want a plan of at most 27,013,923 bytes, found 27,013,924 " .. items
+    .. ": lower --slots or --context", function() end, total - 1)
+  assert_refused("small: want a plan of at most 4,098,304 bytes, found 27,013,924 " .. items
+    .. ": lower --slots or --context", function() end, 4018176 + 80128)
+  assert_refused("small: want a plan of at most 4,098,303 bytes, found 27,013,924 " .. items
+    .. ": the weights alone do not fit: give a smaller model, or a --target with more memory",
     function() end, 4018176 + 80128 - 1)
   local stages = chain.run("tests/models/abacus/config.json")
   plan.check(stages.plan, stages.weights, small(total))
 end
 
--- 116,829,156,672 parameters, of them 114,661,785,600 in expert matrices: 221.6 GiB.
+-- 116,829,156,672 parameters, 114,661,785,600 of them in expert matrices: 221.6 GiB.
 function TestCheck.test_gpt_oss_120b_on_gfx90a()
   local experts, others = 2 * 114661785600, 4 * (116829156672 - 114661785600)
   lu.assertEquals({ experts, others }, { 229323571200, 8669484288 })
   lu.assertEquals(string.format("%.1f", (experts + others) / 2^30), "221.6")
-  chain.refused("the plan takes 238,192,123,684 bytes, gfx90a has 68,698,000,000 (weights packed, BF16: "
+  chain.refused("gfx90a: want a plan of at most 68,698,000,000 bytes, found 238,192,123,684 (weights packed, BF16: "
     .. "229,323,571,200; weights packed, F32: 8,669,484,288; arena: 104,431,616): the weights alone do not fit: "
-    .. "want a smaller model, or a --target with more memory", chain.run, chain.GPT_OSS_120B, nil,
+    .. "give a smaller model, or a --target with more memory", chain.run, chain.GPT_OSS_120B, nil,
     { target = gfx90a.fp32, slots = 1, context = 1024 })
 end
 

@@ -1,4 +1,4 @@
--- gen/schedule.lua: paragraphs, steps and their C names, and the gate.
+-- gen/schedule.lua: paragraphs, steps and their C names; the gate.
 -- luacheck: globals TestSteps TestCheck
 package.path = "./?.lua;" .. package.path
 
@@ -79,11 +79,11 @@ function TestCheck.test_no_kernel()
 end
 
 function TestCheck.test_no_buffer()
-  assert_refused("embed: BUF_X has no place", function(s) s.plan.buffers[#s.plan.buffers] = nil end)
+  assert_refused("embed: BUF_X is not in the plan", function(s) s.plan.buffers[#s.plan.buffers] = nil end)
 end
 
 function TestCheck.test_no_kv_layer()
-  assert_refused("rope_append: KV_03 has no place", function(s) s.plan.kv.layers[4] = nil end)
+  assert_refused("rope_append: KV_03 is not in the plan", function(s) s.plan.kv.layers[4] = nil end)
 end
 
 os.exit(lu.LuaUnit.run())

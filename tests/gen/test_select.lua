@@ -71,7 +71,7 @@ function TestKernels.test_prototypes()
   lu.assertEquals(of.rope_append.prototype,
     "void launch_rope_append(const struct pass *pass, size_t in, size_t kv, int positions)")
   lu.assertEquals(of.matmul_qkv.prototype, "void launch_matmul_qkv(const struct pass *pass, size_t in, size_t out, "
-    .. "enum weight q, enum weight k,\n    enum weight v, enum weight q_bias, enum weight k_bias, enum weight v_bias)")
+    .. "enum weight q, enum weight k, enum weight v,\n    enum weight q_bias, enum weight k_bias, enum weight v_bias)")
   lu.assertEquals(of.moe_sort.prototype,
     "void launch_moe_sort(const struct pass *pass, size_t expert, size_t start, size_t pair)")
 end
@@ -110,7 +110,7 @@ TestCost = {}
 
 local function is_product(kernel) return kernel.role:find("^matmul_") or kernel.role:find("^moe_[gd]") end
 
--- Of the parameters that a token of gpt-oss meets, those of matrices cost two flops each. The others are,
+-- A token of gpt-oss meets these parameters: those of matrices cost two flops each. The others are,
 -- in a layer: two norms, the biases of q, k, v, o and the router, the sinks, and four experts' biases; and
 -- the last norm.
 local function assert_active(path, n_layers, n_experts, active)
@@ -137,16 +137,17 @@ function TestCost.test_every_weight_byte_belongs_to_one_step()
   end
 end
 
--- A tile, as the kernels' own header sizes it, of the reduction's length in float.
+-- The workspace is one tile of the kernels' header, with K floats per feature.
 function TestCost.test_workspaces()
-  local header = chain.read("runtime/target/cpu.h")
-  local rows, columns = tonumber(header:match("ROW_TILE = (%d+)")), tonumber(header:match("COLUMN_TILE = (%d+)"))
+  local header = chain.read("runtime/target/cpu/mixed.h")
+  local by_feature = tonumber(header:match("FEATURE_MAJOR_TILE = (%d+)"))
+  local by_column = tonumber(header:match("COLUMN_MAJOR_TILE = (%d+)"))
   local of = chain.run(chain.GPT_OSS_20B).kernels.of
   lu.assertEquals({ of.matmul_o.workspace, of.moe_down.workspace, of.matmul_unembed.workspace },
-    { rows * 4096 * 4, rows * 2880 * 4, rows * 2880 * 4 })
+    { by_feature * 4096 * 4, by_feature * 2880 * 4, by_feature * 2880 * 4 })
   lu.assertEquals({ of.embed.workspace, of.attn_full.workspace, of.moe_sort.workspace }, { 0, 0, 0 })
   of = chain.run("tests/models/rand_bf16/config.json").kernels.of
-  lu.assertEquals({ of.moe_gate_up.workspace, of.moe_down.workspace }, { columns * 160 * 4, columns * 224 * 4 })
+  lu.assertEquals({ of.moe_gate_up.workspace, of.moe_down.workspace }, { by_column * 160 * 4, by_column * 224 * 4 })
 end
 
 TestCheck = {}

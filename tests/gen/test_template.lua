@@ -1,4 +1,4 @@
--- gen/template.lua: what it renders, and that every error is one line that names the template's line.
+-- gen/template.lua: the texts it renders; every error is one line that names the template's line.
 -- luacheck: globals TestRender TestRefusals
 package.path = "./?.lua;" .. package.path
 
@@ -10,9 +10,9 @@ local function render(text, parameters)
 end
 
 local function assert_refused(message, text, parameters)
-  local ok, got = pcall(render, text, parameters)
+  local ok, found = pcall(render, text, parameters)
   lu.assertFalse(ok)
-  lu.assertEquals(got, message)
+  lu.assertEquals(found, message)
 end
 
 TestRender = {}
@@ -65,13 +65,13 @@ function TestRefusals.test_line_numbers_survive_newlines_in_text()
 end
 
 function TestRefusals.test_missing_field()
-  assert_refused("templates/x.in:2: ${m.vocb}: want a string or an integer, got a nil", "\n${m.vocb}", { m = {} })
+  assert_refused("templates/x.in:2: ${m.vocb}: want a string or an integer, found a nil", "\n${m.vocb}", { m = {} })
 end
 
 function TestRefusals.test_other_types()
-  assert_refused("templates/x.in:1: ${n}: want a string or an integer, got a float", "${n}", { n = 1.0 })
-  assert_refused("templates/x.in:1: ${t}: want a string or an integer, got a table", "${t}", { t = {} })
-  assert_refused("templates/x.in:1: ${b}: want a string or an integer, got a boolean", "${b}", { b = true })
+  assert_refused("templates/x.in:1: ${n}: want a string or an integer, found a float", "${n}", { n = 1.0 })
+  assert_refused("templates/x.in:1: ${t}: want a string or an integer, found a table", "${t}", { t = {} })
+  assert_refused("templates/x.in:1: ${b}: want a string or an integer, found a boolean", "${b}", { b = true })
 end
 
 function TestRefusals.test_the_rest_of_lua()

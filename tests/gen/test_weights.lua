@@ -1,5 +1,5 @@
--- gen/weights.lua: the tensors against the published inventory, sizes and parameter counts of gpt-oss,
--- and against the headers of checkpoints that transformers has written; the gate.
+-- gen/weights.lua: the tensors against the published inventory, sizes and parameter counts of gpt-oss, and against the
+-- headers of checkpoints that transformers has written; the gate.
 -- luacheck: globals TestInventory TestSizes TestStorage TestCheckpoints TestCheck
 package.path = "./?.lua;" .. package.path
 
@@ -26,7 +26,7 @@ end
 
 TestInventory = {}
 
--- The names and shapes of a layer of gpt-oss in Hugging Face's checkpoints, E experts.
+-- The names and shapes of a layer of gpt-oss in Hugging Face's checkpoints. E: the number of experts.
 local LAYER <const> = [[
   input_layernorm.weight 2880
   self_attn.q_proj.weight 4096 2880
@@ -60,14 +60,14 @@ local function inventory(n_layers, n_experts)
 end
 
 local function assert_inventory(path, n_layers, n_experts, count)
-  local got, want = {}, inventory(n_layers, n_experts)
+  local found, want = {}, inventory(n_layers, n_experts)
   for i, tensor in ipairs(list_of(path).tensors) do
-    got[i] = tensor.name .. " " .. table.concat(tensor.shape, " ")
+    found[i] = tensor.name .. " " .. table.concat(tensor.shape, " ")
   end
-  lu.assertEquals(#got, count)
-  table.sort(got)
+  lu.assertEquals(#found, count)
+  table.sort(found)
   table.sort(want)
-  lu.assertEquals(got, want)
+  lu.assertEquals(found, want)
 end
 
 function TestInventory.test_gpt_oss_20b() assert_inventory(chain.GPT_OSS_20B, 24, 32, 459) end
@@ -96,7 +96,7 @@ function TestInventory.test_tied()
   lu.assertEquals(list.of.W_UNEMBED.shape, { 201088, 2880 })
 end
 
--- Unpacked experts lie input by output.
+-- Unpacked experts have the shape [experts, inputs, outputs].
 function TestInventory.test_plain_experts()
   local list = list_of(chain.GPT_OSS_20B, function(c) c.quant_method = nil end)
   lu.assertEquals(#list.tensors, 459 - 24 * 2)
@@ -111,14 +111,14 @@ end
 
 TestSizes = {}
 
--- Bytes of a checkpoint whose tensors are BF16 but for the packed experts.
+-- Bytes of a checkpoint whose tensors are BF16, except the packed experts.
 local function checkpoint_bytes(list)
   local bytes = 0
   for _, tensor in ipairs(list.tensors) do bytes = bytes + elements(tensor) * (tensor.stored == "U8" and 1 or 2) end
   return bytes
 end
 
--- -> parameters of the expert matrices, and all others; a byte of codes holds two, one of scales none.
+-- -> the parameters of the expert matrices, and all others. A byte of codes holds two parameters, a scale holds none.
 local function parameters(list)
   local experts, others = 0, 0
   for _, tensor in ipairs(list.tensors) do
@@ -141,8 +141,8 @@ function TestSizes.test_published_parameters()
   lu.assertEquals({ parameters(list_of(chain.GPT_OSS_120B)) }, { 114661785600, 2167371072 })
 end
 
--- The vectors of gpt-oss-20b, all of which fill cache lines: 2880 of the last norm, and in each layer two
--- norms, the biases of q, k, v and o, the sinks, and the biases of the router and the experts.
+-- The vectors of gpt-oss-20b, all of which fill cache lines: the last norm of 2880, and in each layer two norms, the
+-- biases of q, k, v and o, the sinks, and the biases of the router and the experts.
 function TestSizes.test_mapped_and_packed_of_20b()
   local list = list_of(chain.GPT_OSS_20B)
   local vectors = 2880 + 24 * (2 * 2880 + 4096 + 2 * 512 + 2880 + 64 + 32 + 32 * (5760 + 2880))
@@ -152,7 +152,7 @@ end
 
 TestStorage = {}
 
--- { symbol = stored type, with "*" if it is packed }
+-- The stored dtypes of these symbols, each with "*" if the tensor is packed.
 local function storage(list, ...)
   local stored = {}
   for i, symbol in ipairs { ... } do
@@ -179,7 +179,8 @@ function TestStorage.test_bytes_and_offsets()
     local list, mapped, last = list_of(path), 0, 0
     for _, tensor in ipairs(list.tensors) do
       local size = ({ U8 = 1, BF16 = 2, F32 = 4 })[tensor.stored]
-      lu.assertEquals({ tensor.bytes, tensor.layout, tensor.source }, { size * elements(tensor), "ROWS", "PLAIN" })
+      lu.assertEquals({ tensor.bytes, tensor.layout, tensor.source },
+        { size * elements(tensor), "CONTIGUOUS", "PLAIN" })
       lu.assertIs(list.of[tensor.symbol], tensor)
       if tensor.offset then
         lu.assertEquals(tensor.offset, (last + 63) // 64 * 64, path .. tensor.symbol)
@@ -194,7 +195,7 @@ end
 
 TestCheckpoints = {}
 
--- { [tensor] = "BF16 1024 192" } of the checkpoint in a folder.
+-- { [tensor] = "BF16 1024 192" } for the checkpoint in a folder.
 local function headers(folder)
   local found = {}
   for file in lfs.dir(folder) do
@@ -208,7 +209,7 @@ local function headers(folder)
   return found
 end
 
--- What transformers saved is what is expected, and nothing else; a vector may have any dtype.
+-- The generator expects exactly the tensors that transformers saved. A vector may have any dtype.
 function TestCheckpoints.test_all_of_tests_models()
   local n = 0
   for _, path in ipairs(chain.configs()) do
@@ -216,12 +217,12 @@ function TestCheckpoints.test_all_of_tests_models()
     local want = folder and headers(folder)
     if want and next(want) then
       n = n + 1
-      local model, got = chain.model(path), {}
+      local model, found = chain.model(path), {}
       for name, tensor in pairs(by_name(weights.list(model, cpu))) do
         local dtype = tensor.stored == "U8" and "U8" or model.dtype
-        got[name] = dtype .. " " .. table.concat(tensor.shape, " ")
+        found[name] = dtype .. " " .. table.concat(tensor.shape, " ")
       end
-      lu.assertEquals(got, want, path)
+      lu.assertEquals(found, want, path)
     end
   end
   lu.assertTrue(n >= 4, "too few checkpoints")
@@ -237,7 +238,7 @@ local function assert_refused(message, change)
 end
 
 function TestCheck.test_symbol_twice()
-  assert_refused("W_00_Q stands twice", function(list) list.of.W_03_DOWN.symbol = "W_00_Q" end)
+  assert_refused("W_00_Q is listed twice", function(list) list.of.W_03_DOWN.symbol = "W_00_Q" end)
 end
 
 function TestCheck.test_overlap()

@@ -1,5 +1,5 @@
--- make_checkpoint: the same bytes from the same seed, files that HF's names and sizes describe, weights
--- that models compute sane logits with, and the memory that getp takes for one of 400 MB.
+-- make_checkpoint: the same seed gives the same bytes, the files have HF's names and shapes, and models compute sane
+-- logits with the weights. getp needs little more memory than a checkpoint of 400 MB and its KV cache.
 -- luacheck: globals TestBytes TestFiles TestModels TestErrors TestDeep
 
 package.path = "./?.lua;" .. package.path
@@ -15,7 +15,7 @@ local BOUND = 1e-4 -- relative L2 error of a position's logits
 
 local function remove(path) assert(os.execute("rm -rf " .. path)) end
 
--- Makes a checkpoint anew in `out`; `before` stands before the command.
+-- Makes a new checkpoint in `out`; `before` precedes the command.
 local function make(config, out, options, before)
   remove(out)
   local command = string.format("%s %s %s %s %s", before or "", MAKE, config, out, options or "")
@@ -24,7 +24,7 @@ local function make(config, out, options, before)
   return out
 end
 
--- { [name] = bytes } of a folder.
+-- The files of a folder: { [name] = bytes }.
 local function files(folder)
   local contents = {}
   for name in lfs.dir(folder) do
@@ -51,7 +51,7 @@ local function tensors(folder)
   return found
 end
 
--- A file with a model's config.json, changed.
+-- The path of a copy of a model's config.json with changes.
 local function changed(model, changes)
   local config = json.decode(support.read(MODELS .. model .. "/config.json"))
   for key, value in pairs(changes) do config[key] = value end
@@ -82,7 +82,7 @@ local function assert_sane(values, vocab, what)
   end
 end
 
--- The made checkpoint runs in the tree of its config, which agrees with reference.c.
+-- The checkpoint runs in the tree of its config, whose logits agree with those of reference.c.
 local function assert_runs(tree, checkpoint, vocab, positions)
   local input = ids(vocab, positions)
   local whole, want = logits(tree, checkpoint, input), logits(tree, checkpoint, input, "--reference")
@@ -112,7 +112,7 @@ function TestBytes.test_other_seed()
   end
 end
 
--- No two tensors of one dtype begin with the same numbers.
+-- No two tensors of the same dtype begin with the same numbers.
 function TestBytes.test_tensors_differ()
   local seen = {}
   for name, tensor in pairs(tensors(make(MODELS .. "odd_sharded", OUT))) do
@@ -126,15 +126,15 @@ end
 
 function TestBytes.test_shards_leave_tensors_alone()
   local whole = tensors(make(MODELS .. "odd_sharded", OUT))
-  local parts = tensors(make(MODELS .. "odd_sharded", OUT, "--shard-bytes 50000"))
-  for name, tensor in pairs(whole) do lu.assertTrue(parts[name].bytes == tensor.bytes, name) end
+  local shards = tensors(make(MODELS .. "odd_sharded", OUT, "--shard-bytes 50000"))
+  for name, tensor in pairs(whole) do lu.assertTrue(shards[name].bytes == tensor.bytes, name) end
 end
 
 -- ---- names, shapes, files ----
 
 TestFiles = { tearDown = function() remove(OUT) end }
 
--- transformers and this program name the same tensors and give them the same dtypes and shapes.
+-- The tensors have the names, dtypes and shapes that transformers writes.
 function TestFiles.test_tensors_of_transformers()
   for model in lfs.dir(MODELS) do
     if model:find("^[^.]") then
@@ -201,7 +201,7 @@ function TestModels.test_mean_square_of_mxfp4()
   end
 end
 
--- bfloat16 rounds the upper half of a float32 to nearest even.
+-- The bfloat16 of a float32, rounded to nearest even.
 local function rounded_bf16(bits) return (bits + 0x7fff + (bits >> 16 & 1)) >> 16 end
 
 function TestModels.test_dtypes_round_the_same_numbers()
@@ -214,8 +214,8 @@ function TestModels.test_dtypes_round_the_same_numbers()
     local h = string.unpack("<I2", half[name].bytes, 2 * i + 1)
     local exponent, fraction = h >> 10 & 31, h & 1023
     local y = exponent == 0 and fraction * 2.0 ^ -24 or (1024 + fraction) * 2.0 ^ (exponent - 25)
-    local half_a_step = 2.0 ^ (math.max(exponent, 1) - 26)
-    lu.assertTrue(math.abs(math.abs(x) - y) <= half_a_step and (x < 0) == (h >> 15 == 1), i)
+    local half_an_ulp = 2.0 ^ (math.max(exponent, 1) - 26)
+    lu.assertTrue(math.abs(math.abs(x) - y) <= half_an_ulp and (x < 0) == (h >> 15 == 1), i)
     lu.assertEquals(string.unpack("<I2", brain[name].bytes, 2 * i + 1), rounded_bf16(bits), i)
   end
 end
@@ -294,7 +294,7 @@ local function deep_config()
   support.write("deep/config.json", json.encode(config))
 end
 
--- Generates and builds deep-cpu beside the other test trees; -> bytes of its KV cache.
+-- Generates and builds deep-cpu in a folder of its own -> bytes of its KV cache.
 local function build_deep()
   local trees = DEEP .. "/trees"
   local generate = "lua5.4 gen/main.lua --target cpu --slots 1 --context %d --config %s --out %s"
@@ -306,8 +306,8 @@ local function build_deep()
   return math.tointeger(tonumber((kv:gsub(",", ""))))
 end
 
--- 36 layers stay sane; and getp reads the weights in place: every expert is used, every position of the
--- KV cache written, and all else is small.
+-- The logits of 36 layers are sane. getp reads the weights in place: every expert is used, every position of the KV
+-- cache is written, and everything else is small.
 function TestDeep.test_memory_and_depth()
   deep_config()
   local kv = build_deep()
@@ -318,9 +318,9 @@ function TestDeep.test_memory_and_depth()
     support.getp("deep-cpu"), checkpoint, ids(VOCAB, CONTEXT), DEEP)
   local status, _, err = support.run(command)
   lu.assertEquals(status, 0, err)
-  local share = 1024 * tonumber(err) / (size + kv)
-  print(string.format("# peak memory: %.3f of a checkpoint of %d MB and its KV cache", share, size // 1000000))
-  lu.assertTrue(share > 0.9 and share < 1.1, share)
+  local ratio = 1024 * tonumber(err) / (size + kv)
+  print(string.format("# peak memory: %.3f of a checkpoint of %d MB and its KV cache", ratio, size // 1000000))
+  lu.assertTrue(ratio > 0.9 and ratio < 1.1, ratio)
 end
 
 os.exit(lu.LuaUnit.run())

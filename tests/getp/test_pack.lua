@@ -1,6 +1,5 @@
--- getp pack: what the file gives is what the checkpoint gives, to the bit, on the cpu tree and on GPU trees
--- in the CPU harness (`lua5.4 tests/gpu/run.lua simt_64 abacus` builds those); and what is refused, in one
--- line that leaves no file behind.
+-- getp pack: the packed file gives the same bits as the checkpoint, in the cpu tree and in GPU trees in the CPU harness
+-- (`lua5.4 tests/gpu/run.lua simt_64 abacus` builds those). Bad input is refused with one line and leaves no file.
 -- luacheck: globals TestFile TestPacking TestRefused
 
 package.path = "./?.lua;" .. package.path
@@ -37,7 +36,7 @@ local function remove_files()
   for _, ending in ipairs { "", ".new", ".out" } do os.remove(FILE .. ending) end
 end
 
--- ---- what the file gives ----
+-- ---- results from a packed file ----
 
 TestFile = { tearDown = remove_files }
 
@@ -47,7 +46,7 @@ local function assert_same(mode, model, input, program)
   lu.assertTrue(output_of(mode, FILE, input, program) == output_of(mode, model, input, program), mode)
 end
 
--- The file alone will do: the folder that it was packed from is gone.
+-- The file is enough: the folder that it was packed from is gone.
 function TestFile.test_all_modes()
   local folder = support.folder("packed_from", MODEL, {})
   pack(folder)
@@ -62,7 +61,7 @@ function TestFile.test_logits_of_other_models()
   for _, model in ipairs { "rand_mxfp4", "rand_bf16", "rand_tied", "odd_f16", "odd_sharded", "odd_128_experts" } do
     local program, folder = "timeout 60 " .. support.getp(model .. "-cpu"), "tests/models/" .. model
     local status, _, err = support.run(string.format("%s pack %s -o %s", program, folder, FILE))
-    local remark = "getp: " .. folder .. ": has no tokenizer.json: " .. FILE .. " will need -z\n"
+    local remark = string.format("getp: %s: want a tokenizer.json in it, found none: %s will need -z\n", folder, FILE)
     lu.assertEquals({ err, status }, { remark, 0 })
     assert_same("logits", folder, support.ids("packed.ids", { { 1, 5, 9, 2, 0, 33 }, { 3 } }), program)
   end
@@ -86,15 +85,15 @@ end
 function TestFile.test_tokenizer()
   local status, _, err = support.run(string.format("%s pack tests/models/rand_mxfp4 -o %s -z %s",
     support.getp "rand_mxfp4-cpu", FILE, TOKENIZER))
-  local vocab = "the tokenizer has ids up to 1023, the model's vocab_size is %d+\n"
-  lu.assertEquals(status, 1)
-  lu.assertStrMatches(err, "getp: " .. vocab)
+  lu.assertEquals({ err, status },
+    { "getp: " .. TOKENIZER .. ": want ids below the model's vocab_size 515, found 1023\n", 1 })
   local other = support.write("packed.json", (support.read(TOKENIZER):gsub("<|return|>", "<|reburn|>")))
   pack(MODEL, "-z " .. other)
   run(string.format("%s -m getp -i %s -o %s", FILE, support.prompts("packed.txt", { "47 + 85 =" }), OUT))
   lu.assertEquals(support.read(OUT), output_of("getp", MODEL, support.prompts("packed.txt", { "47 + 85 =" })))
   status, _, err = support.run(GETP .. " " .. FILE .. " -m chat </dev/null")
-  lu.assertEquals({ err, status }, { "getp: chat: the tokenizer has no special token <|return|>\n", 1 })
+  lu.assertEquals({ err, status },
+    { "getp: chat: want a tokenizer with the special token <|return|>, found none\n", 1 })
   lu.assertEquals(run(FILE .. " -m chat -z " .. TOKENIZER .. " -i '47 + 85 =' </dev/null"), "132\n")
 end
 
@@ -118,7 +117,7 @@ function TestPacking.test_an_earlier_file_is_replaced()
   lu.assertTrue(pack(MODEL) == want)
 end
 
-function TestPacking.test_a_folder_that_is_called_pack()
+function TestPacking.test_a_folder_with_the_name_pack()
   local here = lfs.currentdir()
   local folder = support.folder("pack", MODEL, {})
   run(string.format("cd %s && %s/%s pack pack -o %s/%s", support.scratch, here, support.getp "abacus-cpu", here, FILE),
@@ -127,14 +126,14 @@ function TestPacking.test_a_folder_that_is_called_pack()
   assert_same("getp", MODEL, DEMO)
 end
 
--- On a terminal, which `script` gives it, getp says how far it is.
+-- On a terminal, which `script` provides, getp says how far it is.
 function TestPacking.test_progress()
   local command = string.format("%s pack %s -o %s", GETP, MODEL, FILE)
   local _, shown = support.run(string.format("script -qec %s /dev/null", support.quote(command)))
   lu.assertStrMatches(shown, "\rpacking %d+%.%d of %d+%.%d GB, .* s left.*")
 end
 
--- Whenever the signal comes, there is the whole file or the old one.
+-- Whenever the signal comes, FILE is either the whole new file or the old one.
 function TestPacking.test_signals()
   local want = pack(MODEL)
   local stopped = 0
@@ -145,12 +144,12 @@ function TestPacking.test_signals()
     local whole = support.read(FILE)
     lu.assertTrue(status == 0 and whole == want or status ~= 0 and whole == "old", status .. ": " .. err)
     lu.assertFalse(support.exists(FILE .. ".new"), i)
-    if err:find("^getp: stopped by signal %d+\n$") then stopped = stopped + 1 end
+    if err:find("^getp: [^\n]+: not written: signal %d+\n$") then stopped = stopped + 1 end
   end
-  print("# " .. stopped .. " of 41 packings were stopped on their way")
+  print("# " .. stopped .. " of 41 runs were stopped before the end")
 end
 
--- ---- what is refused ----
+-- ---- refusals ----
 
 TestRefused = { tearDown = remove_files }
 
@@ -161,29 +160,30 @@ end
 
 local function job(checkpoint) return checkpoint .. " -i x" end
 
-function TestRefused.test_places()
+function TestRefused.test_names_of_files()
   local to = "pack " .. MODEL .. " -o "
   refused(to .. "nowhere/file", "nowhere/file.new: No such file or directory")
   refused(to .. TOKENIZER .. "/file", TOKENIZER .. "/file.new: Not a directory")
-  refused(to .. "tests", "tests: want a regular file")
-  refused(to .. "/dev/full", "/dev/full: want a regular file")
-  refused(to .. "''", "-o: empty: want the name of a file; see --help")
-  refused("pack " .. MODEL, "want -o with a file for the output; see --help")
-  refused("pack -o x", "want a checkpoint folder; see --help")
-  refused("pack pack " .. MODEL .. " -o x", MODEL .. ": want one checkpoint folder; see --help")
+  refused(to .. "tests", "tests: want a regular file, found something else")
+  refused(to .. "/dev/full", "/dev/full: want a regular file, found something else")
+  refused(to .. "''", '-o: want the name of a file, found "": see --help')
+  refused("pack " .. MODEL, "-o: want the name of a file, found none: see --help")
+  refused("pack -o x", "CHECKPOINT: want a folder or a packed file, found none: see --help")
+  refused("pack pack " .. MODEL .. " -o x",
+    string.format('CHECKPOINT: want one, found "pack" and "%s": see --help', MODEL))
 end
 
 function TestRefused.test_no_room()
   support.write("packed", "old\n")
   local status, _, err = support.run(string.format("ulimit -f 1000; %s pack %s -o %s", GETP, MODEL, FILE))
-  lu.assertStrMatches(err, "getp: " .. FILE .. "%.new: want %d+ bytes: File too large\n")
+  lu.assertStrMatches(err, "getp: " .. FILE .. "%.new: cannot reserve %d+ bytes: File too large\n")
   lu.assertEquals({ status, support.read(FILE) }, { 1, "old\n" })
   lu.assertFalse(support.exists(FILE .. ".new"))
 end
 
 function TestRefused.test_checkpoints()
-  refused("pack tests/models/rand_bf16 -o " .. FILE, "config.json: vocab_size: 384, but this getp was generated for "
-    .. "1024: generate one from this checkpoint's config.json")
+  refused("pack tests/models/rand_bf16 -o " .. FILE, "config.json: vocab_size: want 1024 for this getp, found 384: "
+    .. "generate one from this checkpoint's config.json")
   local broken = support.folder("packed_from", MODEL, { ["tokenizer.json"] = "{}" })
   local status, _, err = support.run(string.format("%s pack %s -o %s", GETP, broken, FILE))
   lu.assertEquals(status, 1)
@@ -193,15 +193,15 @@ end
 
 function TestRefused.test_what_needs_the_checkpoint()
   pack(MODEL)
-  local reads = ": want a checkpoint folder: the plain forward pass reads no packed file"
-  refused(string.format("%s -m logits --reference -i x -o %s", FILE, OUT), FILE .. ": --reference" .. reads)
-  refused(job(FILE), FILE .. ": GETP_PARITY" .. reads, "GETP_PARITY=3 ")
-  refused("pack " .. FILE .. " -o " .. OUT, FILE .. ": is a packed file: want a checkpoint folder")
+  local want = FILE .. ": want a checkpoint folder %s, found a packed file"
+  refused(string.format("%s -m logits --reference -i x -o %s", FILE, OUT), want:format("for --reference"))
+  refused(job(FILE), want:format("for GETP_PARITY"), "GETP_PARITY=3 ")
+  refused("pack " .. FILE .. " -o " .. OUT, want:format("to pack"))
 end
 
 function TestRefused.test_other_files()
   local want = ": want a checkpoint folder with config.json, safetensors and tokenizer.json, "
-    .. "or a file that getp pack wrote"
+    .. "or a file of `getp pack`, found neither"
   support.write("packed", "")
   refused(job(FILE), FILE .. want)
   support.write("packed", "getp packe")
@@ -212,14 +212,16 @@ end
 
 function TestRefused.test_a_file_of_another_tree()
   support.run(string.format("%s pack tests/models/rand_bf16 -o %s", support.getp "rand_bf16-cpu", FILE))
-  refused(job(FILE), FILE .. ": packed for rand_bf16-cpu, this getp is abacus-cpu: want a file that it packed itself")
+  refused(job(FILE), FILE .. ": want a file packed for abacus-cpu, found one for rand_bf16-cpu: "
+    .. "pack it with this getp")
 end
 
 function TestRefused.test_no_tokenizer()
   local program = support.getp "rand_bf16-cpu"
   support.run(string.format("%s pack tests/models/rand_bf16 -o %s", program, FILE))
   local status, _, err = support.run(string.format("%s %s -i x", program, FILE))
-  lu.assertEquals({ err, status }, { "getp: " .. FILE .. ": packed without a tokenizer.json: want -z with one\n", 1 })
+  local want = "getp: " .. FILE .. ": want a tokenizer.json in it, found none: name one with -z\n"
+  lu.assertEquals({ err, status }, { want, 1 })
 end
 
 function TestRefused.test_cut_off()
@@ -227,7 +229,7 @@ function TestRefused.test_cut_off()
   for _, bytes in ipairs { 16, 100, 367 } do
     support.write("packed", whole:sub(1, bytes))
     refused(job(FILE), string.format("%s: %s: pack the checkpoint anew", FILE,
-      bytes < 20 and "packed in version 0, this getp reads 1" or "its head is damaged"))
+      bytes < 20 and "want packing version 1, found 0" or "want an undamaged head, found a damaged one"))
   end
   for _, bytes in ipairs { 368, 4096, #whole // 2, #whole - 1 } do
     support.write("packed", whole:sub(1, bytes))

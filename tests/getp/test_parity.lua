@@ -1,4 +1,4 @@
--- GETP_PARITY=N in every mode that runs the engine: one line, the same results, and no nonsense.
+-- GETP_PARITY=N in every mode that runs the engine: it prints one line, changes no result, and refuses a bad N.
 -- luacheck: globals TestParity
 
 package.path = "./?.lua;" .. package.path
@@ -16,8 +16,8 @@ local function run(n, arguments)
   return support.run((n and "GETP_PARITY=" .. n .. " " or "") .. GETP .. arguments)
 end
 
--- Runs it, reads the line of parity, checks how many positions it is of -> stdout, the rest of stderr.
-local function passes(n, arguments, want)
+-- Runs getp and checks the line of parity, which must be about `want` positions -> stdout, the rest of stderr.
+local function compare(n, arguments, want)
   local status, out, err = run(n, arguments)
   lu.assertEquals(status, 0, err)
   local positions, abs, rel, l2, at = err:match(LINE)
@@ -34,7 +34,7 @@ TestParity = {}
 -- "47 + 85 =" has 7 tokens.
 function TestParity.test_generate()
   for n, want in pairs { [1] = 1, [5] = 5, [7] = 7, [8] = 7, [2147483647] = 7 } do
-    local out, err = passes(n, "-i '47 + 85 ='", want)
+    local out, err = compare(n, "-i '47 + 85 ='", want)
     lu.assertEquals(out, "47 + 85 = 132\n")
     lu.assertStrMatches(err, "achieved tok/s: %d+%.%d+\n")
   end
@@ -44,15 +44,15 @@ function TestParity.test_chat()
   local input = support.write("parity.txt", "47 + 85 =\nReverse h n u n j.\n")
   local _, want = run(nil, "-m chat <" .. input)
   lu.assertStrContains(want, "132\n")
-  local out, err = passes(3, "-m chat <" .. input, 3)
+  local out, err = compare(3, "-m chat <" .. input, 3)
   lu.assertEquals({ out, err }, { want, "" }) -- only the first turn is compared
 end
 
-function TestParity.test_getp()
+function TestParity.test_prompts()
   local arguments = "-m getp -i tests/demo/prompts.txt -b 3 -o " .. OUT
   lu.assertEquals(run(nil, arguments), 0)
   local want = support.read(OUT)
-  passes(4, arguments, 4)
+  compare(4, arguments, 4)
   lu.assertEquals(support.read(OUT), want)
 end
 
@@ -61,7 +61,7 @@ function TestParity.test_logits()
   local arguments = "-m logits --chunk 2 -i " .. ids .. " -o " .. OUT
   lu.assertEquals(run(nil, arguments), 0)
   local want = support.read(OUT)
-  local out, err = passes(5, arguments, 5)
+  local out, err = compare(5, arguments, 5)
   lu.assertEquals({ out, err }, { "", "" })
   lu.assertTrue(support.read(OUT) == want)
 end
@@ -81,11 +81,11 @@ function TestParity.test_reference()
   lu.assertEquals({ status, err }, { 0, "" })
 end
 
-function TestParity.test_nonsense()
+function TestParity.test_bad_numbers()
   for _, n in ipairs { "0", "-1", "x", "''", "3x" } do
     local status, out, err = run(n, "-i '47 + 85 ='")
-    lu.assertEquals({ status, out, err },
-      { 1, "", "getp: GETP_PARITY=" .. n:gsub("'", "") .. ": want an integer from 1 to 2147483647\n" })
+    local want = string.format('getp: GETP_PARITY: want an integer from 1 to 2147483647, found "%s"\n', n:gsub("'", ""))
+    lu.assertEquals({ status, out, err }, { 1, "", want })
   end
 end
 

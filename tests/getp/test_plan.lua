@@ -1,4 +1,4 @@
--- getp --plan: what it prints is what summary.txt says, to the byte, and needs neither checkpoint nor device.
+-- getp --plan prints the memory of summary.txt, to the byte, without a checkpoint or a device.
 -- luacheck: globals TestPlan
 
 package.path = "./?.lua;" .. package.path
@@ -12,7 +12,7 @@ local function getp_plan(tree, arguments)
   return out
 end
 
--- The paragraph of summary.txt beside a tree that the tests made.
+-- The paragraph about memory in the summary.txt of one of the tests' own trees.
 local function summary(tree)
   local text = support.read("build/tests/trees/" .. tree .. "/summary.txt")
   return assert(text:match("\nmemory in bytes\n(.-\n)\n"))
@@ -20,7 +20,7 @@ end
 
 TestPlan = {}
 
--- 512 positions of 64 angles' cos and sin, 128 rows; 16 slots of 2 kv heads of 64 floats, keys and values.
+-- RoPE: 512 positions, 32 cosines and 32 sines each. KV cache: 16 slots, keys and values of 2 heads of 64 floats.
 function TestPlan.test_abacus()
   lu.assertEquals(getp_plan "abacus-cpu", [[
 weights read in place, BF16: 2,764,800
@@ -45,7 +45,7 @@ function TestPlan.test_is_the_summary()
   end
 end
 
-function TestPlan.test_other_arguments_are_not_looked_at()
+function TestPlan.test_other_arguments_are_ignored()
   local want = getp_plan "abacus-cpu"
   lu.assertEquals(getp_plan("abacus-cpu", "nowhere -m getp"), want)
   lu.assertEquals(getp_plan("abacus-cpu", "-i x -b 3"), want)

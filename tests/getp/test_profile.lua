@@ -1,5 +1,5 @@
--- getp --profile and --trace: every step of every pass is in the table and in the trace once, the results stay as
--- they are, and what cannot be written is one line and a status.
+-- getp --profile and --trace: the table and the trace have every step of every pass once, the results do not change,
+-- and a trace that cannot be written is refused with one line and exit status 1.
 -- luacheck: globals TestProfile TestTrace TestRefused
 
 package.path = "./?.lua;" .. package.path
@@ -14,7 +14,7 @@ local STEPS <const> = 3 + 12 * LAYERS -- embed, the layers, a norm and the head
 local PROMPTS = { "47 + 85 =", "What is 12 times 9?", "Reverse q w e r t y." }
 local OUT, TRACE = support.scratch .. "/profile.out", support.scratch .. "/profile.json"
 
--- getp mode on the prompts -> its output file, stderr.
+-- `-m getp` on the prompts -> its output file, stderr.
 local function run(flags)
   local prompts = support.prompts("profile.prompts", PROMPTS)
   local command = string.format("%s %s -m getp -i %s -o %s -n 40 %s", GETP, MODEL, prompts, OUT, flags)
@@ -23,12 +23,12 @@ local function run(flags)
   return support.read(OUT), err
 end
 
--- The table of stderr -> passes, [role] = { calls, seconds, share }, list of roles.
+-- The table of stderr -> passes, [role] = { calls, seconds, percent of the busy time }, list of roles.
 local function parse(text)
-  local passes = math.tointeger(text:match("the device: (%d+) passes, busy for [%d.]+ of [%d.]+ s\n"))
+  local passes = math.tointeger(text:match("device: (%d+) passes, busy for [%d.]+ of [%d.]+ s\n"))
   local of, order = {}, {}
-  for role, calls, seconds, share in text:gmatch("\n([%w_]+) +(%d+) +([%d.]+) +([%d.]+) %%") do
-    of[role] = { calls = math.tointeger(calls), seconds = tonumber(seconds), share = tonumber(share) }
+  for role, calls, seconds, percent in text:gmatch("\n([%w_]+) +(%d+) +([%d.]+) +([%d.]+) %%") do
+    of[role] = { calls = math.tointeger(calls), seconds = tonumber(seconds), percent = tonumber(percent) }
     order[#order + 1] = role
   end
   return passes, of, order
@@ -48,20 +48,20 @@ function TestProfile.test_table()
   lu.assertEquals(of.all.calls, passes * STEPS)
   lu.assertEquals(of.embed.calls, passes)
   lu.assertEquals(of.matmul_qkv.calls, passes * LAYERS)
-  local calls, share = 0, 0
+  local calls, percent = 0, 0
   for i = 1, ROLES do
-    calls, share = calls + of[order[i]].calls, share + of[order[i]].share
+    calls, percent = calls + of[order[i]].calls, percent + of[order[i]].percent
     lu.assertTrue(i == 1 or of[order[i]].seconds <= of[order[i - 1]].seconds)
   end
   lu.assertEquals(calls, of.all.calls)
-  lu.assertAlmostEquals(share, 100, 1)
-  for _, what in ipairs { "open device", "take memory", "prepare", "submit", "collect" } do
-    lu.assertNotNil(text:find("the host: " .. what .. ": [%d.]+ s\n"), what)
+  lu.assertAlmostEquals(percent, 100, 1)
+  for _, what in ipairs { "open device", "allocate memory", "prepare", "submit", "collect" } do
+    lu.assertNotNil(text:find("host: " .. what .. ": [%d.]+ s\n"), what)
   end
-  lu.assertNotNil(text:find("the host: load weights: [%d.]+ s, [%d.]+ GB/s\n"), text)
+  lu.assertNotNil(text:find("host: load weights: [%d.]+ s, [%d.]+ GB/s\n"), text)
 end
 
--- With several threads each step is reported once, too.
+-- With several threads each step is still reported once.
 function TestProfile.test_threads()
   local _, text = run("--profile -b 1")
   local passes, of = parse(text)
@@ -79,7 +79,7 @@ end
 
 TestTrace = {}
 
--- Spans of a thread follow each other: none begins before the one before it has ended.
+-- The spans of a thread do not overlap.
 function TestTrace.test_spans()
   local _, text = run("--profile --trace " .. TRACE)
   local passes, of = parse(text)
@@ -94,16 +94,16 @@ function TestTrace.test_spans()
       lu.assertEquals(event.name, "thread_name")
     end
   end
-  for role, row in pairs(of) do
-    if role ~= "all" then lu.assertEquals(count[role], row.calls, role) end
+  for role, total in pairs(of) do
+    if role ~= "all" then lu.assertEquals(count[role], total.calls, role) end
   end
   lu.assertEquals(count.submit, passes)
   lu.assertEquals(count.collect, passes)
   lu.assertEquals(count.prepare, 2 * passes)
-  for _, what in ipairs { "open device", "take memory", "load weights" } do lu.assertEquals(count[what], 1) end
+  for _, what in ipairs { "open device", "allocate memory", "load weights" } do lu.assertEquals(count[what], 1) end
 end
 
--- The steps of a pass stand in the order of the schedule, with their layers.
+-- The steps of a pass are in the order of the schedule, with their layers.
 function TestTrace.test_order()
   run("--trace " .. TRACE)
   local schedule, seen = {}, 0
@@ -131,12 +131,13 @@ end
 function TestRefused.test_files()
   refused(MODEL .. " -i a --trace build/none/trace", "build/none/trace: No such file or directory")
   refused(MODEL .. " -i a --trace /dev/full", "/dev/full: No space left on device")
-  refused(MODEL .. " -i a --trace ''", "--trace: empty: want the name of a file; see --help")
+  refused(MODEL .. " -i a --trace ''", '--trace: want the name of a file, found "": see --help')
 end
 
-function TestRefused.test_what_runs_no_steps()
-  refused("decode -z z -i a --profile", "--profile: decode runs no steps")
-  refused(MODEL .. " -m logits -i a -o b --reference --trace t", "--trace: --reference runs no steps")
+function TestRefused.test_modes_without_steps()
+  refused("decode -z z -i a --profile", "--profile: want a mode that runs steps, found decode: see --help")
+  refused(MODEL .. " -m logits -i a -o b --reference --trace t",
+    "--trace: want a mode that runs steps, found --reference: see --help")
 end
 
 os.exit(lu.LuaUnit.run())

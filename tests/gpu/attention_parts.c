@@ -110,7 +110,7 @@ static bool take(struct test *test, struct memory *there, struct memory *here, s
 
 static bool put(struct test *test, const struct memory *there, const struct memory *here,
                 struct error *err) {
-  return device_put(test->device, there->at, here->at, here->bytes, err);
+  return device_upload(test->device, there->at, here->at, here->bytes, err);
 }
 
 static bool take_memory(struct test *test, struct error *err) {
@@ -192,8 +192,8 @@ static bool run(struct test *test, const struct group *groups, struct error *err
     return false;
   launch_attn_full(&pass, BUF_Q, BUF_PARTS, KV_00);
   launch_attn_merge(&pass, BUF_PARTS, BUF_ATTN, W_00_SINKS);
-  return device_get(test->device, (char *)test->arena.at + BUF_ATTN,
-                    (size_t)test->n * OUT * sizeof(uint16_t), test->result.at, err) &&
+  return device_download(test->device, (char *)test->arena.at + BUF_ATTN,
+                         (size_t)test->n * OUT * sizeof(uint16_t), test->result.at, err) &&
          device_wait(test->device, err);
 }
 

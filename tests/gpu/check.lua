@@ -8,17 +8,17 @@ local support = require "tests.support"
 local trees = require "tests.gpu.trees"
 
 local BOUND <const> = { fp32 = 1e-4, mixed = 1.5e-2 } -- relative L2 error of all logits of a model, and of a position's
--- Choices of experts that nearly tie and that the oracle may be told to take as the device did: at most this
--- share of a model's, and two of a model of which few are looked at. Of all models it is half of that (run.lua).
+-- Choices of experts that nearly tie may be swapped in the oracle to agree with the device: at most so many per choice
+-- of a model, but two are always allowed. Over all models the bound is half of that (run.lua).
 local MOST_SWAPPED <const> = 0.01
 local CHUNKS <const> = {
   fp32 = { "-b 1 --chunk 5" }, mixed = { "-b 1 --chunk 17", "-b 3 --chunk 40", "-b 1 --chunk 100" },
 }
 local PROMPTS <const> = { fp32 = 0, mixed = 240 } -- of tests/gpu/prompts.lua, beside those of tests/demo
--- Tokens of a sequence for same_bits; where attention takes keys in parts, so many behind the first, so that the last
--- rows of the longest sequence, with which its passes begin, lie on both sides of the end of a part.
-local HEAD <const>, BEHIND <const> = 64, 20
-local AGREE <const> = 0.97  -- of the answers, id by id, with the reference's
+-- Tokens of a sequence for same_bits. Where attention divides the keys into parts, a sequence has the first part and
+-- AFTER_PART tokens: the last rows of the longest sequence then lie on both sides of the end of that part.
+local HEAD <const>, AFTER_PART <const> = 64, 20
+local AGREE <const> = 0.97 -- this fraction of the answers must be the reference's, id by id
 
 local machine = trees.machine(arg[1])
 local tree = trees.describe(machine, arg[3], arg[2])
@@ -35,8 +35,8 @@ end
 
 -- ---- logits ----
 
--- The sequences of the model that are short enough, in order -> list of { ids, first (where its logits begin,
--- in positions of all), want (its logits as transformers has them) }, the size of the vocabulary.
+-- The sequences of the model that are short enough, in order -> list of { ids, want = the logits that transformers
+-- computed }, the size of the vocabulary.
 local function selection()
   local folder = "tests/models/" .. tree.model
   local reference = assert(json.decode(support.read(folder .. "/reference.json")))
@@ -51,7 +51,7 @@ local function selection()
   return chosen, vocab
 end
 
--- Runs `getp -m logits` on some sequences -> the logits of each, and the two files.
+-- Runs `getp -m logits` on sequences -> the logits of each, its input file and its output file.
 local function logits_of(sequences, vocab, options)
   local ids, list, at = {}, {}, 1
   for i, sequence in ipairs(sequences) do ids[i] = sequence.ids end
@@ -66,15 +66,15 @@ local function logits_of(sequences, vocab, options)
   return list, input, output
 end
 
--- Sequences beyond the bound, against reference.c with near ties between experts taken as they must have been.
--- Returns how many were.
+-- Compares sequences beyond the bound with reference.c, in which near_ties swaps experts that nearly tie. Returns how
+-- many choices were swapped.
 local function check_near_ties(beyond, vocab)
   local _, input, output = logits_of(beyond, vocab, "")
   local status, out, err = support.run(string.format("%s/near_ties tests/models/%s %s %s %g", machine.folder,
     tree.model, input, output, BOUND[tree.precision]))
   for _, line in ipairs(support.lines(out)) do print("# " .. line) end
   local worst, swapped = out:match("([^\n ]+) error, (%d+) of %d+ choices\n$")
-  report(status == 0, "near ties taken as here: worst error %s%s", worst or "?", err)
+  report(status == 0, "with near ties decided as here: worst error %s%s", worst or "?", err)
   return tonumber(swapped) or math.huge
 end
 
@@ -98,11 +98,11 @@ local function check_logits(sequences, vocab)
   if tree.precision == "fp32" then return end
   local layers = assert(json.decode(support.read("tests/models/" .. tree.model .. "/config.json"))).num_hidden_layers
   local swapped, choices = #beyond > 0 and check_near_ties(beyond, vocab) or 0, positions * layers
-  report(swapped <= math.max(2, MOST_SWAPPED * choices), "%s of %d choices of experts are near ties taken otherwise",
+  report(swapped <= math.max(2, MOST_SWAPPED * choices), "%s of %d choices of experts are near ties decided otherwise",
     swapped, choices)
 end
 
--- Of mixed, the longest sequence and three others: check_passes has all that passes can be.
+-- For mixed the longest sequence and up to three others are enough: check_passes tries all kinds of passes.
 local function some_of(sequences)
   if tree.precision == "fp32" then return sequences end
   local longest = 1
@@ -125,9 +125,9 @@ local function check_chunks(sequences, vocab)
   end
 end
 
--- same_bits, on the beginnings of some sequences.
+-- Runs same_bits on the beginnings of some sequences.
 local function check_passes(sequences)
-  local heads, most = {}, tree.part and tree.part + BEHIND or HEAD
+  local heads, most = {}, tree.part and tree.part + AFTER_PART or HEAD
   for _, sequence in ipairs(sequences) do
     if #sequence.ids >= 5 and #heads < 8 then
       heads[#heads + 1] = table.move(sequence.ids, 1, math.min(most, #sequence.ids), 1, {})
@@ -141,7 +141,7 @@ end
 
 -- ---- answers of abacus ----
 
--- `count` of a list, from all over it.
+-- `count` entries of a list, spread evenly over it.
 local function spread(list, count)
   if count >= #list then return list end
   local some = {}
@@ -149,7 +149,7 @@ local function spread(list, count)
   return some
 end
 
--- -> prompts, { prompt = answer } of those whose answer is known
+-- -> prompts, { prompt = answer } for those whose answer is known
 local function questions()
   local prompts, answers = {}, {}
   local demo, right = support.lines(support.read("tests/demo/prompts.txt")),
@@ -162,7 +162,7 @@ local function questions()
   return spread(prompts, most_prompts), answers
 end
 
--- Lines of ids, one for each prompt.
+-- The answers of a getp as lines of ids, one per prompt.
 local function answers_of(getp, prompts, options)
   local input, out = support.prompts("prompts", prompts), support.scratch .. "/answers.ids"
   trees.must(string.format("%s tests/models/abacus -m getp -i %s -o %s -n 64 %s", getp, input, out, options))
@@ -181,7 +181,7 @@ end
 
 local function check_answers()
   local prompts, answers = questions()
-  local got, want = answers_of(tree.getp, prompts, ""), answers_of(trees.reference(machine).getp, prompts, "")
+  local got, want = answers_of(tree.getp, prompts, ""), answers_of(trees.reference(machine, "abacus").getp, prompts, "")
   local same = 0
   for i, line in ipairs(want) do same = same + (line == got[i] and 1 or 0) end
   report(same >= AGREE * #prompts, "%d of %d answers are those of the reference, %.1f %%", same, #prompts,
@@ -190,7 +190,7 @@ local function check_answers()
   report(right >= reference, "%d answers of tests/demo are right, the reference has %d", right, reference)
 end
 
--- Greedy and drawn, with few and with many beside each other.
+-- Greedy and sampled answers do not depend on how many sequences run at a time.
 local function check_answers_of_batches()
   local prompts = spread((questions()), math.min(6, most_prompts))
   for _, case in ipairs { { "", "-b 1 --chunk 3" }, { "-t 1 -s 7", "-b 4 --chunk 17" } } do

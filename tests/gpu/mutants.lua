@@ -6,14 +6,13 @@
 
 package.path = "./?.lua;" .. package.path
 local json = require "dkjson"
+local mistake = require "tests.gpu.mistake"
 local support = require "tests.support"
 local trees = require "tests.gpu.trees"
 
--- The mistakes: { name; kernel; header = where the text is, or else in the kernel; `text`, which stands there once,
--- and `mutant`, which takes its place; model, rand_mxfp4 unless told; longest = tokens of a sequence, LONGEST }.
+-- The mistakes: { name; kernel, header, text, mutant: see tests/gpu/mistake.lua, the text is there once; model,
+-- rand_mxfp4 unless it is given; longest = tokens of a sequence, LONGEST unless it is given }.
 local MUTANTS <const> = { fp32 = require "tests.gpu.mutants_fp32", mixed = require "tests.gpu.mutants_mixed" }
-local HEADERS <const> = { "gfx90a.h", "gfx90a_staged.h", "hip.h", "matrix.h", "moe.h", "rows.h", "shares.h",
-  "vectors.h" } -- copied
 local BOUND <const> = { fp32 = 1e-4, mixed = 1.5e-2 } -- relative L2 error of a position's logits
 local MODEL <const> = "rand_mxfp4"
 local LONGEST <const> = 50   -- tokens of a sequence; the window has 7
@@ -77,31 +76,11 @@ end
 
 -- ---- one mutant ----
 
--- Copies the kernel and the headers that it may find beside itself, with the mistake in one of them.
--- Returns how often the text to be replaced is there, and in which file.
-local function copy(mutant, tree)
-  local kernel, texts = mutant.kernel .. ".hip", {}
-  local changed = mutant.header or kernel
-  for _, name in ipairs { kernel, "kv.h" } do texts[name] = support.read(tree.sources .. "/" .. name) end
-  for _, name in ipairs(HEADERS) do texts["target/" .. name] = support.read("runtime/target/" .. name) end
-  local text, count = trees.replace(texts[changed], mutant.text, mutant.mutant)
-  texts[changed] = text
-  trees.must("mkdir -p " .. support.scratch .. "/target")
-  for name, content in pairs(texts) do support.write(name, content) end
-  return count, changed
-end
-
--- The command that compiles the copy, which shall still find the headers of its tree before all others, and links
--- it in the place of the kernel; and so same_bits.
+-- The command that builds a getp, and of precision mixed a same_bits, with the mistake.
 local function build_command(mutant, tree)
-  local object = machine.folder .. "/" .. tree.name .. "/" .. mutant.kernel .. ".o"
-  local mine, getp = support.scratch .. "/" .. mutant.kernel .. ".o", support.scratch .. "/getp"
-  local commands = trees.commands(machine, tree.name)
-  local compile = trees.replace(trees.command_of(commands, object), object, mine)
-  compile = trees.replace(compile, " -Werror", "") -- what is no longer used is a warning
-  compile = trees.replace(compile, "-c " .. tree.sources .. "/", "-iquote " .. tree.sources .. " -c " .. support.scratch
-    .. "/")
-  local link = trees.replace(trees.command_of(commands, tree.getp), object, mine)
+  local getp = support.scratch .. "/getp"
+  local compile, put = mistake.commands(machine, tree, mutant)
+  local link = put(trees.command_of(trees.commands(machine, tree.name), tree.getp))
   link = trees.replace(link, "-o " .. tree.getp, "-o " .. getp)
   local same_bits = { getp = getp, same_bits = support.scratch .. "/same_bits" }
   return compile .. " && " .. link
@@ -110,7 +89,7 @@ end
 
 local function try(mutant, tree, number)
   support.scratch = string.format("%s/%s-%d", folder, tree.precision, number)
-  local count, file = copy(mutant, tree)
+  local count, file = mistake.copy(mutant, tree)
   if count ~= 1 then
     return report(false, string.format("%s: want its text once in %s, found it %d times", mutant.name, file, count))
   end

@@ -1,19 +1,19 @@
 // near_ties MODEL IDS LOGITS BOUND: compares logits that a device computed in 16 bits, as getp -m
 // logits writes them, with those of reference.c, position by position.
 //
-// Where two experts' logits are nearly equal, 16-bit activations may swap the last one chosen and
-// the first one not chosen, and everything behind that choice is then another number. A position
-// beyond BOUND is therefore computed again with such a choice of its own swapped, the one that
-// brings it nearest; it passes if that brings it below the same BOUND, and the following positions
-// are compared with what comes of that choice.
+// If the logits of two experts are nearly equal, 16-bit activations may swap the last expert that
+// is chosen and the first that is not, and everything computed after that choice is another number.
+// A position beyond BOUND is therefore computed again with one such choice swapped, the one that
+// brings it nearest. It passes if its error is then below BOUND, and later positions are compared
+// with what follows from that choice.
 //
-// A choice may be swapped only where the oracle's own logits of the two differ by less than NEAR of
-// the range of all experts'. An activation of 11 bits is off by up to 2^-11 of itself; a dozen such
-// errors of random sign, the operands of the products before a router, add up to a few times that
-// in its input, and so in its logits.
+// A choice may be swapped only if the oracle's own logits of the two experts differ by less than
+// NEAR times the range of all experts' logits. The error of an activation with 11 bits is up to
+// 2^-11 of its value. A dozen such errors of random sign, from the operands of the products before
+// a router, add up to a few times that in the router's input, and so in its logits.
 //
 // Prints each choice that it swapped and one line for all: "WORST error, SWAPPED of CHOICES
-// choices". Status 1 and a line on stderr if a position stays beyond BOUND.
+// choices". Exits with status 1 and a line on stderr if a position stays beyond BOUND.
 #include "base/lines.h"
 #include "checkpoint/config.h"
 #include "reference/reference.h"
@@ -31,10 +31,10 @@ enum { MOST = 64 }; // swapped choices of a sequence
 struct tie {
   int position, layer;
   int chosen, other;
-  double margin; // between their logits, of the range of all
+  double margin; // difference of their logits per range of all experts' logits
 };
 
-// One sequence and what is swapped in it.
+// One sequence, and the choices that are swapped in it.
 struct sequence {
   const struct safetensors *checkpoint;
   const struct model_config *config;
@@ -44,31 +44,32 @@ struct sequence {
   double bound;
   struct tie swapped[MOST];
   int n_swapped;
-  // of the last run: where it ended, the error there, and the ties there that are not swapped
+  // The last run: the position where it ended, the error there, the worst error before it, and the
+  // near ties at that position that are not swapped.
   int position;
   double error, worst;
   struct tie ties[CONFIG_MAX_LAYERS];
   int n_ties;
 };
 
-// True if expert a goes before expert b.
-static bool before(const float *logits, int a, int b) {
+// True if expert a is better than expert b.
+static bool is_better(const float *logits, int a, int b) {
   return logits[a] > logits[b] || (logits[a] == logits[b] && a < b);
 }
 
-// The expert that `rank` others go before.
+// The expert that exactly `rank` others are better than.
 static int expert_of_rank(const float *logits, int n, int rank) {
   for (int e = 0; e < n; e++) {
     int ahead = 0;
     for (int i = 0; i < n; i++)
-      ahead += before(logits, i, e);
+      ahead += is_better(logits, i, e);
     if (ahead == rank)
       return e;
   }
   return -1;
 }
 
-// The last expert chosen and the first one not chosen, by how much of the range they differ.
+// The last expert that is chosen and the first that is not.
 static struct tie closest(const float *logits, const struct model_config *config, int layer,
                           int position) {
   const int n = config->n_experts, chosen = expert_of_rank(logits, n, config->top_k - 1);
@@ -89,7 +90,7 @@ static bool is_swapped(const struct sequence *sequence, int layer, int position)
   return false;
 }
 
-// A reference_route: swaps what is to be swapped, and takes down what else nearly ties.
+// A reference_route: swaps a choice that is listed as swapped, and notes one that nearly ties.
 static void on_route(void *context, int layer, int position, float *logits) {
   struct sequence *sequence = context;
   if (layer == 0)
@@ -130,23 +131,23 @@ static bool on_position(void *context, int position, const float *logits, const 
   return true;
 }
 
-// Runs the first n positions. False at a position beyond the bound; check sequence->error for what
-// else failed.
+// Runs the first n positions. False if a position is beyond the bound or the run failed; in the
+// latter case sequence->error is within the bound.
 static bool run(struct sequence *sequence, int n, struct error *err) {
   sequence->error = sequence->worst = 0;
   return reference_run_routed(sequence->checkpoint, sequence->config, sequence->ids, n, on_position,
                               on_route, sequence, err);
 }
 
-// Swaps the tie at the position where the run ended that brings its error down most. False if none
-// does, with the error of the run.
+// Swaps the near tie that lowers the error most at the position where the run ended. False if none
+// does; *err is then still that of the run.
 static bool swap_best(struct sequence *sequence, struct error *err) {
   struct tie ties[CONFIG_MAX_LAYERS];
   const int n = sequence->n_ties, position = sequence->position;
   double least = sequence->error;
   int best = -1;
   if (sequence->n_swapped == MOST)
-    return fail(err, "more than %d choices would have to be swapped", MOST);
+    return fail(err, "want at most %d swapped choices, found more", MOST);
   memcpy(ties, sequence->ties, sizeof ties);
   for (int i = 0; i < n; i++) {
     struct error ignored;
@@ -174,8 +175,8 @@ static bool compare(struct sequence *sequence, struct error *err) {
 static void report(const struct sequence *sequence, size_t number) {
   for (int i = 0; i < sequence->n_swapped; i++) {
     const struct tie *tie = &sequence->swapped[i];
-    printf("sequence %zu, position %d, layer %d: expert %d for %d, which are %.1e of the range "
-           "apart\n",
+    printf("sequence %zu, position %d, layer %d: expert %d for %d, whose logits differ by %.1e of "
+           "the range\n",
            number, tie->position, tie->layer, tie->other, tie->chosen, tie->margin);
   }
 }

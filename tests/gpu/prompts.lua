@@ -1,4 +1,4 @@
--- Prompts of the kinds that abacus was trained on, made up: the same list on every machine.
+-- Makes prompts of the kinds that abacus was trained on: the same list on every machine.
 
 local random = math.random
 
@@ -13,7 +13,7 @@ local EVENTS = { "Rain fell on the roof.", "The road turned north.", "Snow cover
 
 local function one_of(list) return list[random(#list)] end
 
--- count values of draw(), with spaces between them
+-- `count` values of draw(), separated by spaces.
 local function several(count, draw)
   local list = {}
   for i = 1, count do list[i] = draw() end
@@ -53,7 +53,7 @@ local KINDS = {
   two_codes,
 }
 
--- count -> list of as many prompts, the kinds in turn.
+-- count -> a list of `count` prompts, which go through the kinds in turn.
 return function(count)
   math.randomseed(1)
   local list = {}

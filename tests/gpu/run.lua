@@ -1,17 +1,17 @@
 -- The model tests on a GPU: `ninja test-gpu`, or `lua5.4 tests/gpu/run.lua MACHINE [PRECISION] [MODEL...]`.
--- Builds the trees of each reference model, fp32 and mixed unless one of them is named, and runs
--- tests/gpu/check.lua on each, on the device that the runtime offers. Without a device it says so and exits 0.
--- The machines simt_64 and simt_32 are the CPU harness of tests/simt, which needs no device.
+-- Builds the trees of each reference model in both precisions, or in the one that is named, and runs
+-- tests/gpu/check.lua on each of them. Without a device it says so and exits 0. The machines simt_64 and simt_32 are
+-- the CPU harness of tests/simt, which needs no device.
 --
--- An emulator is slow: GPU_POSITIONS=N takes only sequences of up to N tokens and passes of up to N rows,
--- GPU_PROMPTS=N only so many of the prompts.
+-- For an emulator, which is slow, GPU_POSITIONS=N selects sequences of up to N tokens and passes of up to N rows,
+-- and GPU_PROMPTS=N selects N of the prompts.
 
 package.path = "./?.lua;" .. package.path
 local support = require "tests.support"
 local trees = require "tests.gpu.trees"
 
-local AT_A_TIME = 2 -- trees that are checked
-local MOST_SWAPPED = 0.005 -- choices of experts that are near ties taken otherwise, of those of all models
+local AT_A_TIME <const> = 2 -- trees that are checked
+local MOST_SWAPPED <const> = 0.005 -- near ties that the device decides otherwise, per choice of an expert, all models
 
 local function precisions()
   if arg[2] == "fp32" or arg[2] == "mixed" then return { table.remove(arg, 2) } end
@@ -19,15 +19,15 @@ local function precisions()
 end
 
 local function list_trees(machine)
-  local list, wanted = {}, precisions()
+  local list, chosen = {}, precisions()
   local models = #arg > 1 and table.move(arg, 2, #arg, 1, {}) or trees.models()
   for _, model in ipairs(models) do
-    for _, precision in ipairs(wanted) do list[#list + 1] = trees.describe(machine, model, precision) end
+    for _, precision in ipairs(chosen) do list[#list + 1] = trees.describe(machine, model, precision) end
   end
   return list
 end
 
--- False, with a line that says so, if the runtime offers no device.
+-- False, after printing a line that says so, if there is no device.
 local function has_device(tree)
   local ids = support.ids("gpu.probe.ids", { { 1 } })
   local status, _, message = support.run(string.format("%s tests/models/%s -m logits -i %s -o %s/gpu.probe.f32",
@@ -37,7 +37,7 @@ local function has_device(tree)
   return false
 end
 
--- The commands that check all trees, each into a file, and those files.
+-- The commands that check all trees, each writing to a file, and the list of those files.
 local function list_commands(name, list)
   local commands, outputs = {}, {}
   for i, tree in ipairs(list) do
@@ -50,12 +50,12 @@ end
 
 local function check_swapped(swapped, choices)
   local good = swapped <= MOST_SWAPPED * choices
-  print(string.format("%s all trees: %d of %d choices of experts are near ties taken otherwise",
+  print(string.format("%s all trees: %d of %d choices of experts are near ties decided otherwise",
     good and "ok" or "not ok", swapped, choices))
   return good
 end
 
--- Checks all trees. True if all passed.
+-- Checks all trees. True if all of them passed.
 local function check(name, list)
   local commands, outputs = list_commands(name, list)
   local good, swapped, choices = trees.run_all(commands, AT_A_TIME), 0, 0

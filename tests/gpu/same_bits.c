@@ -1,14 +1,15 @@
-// same_bits MODEL IDS MOST: a row's result has the same bits in any pass. Linked with a tree in
-// place of getp's main; prints TAP, one test for each number of rows up to MOST.
+// same_bits MODEL IDS MOST: checks that a row's result has the same bits in any pass. It is linked
+// with a tree in place of getp's main and prints TAP, one test for each number of rows up to MOST.
 //
-// Each sequence of IDS runs alone first. Then passes of 1, 16, 17, ... rows take chunks of many of
-// them, of one row and of more, in any order, in any slots, prompts beside sequences that are far
-// on; of the longest sequence only the last FAR_ROWS rows are left when they begin. Whole logits
-// and candidates must be what the sequence got alone, to the bit, and the greedy pick the first of
-// the largest logits; nothing there has a tolerance. The candidates that a sequence gets alone must
-// be the best of its logits.
-#include "../runtime/support.h"
+// Each sequence of IDS runs alone first. Then passes of 1, 16, 17, ... rows mix chunks of many
+// sequences, of one row and of more, in any order and in any slots; some begin while others are far
+// on, and the longest sequence has only its last FAR_ROWS rows left at the beginning. Whole logits
+// and candidates must be those of the sequence alone, to the bit, and the greedy pick the first of
+// the largest logits. There is no tolerance. The candidates of a sequence alone must be the best of
+// its logits.
+#include "../runtime/warm_up.h"
 #include "base/lines.h"
+#include "serve/sampler.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -17,9 +18,9 @@
 
 static const float SHARPNESS = 1.25f;
 
-enum { PASSES = 4, PASSES_OF_ONE = 12, MOST_PLACES = 64, FAR_ROWS = 24 };
+enum { PASSES = 4, PASSES_OF_ONE = 12, MOST_RUNNING = 64, FAR_ROWS = 24 };
 
-// What a sequence gets alone.
+// A sequence and its results when it runs alone.
 struct sequence {
   const int32_t *ids;
   int n;
@@ -27,9 +28,9 @@ struct sequence {
   struct candidates *best; // (n)
 };
 
-// A slot and how far its sequence is.
-struct place {
-  int slot, fed;
+// A sequence that runs in a slot; `next` is the position of its next token.
+struct running {
+  int slot, next;
   const struct sequence *sequence;
 };
 
@@ -38,11 +39,11 @@ struct test {
   struct engine_limits limits;
   struct sequence *sequences; // (n_sequences)
   int n_sequences;
-  struct place places[MOST_PLACES];
-  int n_places;
-  uint64_t draws;                // of random numbers
-  struct engine_rows rows;       // of the pass that is made
-  const struct sequence **owner; // (rows) whose a row is
+  struct running running[MOST_RUNNING];
+  int n_running;
+  uint64_t draws;                // random numbers drawn so far
+  struct engine_rows rows;       // the pass that is made
+  const struct sequence **owner; // (rows) the sequence of each row
 };
 
 static int least(int a, int b) {
@@ -55,28 +56,28 @@ static int draw_below(struct test *test, int n) {
 
 // ---- passes ----
 
-static void add_row(struct test *test, const struct place *place) {
+static void add_row(struct test *test, const struct running *running) {
   struct engine_rows *rows = &test->rows;
-  test->owner[rows->rows] = place->sequence;
-  rows->token[rows->rows] = place->sequence->ids[place->fed];
-  rows->position[rows->rows] = place->fed;
-  rows->slot[rows->rows++] = place->slot;
+  test->owner[rows->rows] = running->sequence;
+  rows->token[rows->rows] = running->sequence->ids[running->next];
+  rows->position[rows->rows] = running->next;
+  rows->slot[rows->rows++] = running->slot;
 }
 
-static void add_chunk(struct test *test, struct place *place, int n) {
-  for (int i = 0; i < n; i++, place->fed++)
-    add_row(test, place);
+static void add_chunk(struct test *test, struct running *running, int n) {
+  for (int i = 0; i < n; i++, running->next++)
+    add_row(test, running);
 }
 
-// Makes every row an output, or, of more than fit, as many as fit, spread over all.
-static void choose_outputs(struct test *test, enum engine_want want) {
+// Makes every row an output, or as many as fit, spread over all rows.
+static void choose_outputs(struct test *test, enum engine_result want) {
   struct engine_rows *rows = &test->rows;
   rows->outputs = want == ENGINE_LOGITS ? least(rows->rows, test->limits.logits) : rows->rows;
   for (int i = 0; i < rows->outputs; i++)
     rows->output_row[i] = (int32_t)((int64_t)i * rows->rows / rows->outputs);
 }
 
-static bool run(struct test *test, enum engine_want want, struct engine_results *results,
+static bool run(struct test *test, enum engine_result want, struct engine_results *results,
                 struct error *err) {
   choose_outputs(test, want);
   return engine_submit(test->engine, &test->rows, want, err) &&
@@ -85,16 +86,16 @@ static bool run(struct test *test, enum engine_want want, struct engine_results 
 
 // ---- alone ----
 
-static bool run_alone(struct test *test, struct sequence *sequence, enum engine_want want,
+static bool run_alone(struct test *test, struct sequence *sequence, enum engine_result want,
                       struct error *err) {
   const size_t vocab = (size_t)test->limits.vocab;
-  struct place place = {.sequence = sequence};
-  while (place.fed < sequence->n) {
-    const size_t first = (size_t)place.fed;
+  struct running running = {.sequence = sequence};
+  while (running.next < sequence->n) {
+    const size_t first = (size_t)running.next;
     const int most = least(test->limits.chunk, test->limits.logits);
     struct engine_results results;
     test->rows.rows = 0;
-    add_chunk(test, &place, least(sequence->n - place.fed, most));
+    add_chunk(test, &running, least(sequence->n - running.next, most));
     if (!run(test, want, &results, err))
       return false;
     const size_t n = (size_t)test->rows.outputs;
@@ -106,18 +107,19 @@ static bool run_alone(struct test *test, struct sequence *sequence, enum engine_
   return true;
 }
 
-// True if a candidate belongs behind those before it: of equal logits the lowest id is first.
+// True if candidate i is in order: the largest logit is first, and of equal ones the lowest id.
 static bool follows(const struct candidates *best, int i) {
   return i == 0 || best->logit[i] < best->logit[i - 1] ||
          (best->logit[i] == best->logit[i - 1] && best->id[i] > best->id[i - 1]);
 }
 
-// True if logit[id] goes before the last candidate.
+// True if logits[id] is better than the last candidate.
 static bool goes_before(const float *logits, int id, float logit, int32_t last) {
   return logits[id] > logit || (logits[id] == logit && id < last);
 }
 
-// Candidates against the logits of their position, and what all together are worth.
+// True if the candidates are the best of the logits of their position, and their total is the sum
+// of exp over all logits.
 static bool are_best(const struct candidates *best, const float *logits, int vocab) {
   const int n = least(vocab, CANDIDATES);
   double total = 0;
@@ -164,26 +166,26 @@ static bool run_all_alone(struct test *test, struct error *err) {
 
 // ---- together ----
 
-static void start_place(struct test *test, struct place *place) {
-  place->sequence = &test->sequences[draw_below(test, test->n_sequences)];
-  place->fed = 0;
+static void start(struct test *test, struct running *running) {
+  running->sequence = &test->sequences[draw_below(test, test->n_sequences)];
+  running->next = 0;
 }
 
-// Puts sequences into slots all over the engine's, each at its beginning.
-static void start_places(struct test *test, int rows) {
-  test->n_places = least(least(rows / 4 + 2, MOST_PLACES), test->limits.slots);
-  for (int i = 0; i < test->n_places; i++) {
-    test->places[i].slot = (int)((int64_t)(i + 1) * test->limits.slots / test->n_places) - 1;
-    start_place(test, &test->places[i]);
+// Starts sequences in slots that are spread over all of the engine's.
+static void start_all(struct test *test, int rows) {
+  test->n_running = least(least(rows / 4 + 2, MOST_RUNNING), test->limits.slots);
+  for (int i = 0; i < test->n_running; i++) {
+    test->running[i].slot = (int)((int64_t)(i + 1) * test->limits.slots / test->n_running) - 1;
+    start(test, &test->running[i]);
   }
 }
 
 static void shuffle(struct test *test) {
-  for (int i = test->n_places - 1; i > 0; i--) {
+  for (int i = test->n_running - 1; i > 0; i--) {
     const int j = draw_below(test, i + 1);
-    const struct place other = test->places[i];
-    test->places[i] = test->places[j];
-    test->places[j] = other;
+    const struct running other = test->running[i];
+    test->running[i] = test->running[j];
+    test->running[j] = other;
   }
 }
 
@@ -195,51 +197,52 @@ static const struct sequence *longest(const struct test *test) {
   return found;
 }
 
-// Gives the first place the longest sequence, and runs passes of it alone up to its last rows.
+// Makes the longest sequence the first that runs, and runs it alone up to its last FAR_ROWS rows.
 static bool start_far(struct test *test, struct error *err) {
-  struct place *place = &test->places[0];
+  struct running *running = &test->running[0];
   const int most = least(test->limits.chunk, test->limits.logits);
-  place->sequence = longest(test);
-  for (int left = place->sequence->n - FAR_ROWS; left > 0; left -= test->rows.rows) {
+  running->sequence = longest(test);
+  for (int left = running->sequence->n - FAR_ROWS; left > 0; left -= test->rows.rows) {
     struct engine_results results;
     test->rows.rows = 0;
-    add_chunk(test, place, least(left, most));
+    add_chunk(test, running, least(left, most));
     if (!run(test, ENGINE_LOGITS, &results, err))
       return false;
   }
   return true;
 }
 
-// Rows that a place can give a pass.
-static int room(const struct test *test, const struct place *place) {
-  return least(place->sequence->n - place->fed, test->limits.chunk);
+// The most rows that a sequence can have in the next pass.
+static int most_rows(const struct test *test, const struct running *running) {
+  return least(running->sequence->n - running->next, test->limits.chunk);
 }
 
-static int room_of_all(const struct test *test) {
+static int most_rows_of_all(const struct test *test) {
   int sum = 0;
-  for (int i = 0; i < test->n_places; i++)
-    sum += room(test, &test->places[i]);
+  for (int i = 0; i < test->n_running; i++)
+    sum += most_rows(test, &test->running[i]);
   return sum;
 }
 
-// Makes a pass of exactly n rows: one row of about half the places, up to what is left of the
-// others. Sequences that are done give way to new ones, and others too if they would not fill it.
+// Makes a pass of exactly n rows: about half of the sequences have one row, the others up to all of
+// their rows. A sequence that has ended is replaced by a new one; so is one that runs if all
+// together have too few rows.
 static bool fill(struct test *test, int n, struct error *err) {
-  for (int i = 0; i < test->n_places; i++)
-    if (room(test, &test->places[i]) == 0 || room_of_all(test) < n)
-      start_place(test, &test->places[i]);
+  for (int i = 0; i < test->n_running; i++)
+    if (most_rows(test, &test->running[i]) == 0 || most_rows_of_all(test) < n)
+      start(test, &test->running[i]);
   shuffle(test);
-  int others = room_of_all(test);
+  int others = most_rows_of_all(test);
   if (others < n)
     return fail(err, "want sequences for %d rows, found %d", n, others);
   test->rows.rows = 0;
-  for (int i = 0; i < test->n_places; i++) {
-    struct place *place = &test->places[i];
-    const int most = room(test, place), left = n - test->rows.rows;
+  for (int i = 0; i < test->n_running; i++) {
+    struct running *running = &test->running[i];
+    const int most = most_rows(test, running), left = n - test->rows.rows;
     int count = draw_below(test, 2) ? 1 : 1 + draw_below(test, most);
     others -= most;
     count = count < left - others ? left - others : count;
-    add_chunk(test, place, least(count, left));
+    add_chunk(test, running, least(count, left));
   }
   return true;
 }
@@ -252,7 +255,7 @@ static int greedy(const float *logits, int vocab) {
   return best;
 }
 
-// True if output i is what its sequence got alone.
+// True if output i is that of its sequence alone.
 static bool is_same(const struct test *test, const struct engine_results *results, int i) {
   const int row = test->rows.output_row[i], vocab = test->limits.vocab;
   const struct sequence *sequence = test->owner[row];
@@ -272,24 +275,25 @@ static bool check(const struct test *test, const struct engine_results *results,
   for (int i = 0; i < test->rows.outputs; i++)
     if (!is_same(test, results, i)) {
       const int row = test->rows.output_row[i];
-      return fail(err, "row %d: position %d of sequence %d in slot %d: other %s than alone", row,
-                  test->rows.position[row], (int)(test->owner[row] - test->sequences),
-                  test->rows.slot[row],
-                  results->picked       ? "pick"
-                  : results->candidates ? "candidates"
-                                        : "logits");
+      return fail(
+          err, "row %d: position %d of sequence %d in slot %d: want the %s of the sequence alone",
+          row, test->rows.position[row], (int)(test->owner[row] - test->sequences),
+          test->rows.slot[row],
+          results->picked       ? "pick"
+          : results->candidates ? "candidates"
+                                : "logits");
     }
   return true;
 }
 
 static bool run_together(struct test *test, int rows, struct error *err) {
-  static const enum engine_want WANTS[] = {ENGINE_LOGITS, ENGINE_GREEDY, ENGINE_CANDIDATES};
+  static const enum engine_result WANTS[] = {ENGINE_LOGITS, ENGINE_GREEDY, ENGINE_CANDIDATES};
   const int passes = rows == 1 ? PASSES_OF_ONE : PASSES;
-  start_places(test, rows);
+  start_all(test, rows);
   if (!start_far(test, err))
     return false;
   for (int i = 0; i < passes; i++) {
-    const enum engine_want want = test->limits.picks ? WANTS[i % 3] : ENGINE_LOGITS;
+    const enum engine_result want = test->limits.picks ? WANTS[i % 3] : ENGINE_LOGITS;
     struct engine_results results;
     struct error why;
     if (!fill(test, rows, err) || !run(test, want, &results, err))
@@ -300,7 +304,7 @@ static bool run_together(struct test *test, int rows, struct error *err) {
   return true;
 }
 
-// All numbers of rows that are up to `most`, and the most of the engine.
+// Tests all numbers of rows up to `most`; the last is the engine's limit.
 static bool run_sizes(struct test *test, int most, struct error *err) {
   const int sizes[] = {1, 16, 17, 32, 33, 64, 65, 128, 129, test->limits.rows};
   const int n = (int)(sizeof sizes / sizeof *sizes);
@@ -314,12 +318,12 @@ static bool run_sizes(struct test *test, int most, struct error *err) {
            same ? "" : why.text);
     ok = ok && same;
   }
-  return ok || fail(err, "bits depend on the pass");
+  return ok || fail(err, "the bits of a row depend on its pass");
 }
 
 // ---- the program ----
 
-static bool take_memory(struct test *test, const struct id_lines *lines, struct error *err) {
+static bool alloc_memory(struct test *test, const struct id_lines *lines, struct error *err) {
   const size_t rows = (size_t)test->limits.rows;
   int32_t *numbers = calloc(4 * rows, sizeof *numbers);
   test->rows = (struct engine_rows){.token = numbers,
@@ -340,7 +344,7 @@ static bool take_memory(struct test *test, const struct id_lines *lines, struct 
   return true;
 }
 
-static void give_memory_back(struct test *test) {
+static void free_memory(struct test *test) {
   for (int i = 0; i < test->n_sequences; i++) {
     free(test->sequences[i].logits);
     free(test->sequences[i].best);
@@ -362,9 +366,9 @@ int main(int argc, char **argv) {
   }
   const bool ok = id_lines_read(&lines, argv[2], test.limits.vocab, &err) &&
                   safetensors_open(&checkpoint, argv[1], &err) &&
-                  take_memory(&test, &lines, &err) && warm_up(test.engine, checkpoint, &err) &&
+                  alloc_memory(&test, &lines, &err) && warm_up(test.engine, checkpoint, &err) &&
                   run_all_alone(&test, &err) && run_sizes(&test, atoi(argv[3]), &err);
-  give_memory_back(&test);
+  free_memory(&test);
   safetensors_close(checkpoint);
   id_lines_free(&lines);
   if (!ok)

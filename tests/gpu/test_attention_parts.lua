@@ -6,17 +6,9 @@ package.path = "./?.lua;" .. package.path
 local support = require "tests.support"
 local trees = require "tests.gpu.trees"
 
--- The command that compiles the test against the headers of a tree.
-local function compile(tree, object)
-  return string.format("cc -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Wpedantic -Wshadow -Werror -Iruntime -I%s -c "
-    .. "tests/gpu/attention_parts.c -o %s", tree.sources, object)
-end
-
 local function check(machine, tree)
   local program = machine.folder .. "/" .. tree.name .. "/attention_parts"
-  local link = trees.command_of(trees.commands(machine, tree.name), tree.getp)
-  trees.must(compile(tree, program .. ".o"))
-  trees.must((trees.replace(link, "-o " .. tree.getp, "-o " .. program .. " " .. program .. ".o")))
+  trees.link_program(machine, tree, "tests/gpu/attention_parts.c", program)
   local status, out, err = support.run("timeout 300 " .. program)
   io.write((out:gsub("ok ", "ok " .. tree.name .. ": ")), err)
   return status == 0

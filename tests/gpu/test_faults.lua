@@ -1,19 +1,19 @@
--- Every HIP call that can fail is made to fail once, in the CPU harness: getp ends with one line that
--- names the call, a status, and nothing left allocated. `lua5.4 tests/gpu/run.lua simt_64 abacus` builds
--- what this runs: of fp32 a tree that launches each step, of mixed one that captures and replays them.
+-- Every HIP call that can fail is made to fail once in the CPU harness: getp then prints one line that names the call,
+-- exits with status 1 and leaves nothing allocated. `lua5.4 tests/gpu/run.lua simt_64 abacus` builds what this runs:
+-- the fp32 tree launches each step, the mixed tree captures the steps and replays them.
 
 package.path = "./?.lua;" .. package.path
 local luaunit = require "luaunit"
 local support = require "tests.support"
 
 local LEAK = 86 -- the harness's exit status when memory is left allocated
-local FINISH = 2 -- the last calls wait in engine_finish: the work is done, so there is nothing to report
+local FINISH = 2 -- the last calls are those of engine_finish: the work is done, so there is nothing to report
 
--- Calls up to `every` fail each in a run of its own, from there on every `step`-th.
+-- Each of the first `every` calls fails in a run of its own; after them every `stride`-th call does.
 local LOGITS = { getp = "build/simt_64/abacus-gfx90a-fp32/getp", arguments = "-m logits -o %s/faults.f32 -i %s",
-  every = 40, step = 23 }
-local GREEDY = { getp = "build/simt_64/abacus-gfx90a/getp", arguments = "-i '47 + 85 =' -n 12", every = 20, step = 9 }
-local SAMPLED = { getp = GREEDY.getp, arguments = "-i '47 + 85 =' -n 12 -t 1 --profile", every = 0, step = 37 }
+  every = 40, stride = 23 }
+local GREEDY = { getp = "build/simt_64/abacus-gfx90a/getp", arguments = "-i '47 + 85 =' -n 12", every = 20, stride = 9 }
+local SAMPLED = { getp = GREEDY.getp, arguments = "-i '47 + 85 =' -n 12 -t 1 --profile", every = 0, stride = 37 }
 
 TestFaults = {} -- luacheck: ignore (luaunit finds it by its name)
 
@@ -40,7 +40,7 @@ local function check_every_failure(case)
   local most = calls(case)
   luaunit.assertTrue(most > 100)
   for n = 1, most - FINISH do
-    if n <= case.every or n % case.step == 0 then check_failure(n, case) end
+    if n <= case.every or n % case.stride == 0 then check_failure(n, case) end
   end
 end
 
@@ -51,7 +51,8 @@ function TestFaults.test_timed_steps() check_every_failure(SAMPLED) end -- luach
 function TestFaults.test_no_memory() -- luacheck: ignore
   local status, _, message = run("SIMT_MEMORY=1000000", LOGITS)
   luaunit.assertEquals(status, 1)
-  luaunit.assertStrMatches(message, "getp: hipMalloc for weights: [^:]+: want %d+ bytes, %d+ of 1000000 are free: .*\n")
+  luaunit.assertStrMatches(message, "getp: hipMalloc: out of memory for weights: want %d+ bytes, "
+    .. "found %d+ of 1000000 free: .*\n")
 end
 
 function TestFaults.test_engine_in_the_harness() -- luacheck: ignore

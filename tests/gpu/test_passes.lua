@@ -1,5 +1,5 @@
--- Passes of precision mixed, whose steps are captured and whose device picks and feeds itself, in the CPU harness:
--- the same ids whatever the slots and chunks, timed or not, and the same as the host would pick from whole logits.
+-- Passes of precision mixed in the CPU harness, where steps are captured and the device picks the next token itself.
+-- The ids do not depend on slots, chunks or timing, and are those that the host would pick from whole logits.
 -- `lua5.4 tests/gpu/run.lua simt_64 mixed abacus` builds what this runs.
 -- luacheck: globals TestPasses
 
@@ -9,7 +9,7 @@ local lu = require "luaunit"
 local support = require "tests.support"
 
 local GETP <const> = "OMP_NUM_THREADS=1 timeout 300 build/simt_64/abacus-gfx90a/getp"
-local MODEL <const>, VOCAB <const>, STEPS <const> = "tests/models/abacus", 1024, 40
+local MODEL <const>, VOCAB <const>, TOKENS <const> = "tests/models/abacus", 1024, 40
 local OUT <const> = support.scratch .. "/passes.out"
 
 local function run(arguments)
@@ -18,12 +18,12 @@ local function run(arguments)
   return out, err
 end
 
--- The beginnings of some reference sequences, which getp's tokenizer takes apart as they are.
+-- The beginnings of some reference sequences up to a "=" or "?": getp's tokenizer gives the same ids for their text.
 local function heads()
   local list = {}
   for i, sequence in ipairs(assert(json.decode(support.read(MODEL .. "/reference.json"))).sequences) do
     local n = #sequence
-    while n > 0 and sequence[n] ~= 426 and sequence[n] ~= 30 do n = n - 1 end -- "=", "?"
+    while n > 0 and sequence[n] ~= 426 and sequence[n] ~= 30 do n = n - 1 end
     if n > 0 and n < 20 and i <= 12 then list[#list + 1] = { table.unpack(sequence, 1, n) } end
   end
   return list
@@ -33,14 +33,14 @@ local HEADS <const> = heads()
 local PROMPTS <const> =
   support.lines(run(string.format("decode -z %s/tokenizer.json -i %s", MODEL, support.ids("passes.ids", HEADS))))
 
--- The output file of getp mode, and stderr.
+-- Runs getp mode -> the text of its output file, and stderr.
 local function getp(flags, prompts)
   local path = support.prompts("passes.prompts", prompts or PROMPTS)
-  local _, err = run(string.format("%s -m getp -i %s -o %s -n %d %s", MODEL, path, OUT, STEPS, flags))
+  local _, err = run(string.format("%s -m getp -i %s -o %s -n %d %s", MODEL, path, OUT, TOKENS, flags))
   return support.read(OUT), err
 end
 
--- Of equal logits the lowest id.
+-- The id of the largest logit of a row; of equal logits the lowest id.
 local function best_of(bytes, row)
   local best, highest
   for id = 0, VOCAB - 1 do
@@ -61,7 +61,7 @@ function TestPasses.test_slots_and_chunks()
   end
 end
 
--- More than the smallest bucket holds, and more than there are slots.
+-- There are more prompts than the smallest bucket has rows, and more than there are slots.
 function TestPasses.test_many_at_a_time()
   local many = {}
   for i = 0, 39 do many[i + 1] = PROMPTS[i % #PROMPTS + 1] end
@@ -83,7 +83,7 @@ function TestPasses.test_timed()
   lu.assertNotNil(text:find("\ntop_candidates +%d+ +%d"), text)
 end
 
--- The most probable of a row's candidates is the device's own pick.
+-- The most probable candidate of a row is the device's own pick.
 function TestPasses.test_a_draw_from_the_first_alone()
   lu.assertEquals(getp("-t 1 -p 0.000001"), (getp("")))
 end

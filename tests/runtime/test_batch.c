@@ -1,24 +1,19 @@
-// Continuous batching over a fake engine whose next token is a hash of everything that the slot was
-// fed: a row that comes twice, late, or to the wrong slot changes what follows. As a device may, it
-// does a pass no earlier than it is collected, and feeds itself with what it picked.
+// Continuous batching over a fake engine. Its next token is a hash of all tokens that the slot has
+// read, so a row that comes twice, late or to the wrong slot changes the output. Like a device, it
+// may run a pass as late as it is collected, and reads handed tokens itself.
 #include "formats/handed_token.h"
 #include "serve/batch.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "support.h"
 
-#include <cmocka.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#undef fail // cmocka's
-
 enum { VOCAB = 50, SLOTS = 4, CONTEXT = 64, ROWS = 8, CHUNK = 6, STOP = 0 };
 
 struct pass {
-  enum engine_want want;
+  enum engine_result result;
   int rows, outputs;
   int32_t token[ROWS], position[ROWS], slot[ROWS], output_row[ROWS];
 };
@@ -28,23 +23,23 @@ struct engine {
   int fed[SLOTS];
   struct pass passes[ENGINE_PASSES];
   int submitted, collected; // passes
-  int32_t picked[ROWS];     // by the last pass that was done
+  int32_t picked[ROWS];     // by the last pass that was run
   float logits[ROWS][VOCAB];
   struct candidates candidates[ROWS];
-  int most;                      // passes under way
+  int most;                      // most passes under way
   int rows;                      // of all passes
-  int widest, longest;           // rows of a pass, rows of a slot in a pass
-  int fail_submit, fail_collect; // from this one on they fail, counted from 1; 0: none
+  int widest, longest;           // most rows of a pass, and of a slot in a pass
+  int fail_submit, fail_collect; // number of the first call that fails, from 1 on; 0: none does
 };
 
-// What the engine can do; a test sets it.
+// The limits of the engine; a test sets them.
 static struct engine_limits limits;
 
 struct engine_limits engine_limits(void) {
   return limits;
 }
 
-static uint32_t step(uint32_t hash, int32_t token) {
+static uint32_t add_to_hash(uint32_t hash, int32_t token) {
   return (hash ^ (uint32_t)token) * 2654435761u + 12345u;
 }
 
@@ -52,16 +47,16 @@ static int32_t next_token(uint32_t hash) {
   return (int32_t)(hash >> 8 & 31);
 }
 
-bool engine_submit(struct engine *engine, const struct engine_rows *rows, enum engine_want want,
+bool engine_submit(struct engine *engine, const struct engine_rows *rows, enum engine_result result,
                    struct error *err) {
   const int under_way = engine->submitted - engine->collected;
   struct pass *pass = &engine->passes[engine->submitted % ENGINE_PASSES];
   if (engine->fail_submit > 0 && engine->submitted + 1 >= engine->fail_submit)
     return fail(err, "the fake submit fails");
   assert_in_range(rows->rows, 1, ROWS);
-  assert_true(under_way < ENGINE_PASSES && (want != ENGINE_LOGITS || under_way == 0));
-  assert_true(want == ENGINE_LOGITS ? rows->outputs <= limits.logits : limits.picks);
-  *pass = (struct pass){.want = want, .rows = rows->rows, .outputs = rows->outputs};
+  assert_true(under_way < ENGINE_PASSES && (result != ENGINE_LOGITS || under_way == 0));
+  assert_true(result == ENGINE_LOGITS ? rows->outputs <= limits.logits : limits.picks);
+  *pass = (struct pass){.result = result, .rows = rows->rows, .outputs = rows->outputs};
   const size_t bytes = (size_t)rows->rows * sizeof *rows->token;
   memcpy(pass->token, rows->token, bytes);
   memcpy(pass->position, rows->position, bytes);
@@ -72,7 +67,7 @@ bool engine_submit(struct engine *engine, const struct engine_rows *rows, enum e
   return true;
 }
 
-static void feed(struct engine *engine, const struct pass *pass, int r) {
+static void read_row(struct engine *engine, const struct pass *pass, int r) {
   const int slot = pass->slot[r];
   const int32_t token = pass->token[r];
   assert_in_range(slot, 0, SLOTS - 1);
@@ -81,12 +76,12 @@ static void feed(struct engine *engine, const struct pass *pass, int r) {
     engine->fed[slot] = 0;
   }
   assert_int_equal(pass->position[r], engine->fed[slot]);
-  engine->hash[slot] = step(engine->hash[slot],
-                            IS_HANDED_TOKEN(token) ? engine->picked[HANDED_TOKEN(token)] : token);
+  engine->hash[slot] = add_to_hash(
+      engine->hash[slot], IS_HANDED_TOKEN(token) ? engine->picked[HANDED_TOKEN(token)] : token);
   engine->fed[slot]++;
 }
 
-static void give(struct engine *engine, int output, int32_t id) {
+static void write_result(struct engine *engine, int output, int32_t id) {
   struct candidates *candidates = &engine->candidates[output];
   memset(engine->logits[output], 0, sizeof engine->logits[output]);
   engine->logits[output][id] = 1;
@@ -97,16 +92,16 @@ static void give(struct engine *engine, int output, int32_t id) {
   }
 }
 
-static void do_pass(struct engine *engine, const struct pass *pass) {
+static void run_pass(struct engine *engine, const struct pass *pass) {
   int output = 0, of_slot[SLOTS] = {0};
   int32_t picked[ROWS];
   for (int r = 0; r < pass->rows; r++) {
-    feed(engine, pass, r);
+    read_row(engine, pass, r);
     const int count = ++of_slot[pass->slot[r]];
     engine->longest = count > engine->longest ? count : engine->longest;
     if (output < pass->outputs && pass->output_row[output] == r) {
       picked[output] = next_token(engine->hash[pass->slot[r]]);
-      give(engine, output, picked[output]);
+      write_result(engine, output, picked[output]);
       output++;
     }
   }
@@ -121,26 +116,26 @@ bool engine_collect(struct engine *engine, struct engine_results *results, struc
   const struct pass *pass = &engine->passes[engine->collected++ % ENGINE_PASSES];
   if (engine->fail_collect > 0 && engine->collected >= engine->fail_collect)
     return fail(err, "the fake collect fails");
-  do_pass(engine, pass);
+  run_pass(engine, pass);
   *results = (struct engine_results){
-      .logits = pass->want == ENGINE_LOGITS ? engine->logits[0] : NULL,
-      .picked = pass->want == ENGINE_GREEDY ? engine->picked : NULL,
-      .candidates = pass->want == ENGINE_CANDIDATES ? engine->candidates : NULL,
+      .logits = pass->result == ENGINE_LOGITS ? engine->logits[0] : NULL,
+      .picked = pass->result == ENGINE_GREEDY ? engine->picked : NULL,
+      .candidates = pass->result == ENGINE_CANDIDATES ? engine->candidates : NULL,
   };
   return true;
 }
 
-// The output of a request alone, straight from the hash.
+// Computes the output of a request directly from the hash.
 static int expect(const int32_t *prompt, int n, int limit, int32_t *output) {
   uint32_t hash = 1;
   int count = 0;
   for (int i = 0; i < n; i++)
-    hash = step(hash, prompt[i]);
+    hash = add_to_hash(hash, prompt[i]);
   while (n + count < limit) {
     output[count++] = next_token(hash);
     if (output[count - 1] == STOP)
       break;
-    hash = step(hash, output[count - 1]);
+    hash = add_to_hash(hash, output[count - 1]);
   }
   return count;
 }
@@ -162,7 +157,7 @@ static void make_work(struct work *work) {
       work->prompts[i][t] = (int32_t)((random = random * 1664525u + 1013904223u) >> 8 & 31);
     work->requests[i] = (struct request){.prompt = work->prompts[i],
                                          .n_prompt = n,
-                                         .limit = i % 5 == 4 ? n : n + i % 9 + 1,
+                                         .max_tokens = i % 5 == 4 ? n : n + i % 9 + 1,
                                          .output = work->outputs[i],
                                          .stream = (uint64_t)i};
   }
@@ -188,7 +183,7 @@ static bool on_logits(void *context, const struct request *request, int position
   uint32_t hash = 1;
   (void)err;
   for (int i = 0; i <= position; i++)
-    hash = step(hash, request->prompt[i]);
+    hash = add_to_hash(hash, request->prompt[i]);
   assert_true(logits[next_token(hash)] == 1);
   work->logits++;
   return true;
@@ -199,8 +194,8 @@ static bool go_on(void *context) {
   return work->stop_after-- > 0;
 }
 
-// The three ways to the next token: from whole logits, which every engine has; picked by the
-// device; drawn from candidates.
+// The three ways to get the next token: from whole logits, which every engine has, picked by the
+// device, or drawn from candidates.
 enum way { FROM_LOGITS, PICKED, FROM_CANDIDATES, WAYS };
 
 static bool try_run(struct work *work, struct engine *engine, enum way way, int slots, int chunk,
@@ -230,10 +225,10 @@ static void run(struct work *work, struct engine *engine, enum way way, int slot
   assert_true(try_run(work, engine, way, slots, chunk, events, &err));
 }
 
-// What a request has so far is how its output begins.
+// Asserts that the tokens of a request are the first ones of its output, or all if it is done.
 static void assert_begins(const struct request *request) {
   int32_t want[CONTEXT];
-  const int n = expect(request->prompt, request->n_prompt, request->limit, want);
+  const int n = expect(request->prompt, request->n_prompt, request->max_tokens, want);
   assert_true(request->done ? request->n_output == n : n == 0 || request->n_output < n);
   assert_memory_equal(request->output, want, (size_t)request->n_output * sizeof *want);
 }
@@ -275,9 +270,9 @@ static void passes_are_filled(void **state) {
   }
 }
 
-// Only a device that picks has the next pass early. That costs a row for each request that a stop
-// id ends before its limit, and no other.
-static void the_device_is_a_pass_ahead(void **state) {
+// Only a device that picks gets the next pass early. That wastes one row for each request that ends
+// with a stop id before its limit, and no other row.
+static void a_device_that_picks_is_a_pass_ahead(void **state) {
   static struct work work;
   static struct engine engine;
   const struct batch_events events = {.context = &work};
@@ -288,7 +283,7 @@ static void the_device_is_a_pass_ahead(void **state) {
   const int rows = engine.rows;
   assert_int_equal(engine.most, 1);
   for (int i = 0; i < REQUESTS; i++)
-    stopped += work.requests[i].n_prompt + work.requests[i].n_output < work.requests[i].limit;
+    stopped += work.requests[i].n_prompt + work.requests[i].n_output < work.requests[i].max_tokens;
   assert_true(stopped > 0);
   make_work(&work);
   run(&work, &engine, FROM_CANDIDATES, SLOTS, CHUNK, &events);
@@ -300,7 +295,7 @@ static void the_device_is_a_pass_ahead(void **state) {
   assert_int_equal(engine.rows, rows + stopped);
 }
 
-static void logits_of_every_position(void **state) {
+static void every_position_gets_its_logits(void **state) {
   static struct work work;
   static struct engine engine;
   const struct batch_events events = {
@@ -311,7 +306,7 @@ static void logits_of_every_position(void **state) {
     make_work(&work);
     positions = 0;
     for (int i = 0; i < REQUESTS; i++) {
-      work.requests[i].limit = work.requests[i].n_prompt;
+      work.requests[i].max_tokens = work.requests[i].n_prompt;
       positions += work.requests[i].n_prompt;
     }
     run(&work, &engine, way, SLOTS, 4, &events);
@@ -343,7 +338,7 @@ static void stopping_leaves_the_rest_undone(void **state) {
   }
 }
 
-// Whatever fails, the batch ends with its message, and leaves nothing under way.
+// After any failure the batch ends with its message, and no pass is under way.
 static void failures_leave_nothing_under_way(void **state) {
   static struct work work;
   static struct engine engine;
@@ -363,7 +358,7 @@ static void failures_leave_nothing_under_way(void **state) {
   }
 }
 
-static void cached_positions_are_not_fed_again(void **state) {
+static void cached_positions_are_not_read_again(void **state) {
   static struct work work;
   static struct engine engine;
   static const struct stop_ids stop = {1, {STOP}};
@@ -381,10 +376,10 @@ static void cached_positions_are_not_fed_again(void **state) {
     const struct batch_options options = {1, CHUNK, &sampler, &stop};
     engine.hash[0] = 1;
     for (int i = 0; i < request.n_prompt - 2; i++)
-      engine.hash[0] = step(engine.hash[0], request.prompt[i]);
+      engine.hash[0] = add_to_hash(engine.hash[0], request.prompt[i]);
     request.cached = engine.fed[0] = request.n_prompt - 2;
     assert_true(batch_run(&engine, &request, 1, &options, &events, &err));
-    const int n = expect(request.prompt, request.n_prompt, request.limit, want);
+    const int n = expect(request.prompt, request.n_prompt, request.max_tokens, want);
     assert_int_equal(request.n_output, n);
     assert_memory_equal(request.output, want, (size_t)n * sizeof *want);
     sampler_close(&sampler);
@@ -395,11 +390,11 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(outputs_do_not_depend_on_slots_and_chunks),
       cmocka_unit_test(passes_are_filled),
-      cmocka_unit_test(the_device_is_a_pass_ahead),
-      cmocka_unit_test(logits_of_every_position),
+      cmocka_unit_test(a_device_that_picks_is_a_pass_ahead),
+      cmocka_unit_test(every_position_gets_its_logits),
       cmocka_unit_test(stopping_leaves_the_rest_undone),
       cmocka_unit_test(failures_leave_nothing_under_way),
-      cmocka_unit_test(cached_positions_are_not_fed_again),
+      cmocka_unit_test(cached_positions_are_not_read_again),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

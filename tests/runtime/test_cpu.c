@@ -1,4 +1,5 @@
-// The cpu target's primitives against double precision and against the definitions of the formats.
+// Tests the primitives of cpu kernels against double precision and against the definitions of the
+// formats.
 #include "target/cpu/mixed.h"
 
 #include <setjmp.h>
@@ -14,7 +15,7 @@ static float noise(uint32_t i) {
   return (float)(i >> 8) * 0x1p-23f - 1;
 }
 
-static void exp_is_within_two_units(void **state) {
+static void exp_is_within_2_ulp(void **state) {
   (void)state;
   for (double x = -87; x <= 88; x += 1.0 / 1024) {
     const double want = exp((double)(float)x), got = (double)exp_f32((float)x);
@@ -60,7 +61,7 @@ static void bf16_is_the_upper_half(void **state) {
 
 enum { K = 3 * LANES + 5 };
 
-// |got - want| within what K roundings of terms of size 1 can make.
+// |got - want| is at most the error of K roundings of terms of size 1.
 static void assert_near(float got, double want) {
   assert_true(fabs((double)got - want) <= K * 0x1p-24);
 }
@@ -83,32 +84,33 @@ static void dot_of_every_length(void **state) {
     assert_near(dot(n, a, b), exact_dot(n, a, b));
 }
 
-// Both layouts of weights, every number of outputs; product_rows has the bits of dot().
+// Covers both orders of weights and every number of features; product_feature_major has the bits of
+// dot().
 static void products(void **state) {
-  static float rows[COLUMN_TILE * K], columns[COLUMN_TILE * K], x[K];
+  static float by_feature[COLUMN_MAJOR_TILE * K], by_column[COLUMN_MAJOR_TILE * K], x[K];
   (void)state;
   for (uint32_t k = 0; k < K; k++) {
     x[k] = noise(k + 5000);
-    for (uint32_t o = 0; o < COLUMN_TILE; o++)
-      rows[o * K + k] = columns[k * COLUMN_TILE + o] = noise(o * 100 + k);
+    for (uint32_t f = 0; f < COLUMN_MAJOR_TILE; f++)
+      by_feature[f * K + k] = by_column[k * COLUMN_MAJOR_TILE + f] = noise(f * 100 + k);
   }
-  for (int outs = 1; outs <= COLUMN_TILE; outs++) {
-    float by_rows[COLUMN_TILE + 1], by_columns[COLUMN_TILE + 1];
-    by_rows[outs] = by_columns[outs] = 77;
-    product_rows(K, outs, x, rows, by_rows);
-    product_columns(K, outs, x, columns, by_columns);
-    for (int o = 0; o < outs; o++) {
-      const float want = dot(K, x, rows + o * K);
-      assert_memory_equal(&by_rows[o], &want, sizeof want);
-      assert_near(by_columns[o], exact_dot(K, x, rows + o * K));
+  for (int features = 1; features <= COLUMN_MAJOR_TILE; features++) {
+    float one[COLUMN_MAJOR_TILE + 1], other[COLUMN_MAJOR_TILE + 1];
+    one[features] = other[features] = 77;
+    product_feature_major(K, features, x, by_feature, one);
+    product_column_major(K, features, x, by_column, other);
+    for (int f = 0; f < features; f++) {
+      const float want = dot(K, x, by_feature + f * K);
+      assert_memory_equal(&one[f], &want, sizeof want);
+      assert_near(other[f], exact_dot(K, x, by_feature + f * K));
     }
-    assert_true(by_rows[outs] == 77 && by_columns[outs] == 77);
+    assert_true(one[features] == 77 && other[features] == 77);
   }
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(exp_is_within_two_units),
+      cmocka_unit_test(exp_is_within_2_ulp),
       cmocka_unit_test(mxfp4_is_as_defined),
       cmocka_unit_test(bf16_is_the_upper_half),
       cmocka_unit_test(dot_of_every_length),

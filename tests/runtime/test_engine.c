@@ -1,13 +1,9 @@
-// An engine's life, on the tree of abacus: warm_up and finish in any order, and nothing left
-// behind.
+// The life of an engine of abacus: warm_up and finish in any order, passes, picks and times.
 #include "support.h"
+#include "warm_up.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,8 +16,7 @@ struct fixture {
 
 static int setup(void **state) {
   struct fixture *fixture = calloc(1, sizeof *fixture);
-  struct error err;
-  assert_true(safetensors_open(&fixture->checkpoint, "tests/models/abacus", &err));
+  fixture->checkpoint = open_checkpoint(MODELS "abacus");
   fixture->engine = engine_create();
   assert_non_null(fixture->engine);
   *state = fixture;
@@ -36,14 +31,14 @@ static int teardown(void **state) {
   return 0;
 }
 
-// "296 268 220" is the beginning of the first reference sequence.
+// The first tokens of the first reference sequence.
 static struct engine_rows first_rows(void) {
   static int32_t token[ROWS] = {296, 268, 220}, position[ROWS] = {0, 1, 2}, slot[ROWS] = {0};
   static int32_t output_row[1] = {ROWS - 1};
   return (struct engine_rows){ROWS, 1, token, position, slot, output_row, 0};
 }
 
-// The logits after the first rows.
+// Runs a pass of the first rows and copies the logits of its output.
 static void run_pass(struct engine *engine, float *logits) {
   const struct engine_rows rows = first_rows();
   struct engine_results results;
@@ -80,19 +75,18 @@ static void a_cold_engine_refuses_a_pass(void **state) {
   struct error err;
   engine_finish(fixture->engine);
   assert_false(engine_submit(fixture->engine, &rows, ENGINE_LOGITS, &err));
-  assert_string_equal(err.text, "a pass before warm_up");
+  assert_string_equal(err.text, "engine: want warm_up before a pass, found none");
   assert_false(engine_collect(fixture->engine, &results, &err));
-  assert_string_equal(err.text, "no pass is under way");
+  assert_string_equal(err.text, "engine: want a pass in flight, found none");
 }
 
 static void a_checkpoint_of_another_shape_leaves_it_cold(void **state) {
   struct fixture *fixture = *state;
   const struct engine_rows rows = first_rows();
-  struct safetensors *other;
+  struct safetensors *other = open_checkpoint(MODELS "rand_mxfp4");
   struct error err;
-  assert_true(safetensors_open(&other, "tests/models/rand_mxfp4", &err));
   assert_false(warm_up(fixture->engine, other, &err));
-  assert_non_null(strstr(err.text, "model.embed_tokens.weight"));
+  assert_contains(err.text, "model.embed_tokens.weight");
   assert_false(engine_submit(fixture->engine, &rows, ENGINE_LOGITS, &err));
   assert_true(warm_up(fixture->engine, fixture->checkpoint, &err));
   safetensors_close(other);
@@ -101,23 +95,23 @@ static void a_checkpoint_of_another_shape_leaves_it_cold(void **state) {
 static void passes_under_way_are_bounded(void **state) {
   struct fixture *fixture = *state;
   const struct engine_limits limits = engine_limits();
-  const enum engine_want want = limits.picks ? ENGINE_GREEDY : ENGINE_LOGITS;
+  const enum engine_result result = limits.picks ? ENGINE_GREEDY : ENGINE_LOGITS;
   const struct engine_rows rows = first_rows();
   struct engine_results results;
   struct error err;
   assert_true(warm_up(fixture->engine, fixture->checkpoint, &err));
-  assert_true(engine_submit(fixture->engine, &rows, want, &err));
+  assert_true(engine_submit(fixture->engine, &rows, result, &err));
   assert_false(engine_submit(fixture->engine, &rows, ENGINE_LOGITS, &err));
-  assert_string_equal(err.text, "a pass while 1 are under way");
+  assert_string_equal(err.text, "engine: want no pass in flight before one with logits, found 1");
   if (limits.picks) {
-    assert_true(engine_submit(fixture->engine, &rows, want, &err));
-    assert_false(engine_submit(fixture->engine, &rows, want, &err));
-    assert_string_equal(err.text, "a pass while 2 are under way");
+    assert_true(engine_submit(fixture->engine, &rows, result, &err));
+    assert_false(engine_submit(fixture->engine, &rows, result, &err));
+    assert_string_equal(err.text, "engine: want fewer than 2 passes in flight, found 2");
     assert_true(engine_collect(fixture->engine, &results, &err));
   }
   assert_true(engine_collect(fixture->engine, &results, &err));
   assert_false(engine_collect(fixture->engine, &results, &err));
-  assert_true(engine_submit(fixture->engine, &rows, want, &err)); // finish takes it along
+  assert_true(engine_submit(fixture->engine, &rows, result, &err)); // finish discards it
   engine_finish(fixture->engine);
   assert_false(engine_collect(fixture->engine, &results, &err));
 }
@@ -130,16 +124,20 @@ static void what_an_engine_lacks_is_refused(void **state) {
   if (!engine_limits().picks) {
     assert_false(engine_submit(fixture->engine, &rows, ENGINE_GREEDY, &err));
     assert_false(engine_submit(fixture->engine, &rows, ENGINE_CANDIDATES, &err));
-    assert_string_equal(err.text, "a pass that picks: this getp has only logits");
+    assert_string_equal(err.text,
+                        "engine: want a pass with logits, found one that picks: this tree cannot");
   }
   struct engine_rows many = rows;
   many.outputs = engine_limits().logits + 1;
   assert_false(engine_submit(fixture->engine, &many, ENGINE_LOGITS, &err));
-  assert_non_null(strstr(err.text, "this getp has room for"));
+  char want[128];
+  snprintf(want, sizeof want, "engine: want at most %d outputs with logits, found %d",
+           many.outputs - 1, many.outputs);
+  assert_string_equal(err.text, want);
 }
 
-// The device's pick and its candidates are those of the whole logits, and what it feeds itself is
-// what the host would have fed.
+// The device picks, and reports as candidates, what the whole logits say. A token that it hands
+// over itself gives the same as the id from the host.
 static void picks_are_those_of_the_logits(void **state) {
   struct fixture *fixture = *state;
   struct engine *engine = fixture->engine;
@@ -167,7 +165,7 @@ static void picks_are_those_of_the_logits(void **state) {
     fed[by_device] = results.picked[0];
   }
   assert_int_equal(fed[0], fed[1]);
-  assert_int_not_equal(fed[0], best); // so that one cannot stand for the other
+  assert_int_not_equal(fed[0], best); // otherwise one could be mistaken for the other
   struct engine_rows sampled = rows;
   sampled.sharpness = 1;
   assert_true(engine_submit(engine, &sampled, ENGINE_CANDIDATES, &err));
@@ -193,7 +191,7 @@ static void picks_are_those_of_the_logits(void **state) {
 
 struct times {
   int steps, host;
-  double ended; // of the last step
+  double ended; // when the last step ended
   double seconds, bytes, flops;
 };
 
@@ -221,7 +219,7 @@ static bool on_times(void *context, bool host, const struct engine_span *spans, 
   return true;
 }
 
-// A timed pass gives the same bits, and every step a time.
+// A timed pass gives the same bits, and reports a time for every step.
 static void timed_passes(void **state) {
   struct fixture *fixture = *state;
   const size_t vocab = (size_t)engine_limits().vocab;
@@ -231,21 +229,22 @@ static void timed_passes(void **state) {
   assert_true(warm_up(fixture->engine, fixture->checkpoint, &err));
   run_pass(fixture->engine, plain);
   engine_finish(fixture->engine);
-  engine_time(fixture->engine, on_times, &times);
+  engine_set_timer(fixture->engine, on_times, &times);
   assert_true(warm_up(fixture->engine, fixture->checkpoint, &err));
   assert_true(times.host == 3 && times.bytes == 0);
   for (int i = 1; i <= 4; i++) {
     run_pass(fixture->engine, timed);
     assert_memory_equal(plain, timed, vocab * sizeof *plain);
-    assert_int_equal(times.host, 3 + 4 * i); // of warm_up; prepare, submit, prepare, collect
+    assert_int_equal(times.host,
+                     3 + 4 * i); // 3 of warm_up, 4 per pass: prepare, submit, prepare, collect
     assert_int_equal(times.steps % i, 0);
   }
   assert_true(times.steps >= 4 * 4 * 8); // 4 layers
-  // abacus multiplies 0.98 million weights for a row, and the head's for one of the three
+  // abacus multiplies 0.98 million weights per row, and those of the head for one of the three rows
   assert_true(times.flops / 4 > 2 * 3 * 0.5e6 && times.flops / 4 < 2 * 3 * 2e6);
   assert_true(times.bytes / 4 > 1e6 && times.bytes / 4 < 1e7);
   engine_finish(fixture->engine);
-  engine_time(fixture->engine, NULL, NULL);
+  engine_set_timer(fixture->engine, NULL, NULL);
   free(plain);
   free(timed);
 }

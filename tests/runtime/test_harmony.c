@@ -1,11 +1,8 @@
-// The harmony format against ids written out by hand from abacus' tokenizer.
+// The harmony format, with the tokenizer of abacus.
 #include "tokenizer/harmony.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "support.h"
 
-#include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,7 +31,7 @@ static int teardown(void **state) {
   return 0;
 }
 
-// Decodes everything but the special tokens, which become single characters.
+// Decodes the ids, with a single character for each special token.
 static void assert_reads(const struct fixture *fixture, const char *want) {
   char got[256] = "";
   for (size_t i = 0; i < fixture->ids.n; i++) {
@@ -49,7 +46,7 @@ static void assert_reads(const struct fixture *fixture, const char *want) {
   assert_string_equal(got, want);
 }
 
-static void messages(void **state) {
+static void messages_become_ids(void **state) {
   struct fixture *fixture = *state;
   struct error err;
   struct id_list *ids = &fixture->ids, answer = {0};
@@ -73,52 +70,76 @@ static void special_tokens_in_a_text_are_text(void **state) {
   assert_reads(fixture, "{user:<|end|>}");
 }
 
-// Feeds a text to a reply and asserts that each of its tokens is read as `part`.
-static void feed(struct fixture *fixture, struct reply *reply, const char *text,
-                 enum reply_kind part) {
+// Reads the tokens of a text and asserts that each is of this kind.
+static void read_text(struct fixture *fixture, struct reply *reply, const char *text,
+                      enum reply_kind kind) {
   struct error err;
   fixture->ids.n = 0;
   assert_true(tokenizer_encode(fixture->tokenizer, text, strlen(text), &fixture->ids, &err));
   for (size_t i = 0; i < fixture->ids.n; i++)
-    assert_int_equal(reply_read(reply, &fixture->harmony, fixture->ids.id[i]), part);
+    assert_int_equal(reply_read(reply, &fixture->harmony, fixture->ids.id[i]), kind);
 }
 
-static void control(struct fixture *fixture, struct reply *reply, int32_t id) {
+static void read_control(struct fixture *fixture, struct reply *reply, int32_t id) {
   assert_int_equal(reply_read(reply, &fixture->harmony, id), REPLY_CONTROL);
 }
 
-static void reasoning_then_answer(void **state) {
+static void only_the_final_channel_is_the_answer(void **state) {
   struct fixture *fixture = *state;
   struct reply reply = {0};
-  control(fixture, &reply, CHANNEL);
-  feed(fixture, &reply, "analysis", REPLY_CONTROL);
-  control(fixture, &reply, MESSAGE);
-  feed(fixture, &reply, "The user wants the final answer.", REPLY_OTHER);
-  control(fixture, &reply, END);
-  control(fixture, &reply, START);
-  feed(fixture, &reply, "assistant", REPLY_CONTROL);
-  control(fixture, &reply, CHANNEL);
-  feed(fixture, &reply, "final", REPLY_CONTROL);
-  control(fixture, &reply, MESSAGE);
-  feed(fixture, &reply, "It is 2.", REPLY_FINAL);
-  control(fixture, &reply, RETURN);
+  read_control(fixture, &reply, CHANNEL);
+  read_text(fixture, &reply, "analysis", REPLY_CONTROL);
+  read_control(fixture, &reply, MESSAGE);
+  read_text(fixture, &reply, "The user wants the final answer.", REPLY_OTHER);
+  read_control(fixture, &reply, END);
+  read_control(fixture, &reply, START);
+  read_text(fixture, &reply, "assistant", REPLY_CONTROL);
+  read_control(fixture, &reply, CHANNEL);
+  read_text(fixture, &reply, "final", REPLY_CONTROL);
+  read_control(fixture, &reply, MESSAGE);
+  read_text(fixture, &reply, "It is 2.", REPLY_FINAL);
+  read_control(fixture, &reply, RETURN);
 }
 
 static void a_long_channel_name_is_not_final(void **state) {
   struct fixture *fixture = *state;
   struct reply reply = {0};
-  control(fixture, &reply, CHANNEL);
-  feed(fixture, &reply, "final and then a name that is far longer than any channel", REPLY_CONTROL);
-  control(fixture, &reply, MESSAGE);
-  feed(fixture, &reply, "text", REPLY_OTHER);
+  read_control(fixture, &reply, CHANNEL);
+  read_text(fixture, &reply, "final and then a name that is far longer than any channel",
+            REPLY_CONTROL);
+  read_control(fixture, &reply, MESSAGE);
+  read_text(fixture, &reply, "text", REPLY_OTHER);
+}
+
+static void a_tokenizer_without_special_tokens_is_refused(void **state) {
+  static const char WANT[] = "chat: want a tokenizer with the special token <|call|>, found none";
+  (void)state;
+  json_t *root = read_json(MODELS "abacus/tokenizer.json"), *added;
+  struct tokenizer *tokenizer;
+  struct harmony harmony;
+  struct error err;
+  added = json_object_get(root, "added_tokens");
+  for (size_t i = 0; i < json_array_size(added); i++) {
+    const json_t *content = json_object_get(json_array_get(added, i), "content");
+    if (strcmp(json_string_value(content), "<|call|>") == 0)
+      json_array_remove(added, i);
+  }
+  char *text = json_dumps(root, 0);
+  assert_true(tokenizer_open_text(&tokenizer, "its path", text, strlen(text), &err));
+  assert_false(harmony_open(&harmony, tokenizer, &err));
+  assert_string_equal(err.text, WANT);
+  tokenizer_close(tokenizer);
+  free(text);
+  json_decref(root);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(messages, setup, teardown),
+      cmocka_unit_test_setup_teardown(messages_become_ids, setup, teardown),
       cmocka_unit_test_setup_teardown(special_tokens_in_a_text_are_text, setup, teardown),
-      cmocka_unit_test_setup_teardown(reasoning_then_answer, setup, teardown),
+      cmocka_unit_test_setup_teardown(only_the_final_channel_is_the_answer, setup, teardown),
       cmocka_unit_test_setup_teardown(a_long_channel_name_is_not_final, setup, teardown),
+      cmocka_unit_test(a_tokenizer_without_special_tokens_is_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,30 +1,25 @@
-// The parity check over a fake engine that answers with the logits of HF transformers, and with
-// errors planted in them; its measures against values worked out by hand.
+// The parity check over a fake engine that answers with the logits of HF transformers, with and
+// without planted errors; its measures against values that were computed by hand.
 #include "reference/parity.h"
 
-#include <jansson.h>
+#include "support.h"
+
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#define MODEL "tests/models/abacus"
+#define MODEL MODELS "abacus"
 
 enum { VOCAB = 1024, SLOTS = 2, CONTEXT = 64, ROWS = 8, CHUNK = 5, POSITIONS = 15 };
 
-// Answers position p with row p of `answers`.
+// Answers position p with answers[p].
 struct engine {
   float answers[POSITIONS][VOCAB];
   float logits[ROWS][VOCAB];
   int fed;
 };
 
-static bool halves; // what the engine says of itself
+static bool halves; // a limit of the engine, which a test may change
 
 struct engine_limits engine_limits(void) {
   return (struct engine_limits){.vocab = VOCAB,
@@ -37,10 +32,10 @@ struct engine_limits engine_limits(void) {
                                 .halves = halves};
 }
 
-bool engine_submit(struct engine *engine, const struct engine_rows *rows, enum engine_want want,
+bool engine_submit(struct engine *engine, const struct engine_rows *rows, enum engine_result result,
                    struct error *err) {
   (void)err;
-  assert_int_equal(want, ENGINE_LOGITS);
+  assert_int_equal(result, ENGINE_LOGITS);
   for (int r = 0; r < rows->rows; r++)
     assert_int_equal(rows->position[r], engine->fed++);
   for (int i = 0; i < rows->outputs; i++) {
@@ -62,34 +57,32 @@ struct fixture {
   struct engine engine;
   struct safetensors *checkpoint;
   struct model_config config;
-  int32_t ids[POSITIONS];
+  int32_t *ids; // (POSITIONS)
 };
 
 static int set_up(void **state) {
   struct fixture *fixture = calloc(1, sizeof *fixture);
-  struct error err;
+  size_t n;
   assert_non_null(fixture);
   *state = fixture;
-  assert_true(model_config_read(&fixture->config, MODEL, &err));
-  assert_true(safetensors_open(&fixture->checkpoint, MODEL, &err));
+  fixture->config = read_config(MODEL);
+  fixture->checkpoint = open_checkpoint(MODEL);
   assert_int_equal(fixture->config.vocab, VOCAB);
-  json_t *reference = json_load_file(MODEL "/reference.json", 0, NULL);
-  const json_t *first = json_array_get(json_object_get(reference, "sequences"), 0);
-  assert_int_equal(json_array_size(first), POSITIONS);
-  for (size_t i = 0; i < POSITIONS; i++)
-    fixture->ids[i] = (int32_t)json_integer_value(json_array_get(first, i));
+  json_t *reference = read_json(MODEL "/reference.json");
+  fixture->ids = read_ids(json_array_get(json_object_get(reference, "sequences"), 0), &n);
+  assert_int_equal(n, POSITIONS);
   json_decref(reference);
-  FILE *file = fopen(MODEL "/logits.f32", "rb");
-  assert_non_null(file);
-  assert_int_equal(fread(fixture->engine.answers, VOCAB * sizeof(float), POSITIONS, file),
-                   POSITIONS);
-  fclose(file);
+  float *logits = read_floats(MODEL "/logits.f32", &n);
+  assert_true(n >= POSITIONS * VOCAB);
+  memcpy(fixture->engine.answers, logits, sizeof fixture->engine.answers);
+  free(logits);
   return 0;
 }
 
 static int tear_down(void **state) {
   struct fixture *fixture = *state;
   safetensors_close(fixture->checkpoint);
+  free(fixture->ids);
   free(fixture);
   return 0;
 }
@@ -101,15 +94,15 @@ static bool check(struct fixture *fixture, int n, struct error *err) {
                       fixture->ids, n, err);
 }
 
-static void test_transformers_pass(void **state) {
+static void logits_of_transformers_pass(void **state) {
   struct fixture *fixture = *state;
   struct error err;
   assert_true(check(fixture, POSITIONS, &err));
   assert_int_equal(fixture->engine.fed, POSITIONS);
 }
 
-// Only the first n positions are looked at.
-static void test_n(void **state) {
+// Position 7 is wrong, but only the first 7 are checked.
+static void only_n_positions_are_checked(void **state) {
   struct fixture *fixture = *state;
   struct error err;
   fixture->engine.answers[7][0] = NAN;
@@ -124,50 +117,52 @@ static double norm(const float *x) {
   return sqrt(sum);
 }
 
-// One logit of one position is off, by a little less and a little more than the bound.
-static void test_one_logit(void **state) {
+// One logit is wrong, by a little less and a little more than the bound.
+static void one_wrong_logit_is_found(void **state) {
   struct fixture *fixture = *state;
   struct error err;
-  float *row = fixture->engine.answers[14];
-  const float right = row[1000];
-  const double whole = norm(row);
-  row[1000] = right + (float)(0.99e-3 * whole);
+  float *logits = fixture->engine.answers[14];
+  const float right = logits[1000];
+  const double whole = norm(logits);
+  logits[1000] = right + (float)(0.99e-3 * whole);
   assert_true(check(fixture, POSITIONS, &err));
-  row[1000] = right - (float)(1.01e-3 * whole);
+  logits[1000] = right - (float)(1.01e-3 * whole);
   fixture->engine.fed = 0;
   assert_false(check(fixture, POSITIONS, &err));
-  assert_string_equal(err.text, "GETP_PARITY: position 14: relative L2 error 1.01e-03: want at "
-                                "most 0.001: the generated forward pass and the plain one differ");
+  assert_string_equal(err.text,
+                      "GETP_PARITY: position 14: want a relative L2 error of at most 0.001, "
+                      "found 1.01e-03: the generated forward pass and the plain one "
+                      "differ");
 }
 
-// The same of an engine with halves.
-static void test_one_logit_of_halves(void **state) {
+// The bound of an engine with 16-bit operands is larger.
+static void halves_have_a_larger_bound(void **state) {
   struct fixture *fixture = *state;
   struct error err;
-  float *row = fixture->engine.answers[14];
-  const float right = row[1000];
-  const double whole = norm(row);
+  float *logits = fixture->engine.answers[14];
+  const float right = logits[1000];
+  const double whole = norm(logits);
   halves = true;
-  row[1000] = right + (float)(1.49e-2 * whole);
+  logits[1000] = right + (float)(1.49e-2 * whole);
   assert_true(check(fixture, POSITIONS, &err));
-  row[1000] = right - (float)(1.51e-2 * whole);
+  logits[1000] = right - (float)(1.51e-2 * whole);
   fixture->engine.fed = 0;
   assert_false(check(fixture, POSITIONS, &err));
-  assert_non_null(strstr(err.text, "relative L2 error 1.51e-02: want at most 0.015:"));
+  assert_contains(err.text, "want a relative L2 error of at most 0.015, found 1.51e-02:");
   halves = false;
 }
 
-static void test_not_a_number(void **state) {
+static void a_nan_is_an_error(void **state) {
   struct fixture *fixture = *state;
   struct error err;
   fixture->engine.answers[3][17] = NAN;
   fixture->engine.answers[9][17] += 100;
   assert_false(check(fixture, POSITIONS, &err));
-  assert_non_null(strstr(err.text, "GETP_PARITY: position 3: relative L2 error "));
-  assert_non_null(strstr(err.text, "nan"));
+  assert_contains(err.text, "GETP_PARITY: position 3: want a relative L2 error of at most ");
+  assert_contains(err.text, "nan");
 }
 
-static void test_shifted_positions(void **state) {
+static void shifted_positions_are_found(void **state) {
   struct fixture *fixture = *state;
   struct error err;
   memmove(fixture->engine.answers[1], fixture->engine.answers[0],
@@ -175,10 +170,10 @@ static void test_shifted_positions(void **state) {
   assert_true(check(fixture, 1, &err));
   fixture->engine.fed = 0;
   assert_false(check(fixture, 2, &err));
-  assert_non_null(strstr(err.text, "GETP_PARITY: position 1: "));
+  assert_contains(err.text, "GETP_PARITY: position 1: ");
 }
 
-static void test_measures(void **state) {
+static void measures_are_relative_to_the_reference(void **state) {
   struct parity_error error = {0};
   (void)state;
   parity_add(&error, 0, (float[]){3, -4, 0}, (float[]){3, -4, 0}, 3);
@@ -187,7 +182,7 @@ static void test_measures(void **state) {
   assert_true(error.max_abs == 0.5 && error.max_rel == 0.125 && error.l2 == 0.1);
   assert_int_equal(error.position, 1);
   parity_add(&error, 2, (float[]){31, -40, 0}, (float[]){30, -40, 0},
-             3); // larger, but relatively not
+             3); // a larger error, but a smaller relative one
   assert_true(error.max_abs == 1 && error.max_rel == 0.125 && error.l2 == 0.1);
   assert_int_equal(error.position, 1);
   parity_add(&error, 3, (float[]){0, 0, 0}, (float[]){0, 0, 0}, 3);
@@ -197,8 +192,8 @@ static void test_measures(void **state) {
   assert_int_equal(error.position, 4);
 }
 
-// A NaN on either side stays the worst.
-static void test_measures_of_nan(void **state) {
+// A NaN on either side counts as the worst error.
+static void a_nan_is_the_worst_error(void **state) {
   struct parity_error error = {0}, other = {0};
   (void)state;
   parity_add(&error, 0, (float[]){1, NAN}, (float[]){1, 2}, 2);
@@ -210,7 +205,7 @@ static void test_measures_of_nan(void **state) {
   assert_int_equal(other.position, 5);
 }
 
-static void test_environment(void **state) {
+static void the_environment_says_how_many_positions(void **state) {
   static const char *const WRONG[] = {"",   "0",  "-1",  "x",          "3x",
                                       " 3", "+3", "1.5", "2147483648", "99999999999999999999"};
   struct error err;
@@ -222,11 +217,12 @@ static void test_environment(void **state) {
   setenv("GETP_PARITY", "2147483647", 1);
   assert_true(parity_positions(&n, &err));
   assert_int_equal(n, INT32_MAX);
-  for (size_t i = 0; i < sizeof WRONG / sizeof *WRONG; i++) {
+  for (size_t i = 0; i < COUNT(WRONG); i++) {
     char want[128];
     setenv("GETP_PARITY", WRONG[i], 1);
     assert_false(parity_positions(&n, &err));
-    snprintf(want, sizeof want, "GETP_PARITY=%s: want an integer from 1 to 2147483647", WRONG[i]);
+    snprintf(want, sizeof want, "GETP_PARITY: want an integer from 1 to 2147483647, found \"%s\"",
+             WRONG[i]);
     assert_string_equal(err.text, want);
   }
 }
@@ -235,11 +231,15 @@ static void test_environment(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      WITH_FIXTURE(test_transformers_pass), WITH_FIXTURE(test_n),
-      WITH_FIXTURE(test_one_logit),         WITH_FIXTURE(test_one_logit_of_halves),
-      WITH_FIXTURE(test_not_a_number),      WITH_FIXTURE(test_shifted_positions),
-      cmocka_unit_test(test_measures),      cmocka_unit_test(test_measures_of_nan),
-      cmocka_unit_test(test_environment),
+      WITH_FIXTURE(logits_of_transformers_pass),
+      WITH_FIXTURE(only_n_positions_are_checked),
+      WITH_FIXTURE(one_wrong_logit_is_found),
+      WITH_FIXTURE(halves_have_a_larger_bound),
+      WITH_FIXTURE(a_nan_is_an_error),
+      WITH_FIXTURE(shifted_positions_are_found),
+      cmocka_unit_test(measures_are_relative_to_the_reference),
+      cmocka_unit_test(a_nan_is_the_worst_error),
+      cmocka_unit_test(the_environment_says_how_many_positions),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

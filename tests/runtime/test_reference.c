@@ -1,64 +1,38 @@
-// The reference pass against logits and hidden states that HF transformers computed (one folder a
-// model below MODELS), and its formulas against values worked out by hand.
+// The reference against logits and hidden states that HF transformers computed, with one folder per
+// model in MODELS, and its formulas against values that were computed by hand.
 #include "reference/math.h"
 #include "reference/reference.h"
 
+#include "support.h"
+
 #include <float.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-// After everything else: cmocka.h needs these four before it, and defines a macro called fail;
-// (fail)(...) is error.h's.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#define MODELS "tests/models/"
-
-// Relative L2 error of one vector. HF computes in float, this in double with floats between.
+// The bound on the relative L2 error of a vector. HF computes in float, the reference in double and
+// rounds in between.
 static const double TOLERANCE = 1e-4;
 
-// One model, opened, and what HF says about it.
+// An open model, and the results of HF for it.
 struct fixture {
   struct safetensors *checkpoint;
   struct model_config config;
   json_t *reference;
   float *logits; // (positions of all sequences, vocab)
-  float *hidden; // (n_layers + 1, positions of the last sequence, hidden), or NULL
+  float *hidden; // (n_layers + 1, positions of the last sequence, d_model), or NULL
 };
 
-// Where the visitor stands, and the largest errors it has seen.
+// The context of the visitor: what it compares with, and the largest errors so far.
 struct comparison {
   const struct fixture *fixture;
   const float *logits; // of this sequence
-  const float *hidden; // NULL but for the last sequence
+  const float *hidden; // of the last sequence; otherwise NULL
   size_t positions;
   double logits_error, hidden_error;
 };
-
-static float *read_floats(const char *folder, const char *name, size_t *n) {
-  char path[256];
-  snprintf(path, sizeof path, "%s/%s", folder, name);
-  FILE *file = fopen(path, "rb");
-  *n = 0;
-  if (!file)
-    return NULL;
-  assert_int_equal(fseek(file, 0, SEEK_END), 0);
-  *n = (size_t)ftell(file) / sizeof(float);
-  rewind(file);
-  float *values = malloc(*n * sizeof *values);
-  assert_non_null(values);
-  assert_int_equal(fread(values, sizeof *values, *n, file), *n);
-  fclose(file);
-  return values;
-}
 
 static size_t count_positions(const json_t *sequences) {
   size_t n = 0;
@@ -68,24 +42,25 @@ static size_t count_positions(const json_t *sequences) {
 }
 
 static void open_fixture(struct fixture *fixture, const char *folder) {
-  struct error err = {{0}};
-  char path[256];
+  char path[PATH_BYTES];
+  size_t n;
   *fixture = (struct fixture){0};
-  if (!model_config_read(&fixture->config, folder, &err) ||
-      !safetensors_open(&fixture->checkpoint, folder, &err))
-    fail_msg("%s", err.text);
-  snprintf(path, sizeof path, "%s/reference.json", folder);
-  fixture->reference = json_load_file(path, 0, NULL);
+  fixture->config = read_config(folder);
+  fixture->checkpoint = open_checkpoint(folder);
+  path_in(path, folder, "reference.json");
+  fixture->reference = read_json(path);
   const json_t *sequences = json_object_get(fixture->reference, "sequences");
   const json_t *last = json_array_get(sequences, json_array_size(sequences) - 1);
-  size_t n;
-  fixture->logits = read_floats(folder, "logits.f32", &n);
+  path_in(path, folder, "logits.f32");
+  fixture->logits = read_floats(path, &n);
   assert_true(n > 0);
   assert_int_equal(n, count_positions(sequences) * (size_t)fixture->config.vocab);
-  fixture->hidden = read_floats(folder, "hidden.f32", &n);
-  if (fixture->hidden)
-    assert_int_equal(n, json_array_size(last) * (size_t)(fixture->config.n_layers + 1) *
-                            (size_t)fixture->config.d_model);
+  path_in(path, folder, "hidden.f32");
+  if (access(path, F_OK) != 0)
+    return;
+  fixture->hidden = read_floats(path, &n);
+  assert_int_equal(n, json_array_size(last) * (size_t)(fixture->config.n_layers + 1) *
+                          (size_t)fixture->config.d_model);
 }
 
 static void close_fixture(struct fixture *fixture) {
@@ -105,7 +80,7 @@ static double relative_error(const float *got, const float *want, size_t n) {
   return sqrt(difference / size);
 }
 
-// Not fmax: a NaN must not get lost.
+// fmax would lose a NaN.
 static double larger(double a, double b) {
   return a > b ? a : b;
 }
@@ -121,25 +96,15 @@ static bool compare(void *context, int position, const float *logits, const floa
     double error = relative_error(hidden + layer * width, want, width);
     c->hidden_error = larger(error, c->hidden_error);
     if (!(error < TOLERANCE))
-      return (fail)(err, "hidden state %zu of position %d: error %g", layer, position, error);
+      return fail(err, "hidden state %zu of position %d: error %g", layer, position, error);
   }
   return c->logits_error < TOLERANCE ||
-         (fail)(err, "logits of position %d: error %g", position, c->logits_error);
-}
-
-// Token ids of one sequence; the caller frees them.
-static int32_t *ids_of(const json_t *sequence) {
-  int32_t *ids = malloc(json_array_size(sequence) * sizeof *ids);
-  assert_non_null(ids);
-  for (size_t i = 0; i < json_array_size(sequence); i++)
-    ids[i] = (int32_t)json_integer_value(json_array_get(sequence, i));
-  return ids;
+         fail(err, "logits of position %d: error %g", position, c->logits_error);
 }
 
 static void run_sequence(struct comparison *c, const json_t *sequence) {
-  struct error err = {{0}};
-  int32_t *ids = ids_of(sequence);
-  c->positions = json_array_size(sequence);
+  struct error err;
+  int32_t *ids = read_ids(sequence, &c->positions);
   bool ok = reference_run(c->fixture->checkpoint, &c->fixture->config, ids, (int)c->positions,
                           compare, c, &err);
   free(ids);
@@ -149,7 +114,7 @@ static void run_sequence(struct comparison *c, const json_t *sequence) {
 }
 
 // *state is the folder of a model.
-static void test_agrees_with_transformers(void **state) {
+static void agrees_with_transformers(void **state) {
   struct fixture fixture;
   open_fixture(&fixture, *state);
   struct comparison c = {.fixture = &fixture, .logits = fixture.logits};
@@ -170,26 +135,27 @@ static bool stop_at_two(void *context, int position, const float *logits, const 
   (void)logits;
   (void)hidden;
   ++*(int *)context;
-  return position < 2 || (fail)(err, "enough");
+  return position < 2 || fail(err, "enough");
 }
 
 static void assert_run_fails(const struct fixture *fixture, const struct model_config *config,
                              const int32_t *ids, int n, const char *want) {
-  struct error err = {{0}};
+  struct error err;
   int visits = 0;
   assert_false(reference_run(fixture->checkpoint, config, ids, n, stop_at_two, &visits, &err));
   assert_int_equal(visits, 0);
-  if (!strstr(err.text, want))
-    fail_msg("want '%s' in '%s'", want, err.text);
+  assert_contains(err.text, want);
 }
 
-static void test_refuses_by_name(void **state) {
+static void wrong_ids_and_tensors_are_refused(void **state) {
   (void)state;
   struct fixture f;
   open_fixture(&f, MODELS "rand_mxfp4");
   const int32_t good[] = {1, 2, 3}, high[] = {1, 515}, negative[] = {-1};
-  assert_run_fails(&f, &f.config, high, 2, "position 1: want a token id below 515, found 515");
-  assert_run_fails(&f, &f.config, negative, 1, "position 0: want a token id below 515, found -1");
+  assert_run_fails(&f, &f.config, high, 2,
+                   "reference: position 1: want a token id below 515, found 515");
+  assert_run_fails(&f, &f.config, negative, 1,
+                   "reference: position 0: want a token id below 515, found -1");
   assert_run_fails(&f, &f.config, good, 0, "want at least one token id");
   struct model_config config = f.config;
   config.n_layers = 4;
@@ -209,39 +175,24 @@ static void test_refuses_by_name(void **state) {
   close_fixture(&f);
 }
 
-// A checkpoint of one tensor of 64 bytes that calls itself U8 where numbers are wanted.
-static void test_refuses_packed_weights_in_a_dense_role(void **state) {
-  (void)state;
-  static const char header[] = "{\"model.embed_tokens.weight\":{\"dtype\":\"U8\",\"shape\":[2,32],"
-                               "\"data_offsets\":[0,64]}}";
-  static const uint8_t data[64];
-  char folder[] = P_tmpdir "/getp-test-XXXXXX", path[sizeof folder + 32];
-  assert_non_null(mkdtemp(folder));
-  snprintf(path, sizeof path, "%s/model.safetensors", folder);
-  FILE *file = fopen(path, "wb");
-  assert_non_null(file);
-  const uint8_t length[8] = {sizeof header - 1};
-  assert_int_equal(fwrite(length, 1, 8, file), 8);
-  assert_int_equal(fwrite(header, 1, sizeof header - 1, file), sizeof header - 1);
-  assert_int_equal(fwrite(data, 1, sizeof data, file), sizeof data);
-  assert_int_equal(fclose(file), 0);
-
-  struct fixture f = {0};
-  struct error err = {{0}};
-  if (!safetensors_open(&f.checkpoint, folder, &err))
-    fail_msg("%s", err.text);
+// A checkpoint whose embedding is U8 in place of a float type.
+static void bytes_are_refused_as_numbers(void **state) {
+  static const uint8_t DATA[64];
+  write_safetensors(*state, "model.safetensors",
+                    "{\"model.embed_tokens.weight\":{\"dtype\":\"U8\",\"shape\":[2,32],"
+                    "\"data_offsets\":[0,64]}}",
+                    DATA, sizeof DATA);
+  struct fixture f = {.checkpoint = open_checkpoint(*state)};
   const struct model_config config = {.vocab = 2, .d_model = 32, .n_layers = 1, .d_ff = 32};
   assert_run_fails(&f, &config, (int32_t[]){1}, 1,
                    "model.embed_tokens.weight: want dtype BF16, F16 or F32, found U8");
   close_fixture(&f);
-  assert_int_equal(remove(path), 0);
-  assert_int_equal(rmdir(folder), 0);
 }
 
-static void test_stops_when_told(void **state) {
+static void a_visitor_can_stop(void **state) {
   (void)state;
   struct fixture f;
-  struct error err = {{0}};
+  struct error err;
   int visits = 0;
   open_fixture(&f, MODELS "rand_tied");
   assert_false(reference_run(f.checkpoint, &f.config, (int32_t[]){1, 2, 3, 4, 5}, 5, stop_at_two,
@@ -265,7 +216,7 @@ static const struct rope_config GPT_OSS_ROPE = {
     .original_max_positions = 4096,
 };
 
-static void test_inv_freq_of_gpt_oss(void **state) {
+static void inv_freq_of_gpt_oss_is_right(void **state) {
   (void)state;
   static const double want[32] = {
       1,
@@ -307,8 +258,8 @@ static void test_inv_freq_of_gpt_oss(void **state) {
     assert_close(got[i], want[i], FLT_EPSILON);
 }
 
-// Rounded, the ramp of gpt-oss runs from 8 to 18 in place of 8.09 to 17.40.
-static void test_inv_freq_truncated(void **state) {
+// With rounding, the ramp of gpt-oss runs from 8 to 18 instead of 8.09 to 17.40.
+static void inv_freq_can_be_truncated(void **state) {
   (void)state;
   struct rope_config rope = GPT_OSS_ROPE;
   float exact[32], rounded[32];
@@ -321,7 +272,7 @@ static void test_inv_freq_truncated(void **state) {
   assert_true(rounded[9] < exact[9] && rounded[17] > exact[17]);
 }
 
-static void test_inv_freq_plain(void **state) {
+static void inv_freq_without_yarn_is_a_power(void **state) {
   (void)state;
   const struct rope_config rope = {.theta = 10000, .factor = 1, .attention_factor = 1};
   float got[4];
@@ -331,8 +282,9 @@ static void test_inv_freq_plain(void **state) {
     assert_close(got[i], want[i], FLT_EPSILON);
 }
 
-// An original context so short that both ends of the ramp are pair 0: HF makes it 0.001 wide.
-static void test_inv_freq_of_an_empty_ramp(void **state) {
+// The original context is so short that both ends of the ramp are pair 0; HF then makes it 0.001
+// wide.
+static void inv_freq_of_an_empty_ramp_is_that_of_transformers(void **state) {
   (void)state;
   struct rope_config rope = GPT_OSS_ROPE;
   rope.original_max_positions = 6;
@@ -343,7 +295,7 @@ static void test_inv_freq_of_an_empty_ramp(void **state) {
   assert_close(got[1], pow(150000, -1 / 32.0) / 32, FLT_EPSILON);
 }
 
-static void test_swiglu_clamps(void **state) {
+static void swiglu_clamps(void **state) {
   (void)state;
   assert_close(swiglu(20, -20, 7, 1.702), -41.9997, 1e-6);
   assert_close(swiglu(-20, 20, 7, 1.702), -2.6e-13, 0.02);
@@ -355,7 +307,7 @@ static void test_swiglu_clamps(void **state) {
   assert_true(isnan(swiglu(NAN, 1, 7, 1.702)) && isnan(swiglu(1, NAN, 7, 1.702)));
 }
 
-static void test_route_breaks_ties_by_id(void **state) {
+static void equal_experts_are_picked_by_id(void **state) {
   (void)state;
   float weights[5];
   route(weights, (const float[]){1, 2, 2, 0, 2}, 5, 2);
@@ -371,7 +323,7 @@ static void test_route_breaks_ties_by_id(void **state) {
   assert_true(weights[0] == 1 && weights[1] == 0);
 }
 
-static void test_mxfp4_codes(void **state) {
+static void mxfp4_codes_have_their_values(void **state) {
   (void)state;
   static const uint8_t codes[16] = {0x10, 0x32, 0x54, 0x76, 0x98, 0xba, 0xdc, 0xfe};
   static const float positive[8] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6};
@@ -390,22 +342,22 @@ static void test_mxfp4_codes(void **state) {
 
 #define AGREES(model)                                                                              \
   {                                                                                                \
-    "test_agrees_with_transformers: " model, test_agrees_with_transformers, NULL, NULL,            \
+    "agrees_with_transformers: " model, agrees_with_transformers, NULL, NULL,                      \
         (void *)(uintptr_t)(MODELS model)                                                          \
   }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_inv_freq_of_gpt_oss),
-      cmocka_unit_test(test_inv_freq_truncated),
-      cmocka_unit_test(test_inv_freq_plain),
-      cmocka_unit_test(test_inv_freq_of_an_empty_ramp),
-      cmocka_unit_test(test_swiglu_clamps),
-      cmocka_unit_test(test_route_breaks_ties_by_id),
-      cmocka_unit_test(test_mxfp4_codes),
-      cmocka_unit_test(test_refuses_by_name),
-      cmocka_unit_test(test_refuses_packed_weights_in_a_dense_role),
-      cmocka_unit_test(test_stops_when_told),
+      cmocka_unit_test(inv_freq_of_gpt_oss_is_right),
+      cmocka_unit_test(inv_freq_can_be_truncated),
+      cmocka_unit_test(inv_freq_without_yarn_is_a_power),
+      cmocka_unit_test(inv_freq_of_an_empty_ramp_is_that_of_transformers),
+      cmocka_unit_test(swiglu_clamps),
+      cmocka_unit_test(equal_experts_are_picked_by_id),
+      cmocka_unit_test(mxfp4_codes_have_their_values),
+      cmocka_unit_test(wrong_ids_and_tensors_are_refused),
+      IN_FOLDER(bytes_are_refused_as_numbers),
+      cmocka_unit_test(a_visitor_can_stop),
       AGREES("abacus"),
       AGREES("rand_mxfp4"),
       AGREES("rand_bf16"),

@@ -1,28 +1,18 @@
-// The checkpoint reader against small files made here, most of them damaged, and a real sharded
-// one.
-#include "checkpoint/safetensors.h"
+// The reader of safetensors files on small files, most of them damaged, and on a real sharded
+// checkpoint.
+#include "support.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-// After everything else: cmocka.h needs these four before it, and defines a macro called fail.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#define MODELS "tests/models/"
 #define SINGLE "model.safetensors"
 #define INDEX "model.safetensors.index.json"
 
-// Three bytes of "a" come first, so that nothing behind them is aligned.
+// Three bytes of "a" come first, so that nothing after them is aligned.
 static const char GOOD_HEADER[] =
     "{\"__metadata__\":{\"format\":\"pt\"},"
     "\"b\":{\"dtype\":\"BF16\",\"shape\":[2,3],\"data_offsets\":[3,15]},"
@@ -40,81 +30,10 @@ static const uint8_t GOOD_DATA[GOOD_DATA_BYTES] = {
     0xdb, 0x0f, 0x49, 0x40,                                                 // d
 };
 
-// A temporary checkpoint folder.
-static int make_folder(void **state) {
-  static const char template[] = P_tmpdir "/getp-test-XXXXXX";
-  char *path = malloc(sizeof template);
-  assert_non_null(path);
-  memcpy(path, template, sizeof template);
-  assert_non_null(mkdtemp(path));
-  *state = path;
-  return 0;
-}
-
-static void path_in(char path[static 256], const char *folder, const char *name) {
-  int length = snprintf(path, 256, "%s/%s", folder, name);
-  assert_in_range(length, 1, 255);
-}
-
-static void remove_file(const char *folder, const char *name) {
-  char path[256];
-  path_in(path, folder, name);
-  remove(path);
-}
-
-static int remove_folder(void **state) {
-  const char *names[] = {SINGLE, INDEX, "one.safetensors", "two.safetensors"};
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-    remove_file(*state, names[i]);
-  int failed = rmdir(*state);
-  free(*state);
-  return failed;
-}
-
-static void write_file(const char *folder, const char *name, const void *bytes, size_t n) {
-  char path[256];
-  path_in(path, folder, name);
-  FILE *file = fopen(path, "wb");
-  assert_non_null(file);
-  assert_int_equal(fwrite(bytes, 1, n, file), n);
-  assert_int_equal(fclose(file), 0);
-}
-
-// 8 bytes of length, header, data; the caller frees it.
-static uint8_t *build_file(uint64_t length, const char *header, const void *data, size_t data_bytes,
-                           size_t *bytes) {
-  size_t header_bytes = strlen(header);
-  uint8_t *file = malloc(8 + header_bytes + data_bytes);
-  assert_non_null(file);
-  for (int i = 0; i < 8; i++)
-    file[i] = (uint8_t)(length >> (8 * i));
-  memcpy(file + 8, header, header_bytes);
-  if (data_bytes)
-    memcpy(file + 8 + header_bytes, data, data_bytes);
-  *bytes = 8 + header_bytes + data_bytes;
-  return file;
-}
-
-static void write_shard(const char *folder, const char *name, const char *header,
-                        size_t data_bytes) {
-  size_t bytes;
-  uint8_t *file = build_file(strlen(header), header, GOOD_DATA, data_bytes, &bytes);
-  write_file(folder, name, file, bytes);
-  free(file);
-}
-
-static struct safetensors *open_good(const char *folder) {
-  struct safetensors *checkpoint;
-  struct error err = {{0}};
-  if (!safetensors_open(&checkpoint, folder, &err))
-    fail_msg("%s", err.text);
-  return checkpoint;
-}
-
-// Asserts that the folder is refused in one line that has `want` in it.
+// Asserts that the folder is refused with one line that contains `want`.
 static void assert_refused(const char *folder, const char *want) {
   struct safetensors *checkpoint;
-  struct error err = {{0}};
+  struct error err;
   assert_false(safetensors_open(&checkpoint, folder, &err));
   assert_null(checkpoint);
   if (!strstr(err.text, want) || strchr(err.text, '\n'))
@@ -127,9 +46,9 @@ static float first_value(const struct tensor *tensor) {
   return value;
 }
 
-static void test_reads_a_file(void **state) {
-  write_shard(*state, SINGLE, GOOD_HEADER, GOOD_DATA_BYTES);
-  struct safetensors *checkpoint = open_good(*state);
+static void a_file_is_read(void **state) {
+  write_safetensors(*state, SINGLE, GOOD_HEADER, GOOD_DATA, GOOD_DATA_BYTES);
+  struct safetensors *checkpoint = open_checkpoint(*state);
   const struct tensor *b = safetensors_find(checkpoint, "b");
   assert_non_null(b);
   assert_string_equal(b->name, "b");
@@ -151,65 +70,26 @@ static void test_reads_a_file(void **state) {
   safetensors_close(checkpoint);
 }
 
-static void test_want_names_both_shapes(void **state) {
-  write_shard(*state, SINGLE, GOOD_HEADER, GOOD_DATA_BYTES);
-  struct safetensors *checkpoint = open_good(*state);
-  struct error err = {{0}};
+static void another_shape_is_refused(void **state) {
+  write_safetensors(*state, SINGLE, GOOD_HEADER, GOOD_DATA, GOOD_DATA_BYTES);
+  struct safetensors *checkpoint = open_checkpoint(*state);
+  struct error err;
   const int64_t right[] = {2, 3}, wrong[] = {3, 2};
-  assert_ptr_equal(safetensors_want(checkpoint, "b", 2, right, &err),
+  assert_ptr_equal(safetensors_require(checkpoint, "b", 2, right, &err),
                    safetensors_find(checkpoint, "b"));
-  assert_null(safetensors_want(checkpoint, "b", 2, wrong, &err));
+  assert_null(safetensors_require(checkpoint, "b", 2, wrong, &err));
   assert_non_null(strstr(err.text, "model.safetensors: b: want shape [3, 2], found [2, 3]"));
-  assert_null(safetensors_want(checkpoint, "b", 1, right, &err));
+  assert_null(safetensors_require(checkpoint, "b", 1, right, &err));
   assert_non_null(strstr(err.text, "b: want shape [2], found [2, 3]"));
-  assert_null(safetensors_want(checkpoint, "f", 2, right, &err));
+  assert_null(safetensors_require(checkpoint, "f", 2, right, &err));
   assert_non_null(strstr(err.text, "f: want shape [2, 3], found no such tensor"));
   safetensors_close(checkpoint);
 }
 
-static void test_widens_exactly(void **state) {
-  (void)state;
-  static const struct {
-    uint16_t half;
-    float value;
-  } halves[] = {
-      {0x0000, 0},        {0x3c00, 1},         {0xc000, -2},
-      {0x0001, 0x1p-24f}, {0x8001, -0x1p-24f}, {0x03ff, 0x1.ff8p-15f},
-      {0x0400, 0x1p-14f}, {0x7bff, 65504},     {0x3555, 0.333251953125f},
-      {0x7c00, INFINITY}, {0xfc00, -INFINITY},
-  };
-  float value;
-  for (size_t i = 0; i < sizeof halves / sizeof *halves; i++) {
-    dtype_widen(&value, (const uint8_t *)&halves[i].half, DTYPE_F16, 1);
-    assert_true(value == halves[i].value);
-  }
-  dtype_widen(&value, (const uint8_t[]){0x00, 0x80}, DTYPE_F16, 1);
-  assert_true(value == 0 && signbit(value));
-  dtype_widen(&value, (const uint8_t[]){0x01, 0x7e}, DTYPE_F16, 1);
-  assert_true(isnan(value));
-
-  float values[6];
-  dtype_widen(values, GOOD_DATA + 3, DTYPE_BF16, 6);
-  const float want[] = {1, -2, 0, INFINITY, 0x1p-133f, 3.140625f};
-  assert_memory_equal(values, want, sizeof want);
-}
-
-static void test_dtypes(void **state) {
-  (void)state;
-  assert_string_equal(dtype_name(DTYPE_BF16), "BF16");
-  assert_string_equal(dtype_name(DTYPE_U8), "U8");
-  assert_int_equal(dtype_bytes(DTYPE_U8), 1);
-  assert_int_equal(dtype_bytes(DTYPE_F16), 2);
-  assert_int_equal(dtype_bytes(DTYPE_BF16), 2);
-  assert_int_equal(dtype_bytes(DTYPE_F32), 4);
-}
-
-static void test_every_truncation_is_refused(void **state) {
-  size_t bytes;
-  uint8_t *file = build_file(strlen(GOOD_HEADER), GOOD_HEADER, GOOD_DATA, GOOD_DATA_BYTES, &bytes);
-  write_file(*state, SINGLE, file, bytes);
-  free(file);
-  char path[256];
+static void every_truncation_is_refused(void **state) {
+  size_t bytes = 8 + strlen(GOOD_HEADER) + GOOD_DATA_BYTES;
+  char path[PATH_BYTES];
+  write_safetensors(*state, SINGLE, GOOD_HEADER, GOOD_DATA, GOOD_DATA_BYTES);
   path_in(path, *state, SINGLE);
   while (bytes-- > 0) {
     assert_int_equal(truncate(path, (off_t)bytes), 0);
@@ -217,12 +97,9 @@ static void test_every_truncation_is_refused(void **state) {
   }
 }
 
-static void test_trailing_bytes_are_refused(void **state) {
-  uint8_t data[GOOD_DATA_BYTES + 1] = {0};
-  size_t bytes;
-  uint8_t *file = build_file(strlen(GOOD_HEADER), GOOD_HEADER, data, sizeof data, &bytes);
-  write_file(*state, SINGLE, file, bytes);
-  free(file);
+static void trailing_bytes_are_refused(void **state) {
+  const uint8_t data[GOOD_DATA_BYTES + 1] = {0};
+  write_safetensors(*state, SINGLE, GOOD_HEADER, data, sizeof data);
   assert_refused(*state, "want 23 bytes of data for its tensors, found 24");
 }
 
@@ -236,7 +113,8 @@ static void flip_bit(const char *path, size_t bit) {
   assert_int_equal(fclose(file), 0);
 }
 
-// What an open file says must be true of the bytes in its map, whichever names it has.
+// Asserts that a tensor has the bytes of its shape and that they are the written ones. Returns
+// their number, or 0 if there is no such tensor.
 static size_t check_tensor(const struct safetensors *checkpoint, const char *name) {
   const struct tensor *tensor = safetensors_find(checkpoint, name);
   if (!tensor)
@@ -256,31 +134,31 @@ static size_t check_tensor(const struct safetensors *checkpoint, const char *nam
 static bool check_damaged(const char *folder) {
   static const char *const names[] = {"a", "b", "c", "d", "e"};
   struct safetensors *checkpoint;
-  struct error err = {{0}};
+  struct error err;
   if (!safetensors_open(&checkpoint, folder, &err)) {
     assert_null(checkpoint);
     assert_non_null(strstr(err.text, SINGLE));
     return false;
   }
   size_t total = 0;
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+  for (size_t i = 0; i < COUNT(names); i++)
     total += check_tensor(checkpoint, names[i]);
   assert_in_range(total, GOOD_DATA_BYTES - 12, GOOD_DATA_BYTES); // one name may have changed
   safetensors_close(checkpoint);
   return true;
 }
 
-static void test_every_bit_flip_is_refused_or_consistent(void **state) {
+static void every_flipped_bit_is_refused_or_consistent(void **state) {
   size_t header_bits = 8 * (8 + strlen(GOOD_HEADER)), survivors = 0;
-  char path[256];
+  char path[PATH_BYTES];
   path_in(path, *state, SINGLE);
-  write_shard(*state, SINGLE, GOOD_HEADER, GOOD_DATA_BYTES);
+  write_safetensors(*state, SINGLE, GOOD_HEADER, GOOD_DATA, GOOD_DATA_BYTES);
   for (size_t bit = 0; bit < header_bits; bit++) {
     flip_bit(path, bit);
     survivors += check_damaged(*state);
     flip_bit(path, bit);
   }
-  // Names, dtypes of the same size, what __metadata__ says and the 7 of 0 x 7; no more than that.
+  // Changes in names, in __metadata__, to a dtype of the same size and to the 7 of 0 x 7 survive.
   assert_in_range(survivors, 1, header_bits / 10);
 }
 
@@ -292,7 +170,7 @@ struct bad_header {
 #define TENSOR(name, dtype, shape, offsets)                                                        \
   "\"" name "\":{\"dtype\":" dtype ",\"shape\":" shape ",\"data_offsets\":" offsets "}"
 
-// Each with 8 bytes of data behind it.
+// 8 bytes of data come after each.
 static const struct bad_header BAD_HEADERS[] = {
     {"", "want JSON in its header"},
     {"[]", "want a JSON object in its header"},
@@ -335,32 +213,29 @@ static const struct bad_header BAD_HEADERS[] = {
     {"{" TENSOR("nul\\u0000", "\"F32\"", "[2]", "[0,8]") "}", "want JSON"},
 };
 
-static void test_bad_headers_are_refused(void **state) {
-  for (size_t i = 0; i < sizeof BAD_HEADERS / sizeof *BAD_HEADERS; i++) {
-    write_shard(*state, SINGLE, BAD_HEADERS[i].header, 8);
+static void bad_headers_are_refused(void **state) {
+  for (size_t i = 0; i < COUNT(BAD_HEADERS); i++) {
+    write_safetensors(*state, SINGLE, BAD_HEADERS[i].header, GOOD_DATA, 8);
     assert_refused(*state, BAD_HEADERS[i].want);
   }
 }
 
-static void test_deep_json_is_refused(void **state) {
+static void deep_json_is_refused(void **state) {
   enum { DEPTH = 100000 };
   char *header = malloc(DEPTH + 1);
   assert_non_null(header);
   memset(header, '[', DEPTH);
   header[DEPTH] = 0;
-  write_shard(*state, SINGLE, header, 0);
+  write_safetensors(*state, SINGLE, header, GOOD_DATA, 0);
   free(header);
   assert_refused(*state, "want JSON in its header");
 }
 
-static void test_header_lengths_are_checked(void **state) {
+static void wrong_lengths_of_a_header_are_refused(void **state) {
   static const uint64_t lengths[] = {UINT64_MAX,     UINT64_C(1) << 63, (UINT64_C(1) << 63) - 1,
                                      UINT64_MAX - 7, 100000001,         3};
-  for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
-    size_t bytes;
-    uint8_t *file = build_file(lengths[i], "{}", NULL, 0, &bytes);
-    write_file(*state, SINGLE, file, bytes);
-    free(file);
+  for (size_t i = 0; i < COUNT(lengths); i++) {
+    write_lying_safetensors(*state, SINGLE, lengths[i], "{}", NULL, 0);
     char want[128];
     snprintf(want, sizeof want, "want a header of at most 2 bytes, found a length of %" PRIu64,
              lengths[i]);
@@ -368,20 +243,17 @@ static void test_header_lengths_are_checked(void **state) {
   }
 }
 
-// A file that is large enough, but no header is that long; the file is a hole.
-static void test_long_headers_are_refused(void **state) {
-  size_t bytes;
-  char path[256];
-  uint8_t *file = build_file(100000001, "", NULL, 0, &bytes);
-  write_file(*state, SINGLE, file, bytes);
-  free(file);
+// The file is large enough, as a hole, but no header may be that long.
+static void a_long_header_is_refused(void **state) {
+  char path[PATH_BYTES];
+  write_lying_safetensors(*state, SINGLE, 100000001, "", NULL, 0);
   path_in(path, *state, SINGLE);
   assert_int_equal(truncate(path, 100000100), 0);
   assert_refused(*state, "want a header of at most 100000000 bytes, found a length of 100000001");
 }
 
-static void test_folders_without_files_are_refused(void **state) {
-  char path[256];
+static void folders_without_files_are_refused(void **state) {
+  char path[PATH_BYTES];
   assert_refused(*state, "want model.safetensors or model.safetensors.index.json");
   assert_refused("no/such/folder", "no/such/folder: want model.safetensors");
   path_in(path, *state, SINGLE);
@@ -396,25 +268,22 @@ static void test_folders_without_files_are_refused(void **state) {
 #define TWO "{" TENSOR("c", "\"F32\"", "[1]", "[0,4]") "}"
 #define WEIGHT_MAP(map) "{\"metadata\":{\"total_size\":8},\"weight_map\":" map "}"
 
-static void write_index(const char *folder, const char *text) {
-  write_file(folder, INDEX, text, strlen(text));
-}
-
 static const char GOOD_INDEX[] =
     WEIGHT_MAP("{\"c\":\"two.safetensors\",\"a\":\"one.safetensors\",\"b\":\"one.safetensors\"}");
 
-static void test_reads_shards(void **state) {
-  write_shard(*state, "one.safetensors", ONE, 4);
-  write_shard(*state, "two.safetensors", TWO, 4);
-  write_index(*state, GOOD_INDEX);
-  struct safetensors *checkpoint = open_good(*state);
+static void shards_are_read(void **state) {
+  write_safetensors(*state, "one.safetensors", ONE, GOOD_DATA, 4);
+  write_safetensors(*state, "two.safetensors", TWO, GOOD_DATA, 4);
+  write_text(*state, INDEX, GOOD_INDEX);
+  struct safetensors *checkpoint = open_checkpoint(*state);
   assert_int_equal(safetensors_find(checkpoint, "a")->bytes, 3);
   assert_int_equal(*safetensors_find(checkpoint, "b")->data, GOOD_DATA[3]);
   assert_int_equal(safetensors_find(checkpoint, "c")->dtype, DTYPE_F32);
   safetensors_close(checkpoint);
 
-  write_shard(*state, SINGLE, GOOD_HEADER, GOOD_DATA_BYTES); // goes before the index
-  checkpoint = open_good(*state);
+  write_safetensors(*state, SINGLE, GOOD_HEADER, GOOD_DATA,
+                    GOOD_DATA_BYTES); // is used before the index
+  checkpoint = open_checkpoint(*state);
   assert_int_equal(safetensors_find(checkpoint, "b")->bytes, 12);
   safetensors_close(checkpoint);
 }
@@ -439,35 +308,36 @@ static const struct bad_header BAD_INDEXES[] = {
      "index.json: d: want it in two.safetensors, found no such tensor there"},
 };
 
-static void test_bad_indexes_are_refused(void **state) {
-  write_shard(*state, "one.safetensors", ONE, 4);
-  write_shard(*state, "two.safetensors", TWO, 4);
-  for (size_t i = 0; i < sizeof BAD_INDEXES / sizeof *BAD_INDEXES; i++) {
-    write_index(*state, BAD_INDEXES[i].header);
+static void bad_indexes_are_refused(void **state) {
+  write_safetensors(*state, "one.safetensors", ONE, GOOD_DATA, 4);
+  write_safetensors(*state, "two.safetensors", TWO, GOOD_DATA, 4);
+  for (size_t i = 0; i < COUNT(BAD_INDEXES); i++) {
+    write_text(*state, INDEX, BAD_INDEXES[i].header);
     assert_refused(*state, BAD_INDEXES[i].want);
   }
-  write_index(*state, GOOD_INDEX);
-  write_shard(*state, "two.safetensors", ONE, 4); // the same names again
+  write_text(*state, INDEX, GOOD_INDEX);
+  write_safetensors(*state, "two.safetensors", ONE, GOOD_DATA,
+                    4); // has the same names as the first shard
   assert_refused(*state, "two.safetensors: a: want it to be in one.safetensors");
 }
 
-static void test_reads_a_real_sharded_checkpoint(void **state) {
+static void a_real_sharded_checkpoint_is_read(void **state) {
   (void)state;
-  struct safetensors *checkpoint = open_good(MODELS "rand_mxfp4");
-  struct error err = {{0}};
+  struct safetensors *checkpoint = open_checkpoint(MODELS "rand_mxfp4");
+  struct error err;
   const int64_t blocks[] = {5, 192, 4, 16}, embedding[] = {515, 128};
-  const struct tensor *tensor = safetensors_want(
+  const struct tensor *tensor = safetensors_require(
       checkpoint, "model.layers.2.mlp.experts.gate_up_proj_blocks", 4, blocks, &err);
   assert_non_null(tensor);
   assert_int_equal(tensor->dtype, DTYPE_U8);
   assert_int_equal(tensor->bytes, 61440);
-  assert_non_null(safetensors_want(checkpoint, "model.embed_tokens.weight", 2, embedding, &err));
+  assert_non_null(safetensors_require(checkpoint, "model.embed_tokens.weight", 2, embedding, &err));
   safetensors_close(checkpoint);
 }
 
-static void test_released_tensors_read_the_same(void **state) {
+static void released_tensors_read_the_same(void **state) {
   (void)state;
-  struct safetensors *checkpoint = open_good(MODELS "abacus");
+  struct safetensors *checkpoint = open_checkpoint(MODELS "abacus");
   const struct tensor *tensor = safetensors_find(checkpoint, "lm_head.weight");
   uint8_t *copy = malloc(tensor->bytes);
   assert_non_null(copy);
@@ -479,26 +349,22 @@ static void test_released_tensors_read_the_same(void **state) {
   safetensors_close(checkpoint);
 }
 
-#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
-
 int main(void) {
   const struct CMUnitTest tests[] = {
-      IN_FOLDER(test_reads_a_file),
-      IN_FOLDER(test_want_names_both_shapes),
-      cmocka_unit_test(test_widens_exactly),
-      cmocka_unit_test(test_dtypes),
-      IN_FOLDER(test_every_truncation_is_refused),
-      IN_FOLDER(test_trailing_bytes_are_refused),
-      IN_FOLDER(test_every_bit_flip_is_refused_or_consistent),
-      IN_FOLDER(test_bad_headers_are_refused),
-      IN_FOLDER(test_deep_json_is_refused),
-      IN_FOLDER(test_header_lengths_are_checked),
-      IN_FOLDER(test_long_headers_are_refused),
-      IN_FOLDER(test_folders_without_files_are_refused),
-      IN_FOLDER(test_reads_shards),
-      IN_FOLDER(test_bad_indexes_are_refused),
-      cmocka_unit_test(test_reads_a_real_sharded_checkpoint),
-      cmocka_unit_test(test_released_tensors_read_the_same),
+      IN_FOLDER(a_file_is_read),
+      IN_FOLDER(another_shape_is_refused),
+      IN_FOLDER(every_truncation_is_refused),
+      IN_FOLDER(trailing_bytes_are_refused),
+      IN_FOLDER(every_flipped_bit_is_refused_or_consistent),
+      IN_FOLDER(bad_headers_are_refused),
+      IN_FOLDER(deep_json_is_refused),
+      IN_FOLDER(wrong_lengths_of_a_header_are_refused),
+      IN_FOLDER(a_long_header_is_refused),
+      IN_FOLDER(folders_without_files_are_refused),
+      IN_FOLDER(shards_are_read),
+      IN_FOLDER(bad_indexes_are_refused),
+      cmocka_unit_test(a_real_sharded_checkpoint_is_read),
+      cmocka_unit_test(released_tensors_read_the_same),
   };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cmocka_run_group_tests_name("safetensors", tests, NULL, NULL);
 }

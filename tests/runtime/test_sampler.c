@@ -1,18 +1,15 @@
-// The sampler against probabilities worked out by hand and against its own keyed stream.
+// The sampler against probabilities computed by hand, and against its own keyed random stream.
 #include "serve/sampler.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "support.h"
 
-#include <cmocka.h>
 #include <math.h>
 #include <stdlib.h>
 #include <time.h>
 
 enum { DRAWS = 40000 };
 
-// Counts the draws of each of n ids, one draw a position.
+// Counts how often each of n ids is drawn, with one draw per position.
 static void count(const float *logits, int n, float temperature, float top_p, int *counts) {
   struct sampler sampler;
   struct error err;
@@ -24,12 +21,12 @@ static void count(const float *logits, int n, float temperature, float top_p, in
   sampler_close(&sampler);
 }
 
-// Five standard deviations of a binomial count.
-static void assert_share(int counted, double p) {
+// Asserts a count within five standard deviations of a binomial distribution.
+static void assert_probability(int counted, double p) {
   assert_true(fabs(counted - DRAWS * p) <= 5 * sqrt(DRAWS * p * (1 - p)) + 1e-9);
 }
 
-static void greedy_takes_the_lowest_of_equals(void **state) {
+static void greedy_picks_the_lowest_of_equals(void **state) {
   const float logits[] = {-1, 4, 2, 4, 4};
   int counts[5];
   (void)state;
@@ -45,23 +42,23 @@ static void greedy_survives_nan(void **state) {
   assert_int_equal(counts[0], DRAWS);
 }
 
-static void softmax_shares(void **state) {
+static void draws_follow_the_softmax(void **state) {
   const float logits[] = {0, logf(2), logf(4), logf(1)};
   int counts[4];
   (void)state;
   count(logits, 4, 1, 0, counts);
-  assert_share(counts[0], 1.0 / 8);
-  assert_share(counts[1], 2.0 / 8);
-  assert_share(counts[2], 4.0 / 8);
-  assert_share(counts[3], 1.0 / 8);
+  assert_probability(counts[0], 1.0 / 8);
+  assert_probability(counts[1], 2.0 / 8);
+  assert_probability(counts[2], 4.0 / 8);
+  assert_probability(counts[3], 1.0 / 8);
 }
 
-static void temperature_sharpens(void **state) {
+static void a_low_temperature_sharpens(void **state) {
   const float logits[] = {0, logf(3)};
   int counts[2];
   (void)state;
   count(logits, 2, 0.5f, 1, counts); // squares the odds
-  assert_share(counts[1], 9.0 / 10);
+  assert_probability(counts[1], 9.0 / 10);
 }
 
 static void top_p_keeps_the_smallest_set_that_holds_more(void **state) {
@@ -70,10 +67,10 @@ static void top_p_keeps_the_smallest_set_that_holds_more(void **state) {
   (void)state;
   count(logits, 4, 1, 0.6f, counts); // 0.5, then 0.25
   assert_int_equal(counts[0] + counts[2], 0);
-  assert_share(counts[1], 2.0 / 3);
+  assert_probability(counts[1], 2.0 / 3);
   count(logits, 4, 1, 0.76f, counts); // and 0.15
   assert_int_equal(counts[0], 0);
-  assert_share(counts[2], 0.15 / 0.9);
+  assert_probability(counts[2], 0.15 / 0.9);
 }
 
 static void tiny_top_p_is_greedy(void **state) {
@@ -84,7 +81,7 @@ static void tiny_top_p_is_greedy(void **state) {
   assert_int_equal(counts[4], DRAWS);
 }
 
-static void one_token_vocabulary(void **state) {
+static void a_vocabulary_of_one_token_works(void **state) {
   const float logits[] = {2};
   int counts[1];
   (void)state;
@@ -92,7 +89,7 @@ static void one_token_vocabulary(void **state) {
   assert_int_equal(counts[0], DRAWS);
 }
 
-// The best of n logits in descending order, as the device leaves them.
+// The best of n logits in descending order, as a device writes them.
 static struct candidates best_of(const float *logits, int n, float sharpness) {
   struct candidates best = {0};
   for (int c = 0; c < CANDIDATES; c++) {
@@ -112,7 +109,7 @@ static struct candidates best_of(const float *logits, int n, float sharpness) {
   return best;
 }
 
-// Counts the draws of each of n ids from candidates.
+// Counts how often each of n ids is drawn from candidates.
 static void count_candidates(const float *logits, int n, float temperature, float top_p,
                              int *counts) {
   struct sampler sampler;
@@ -126,18 +123,18 @@ static void count_candidates(const float *logits, int n, float temperature, floa
   sampler_close(&sampler);
 }
 
-static void candidates_have_softmax_shares(void **state) {
+static void draws_from_candidates_follow_the_softmax(void **state) {
   const float logits[] = {0, logf(2), logf(4), logf(1)};
   int counts[4];
   (void)state;
   count_candidates(logits, 4, 0.5f, 0, counts); // squares the odds: 1, 4, 16, 1
-  assert_share(counts[0], 1.0 / 22);
-  assert_share(counts[1], 4.0 / 22);
-  assert_share(counts[2], 16.0 / 22);
-  assert_share(counts[3], 1.0 / 22);
+  assert_probability(counts[0], 1.0 / 22);
+  assert_probability(counts[1], 4.0 / 22);
+  assert_probability(counts[2], 16.0 / 22);
+  assert_probability(counts[3], 1.0 / 22);
 }
 
-// 100 tokens, of which 64 with weights 4 and the others 1: those are never drawn.
+// 64 of 100 tokens have the weight 4. The others have 1 and are never drawn.
 static void only_candidates_are_drawn(void **state) {
   enum { TOKENS = 100 };
   float logits[TOKENS];
@@ -147,11 +144,12 @@ static void only_candidates_are_drawn(void **state) {
     logits[i] = i % 25 < 16 ? logf(4) : 0;
   count_candidates(logits, TOKENS, 1, 1, counts);
   for (int i = 0; i < TOKENS; i++)
-    assert_share(counts[i], i % 25 < 16 ? 1.0 / 64 : 0);
+    assert_probability(counts[i], i % 25 < 16 ? 1.0 / 64 : 0);
 }
 
-// Top-p is cut by the probability among all tokens: of 0.5, 0.1, and 0.4 in 80 equal parts, 0.61
-// takes the first two and 3 parts, 0.95 would take 70 parts: all candidates.
+// Top-p counts the probability among all tokens. One token has 0.5, one 0.1, and 80 share 0.4
+// equally. 0.612 keeps the first two and 3 of the 80; 0.95 would keep 70 of them, which are more
+// than the candidates.
 static void candidates_are_cut_by_all_tokens(void **state) {
   enum { TOKENS = 82 };
   float logits[TOKENS];
@@ -160,10 +158,10 @@ static void candidates_are_cut_by_all_tokens(void **state) {
   for (int i = 0; i < TOKENS; i++)
     logits[i] = logf(i == 7 ? 0.5f : i == 70 ? 0.1f : 0.005f);
   count_candidates(logits, TOKENS, 1, 0.612f, counts);
-  assert_share(counts[7], 0.5 / 0.615);
-  assert_share(counts[70], 0.1 / 0.615);
-  assert_share(counts[0], 0.005 / 0.615);
-  assert_share(counts[2], 0.005 / 0.615);
+  assert_probability(counts[7], 0.5 / 0.615);
+  assert_probability(counts[70], 0.1 / 0.615);
+  assert_probability(counts[0], 0.005 / 0.615);
+  assert_probability(counts[2], 0.005 / 0.615);
   assert_int_equal(counts[3], 0);
   count_candidates(logits, TOKENS, 1, 0.95f, counts);
   for (int i = 0; i < TOKENS; i++)
@@ -171,31 +169,31 @@ static void candidates_are_cut_by_all_tokens(void **state) {
   assert_int_equal(drawn, CANDIDATES);
 }
 
-// What top-p keeps is most often among the candidates: then a draw is the same as from all logits.
-static void candidates_draw_what_whole_logits_draw(void **state) {
-  enum { TOKENS = 3000, ROWS = 50, POSITIONS = 40 };
+// If all tokens that top-p keeps are candidates, a draw is the same as from all logits.
+static void candidates_give_the_draws_of_whole_logits(void **state) {
+  enum { TOKENS = 3000, REQUESTS = 50, POSITIONS = 40 };
   static float logits[TOKENS];
   struct sampler sampler;
   struct error err;
   (void)state;
   assert_true(sampler_open(&sampler, 0.8f, 0.9f, 11, TOKENS, &err));
-  for (uint64_t row = 0; row < ROWS; row++) {
-    for (uint64_t i = 0; i < TOKENS; i++) // about exponential: few are likely
-      logits[i] = -2.5f * logf((float)sampler_uniform(5, row, i) + 1e-6f);
+  for (uint64_t request = 0; request < REQUESTS; request++) {
+    for (uint64_t i = 0; i < TOKENS; i++) // about exponential, so that few are likely
+      logits[i] = -2.5f * logf((float)sampler_uniform(5, request, i) + 1e-6f);
     const struct candidates best = best_of(logits, TOKENS, sampler_sharpness(&sampler));
     for (uint64_t position = 0; position < POSITIONS; position++)
-      assert_int_equal(sampler_pick_candidates(&sampler, &best, row, position),
-                       sampler_pick(&sampler, logits, row, position));
+      assert_int_equal(sampler_pick_candidates(&sampler, &best, request, position),
+                       sampler_pick(&sampler, logits, request, position));
   }
   sampler_close(&sampler);
 }
 
-static void candidates_at_the_ends(void **state) {
+static void extreme_candidates_are_drawn(void **state) {
   const float logits[] = {1, 3, 3, 2}, lost[] = {NAN, NAN};
   int counts[4];
   (void)state;
-  count_candidates(logits, 4, 1e-42f, 0, counts); // 1 / temperature is no float
-  assert_share(counts[1], 0.5);
+  count_candidates(logits, 4, 1e-42f, 0, counts); // 1 / temperature overflows a float
+  assert_probability(counts[1], 0.5);
   assert_int_equal(counts[1] + counts[2], DRAWS);
   count_candidates(logits, 4, 1, 1e-6f, counts);
   assert_int_equal(counts[1], DRAWS);
@@ -210,10 +208,10 @@ static void candidates_at_the_ends(void **state) {
   sampler_close(&sampler);
 }
 
-// 900 draws from all 64 take 0.3 ms on one core: under 1 % of a pass of 65 ms. The bound leaves
-// room for a machine that has other work.
-static void candidates_cost_little(void **state) {
-  enum { ROWS = 900, TRIES = 20 };
+// 900 draws from all 64 candidates need 0.3 ms of one core, less than 1 % of a pass of 65 ms. The
+// bound is higher, since the machine may have other work.
+static void draws_from_candidates_cost_little(void **state) {
+  enum { OUTPUTS = 900, TRIES = 20 };
   float logits[CANDIDATES];
   struct sampler sampler;
   struct error err;
@@ -222,25 +220,24 @@ static void candidates_cost_little(void **state) {
   assert_true(sampler_open(&sampler, 1, 1, 7, CANDIDATES, &err));
   for (int i = 0; i < CANDIDATES; i++)
     logits[i] = 10 - 0.1f * (float)i;
-  const struct candidates row = best_of(logits, CANDIDATES, 1);
-  struct candidates *rows = calloc(ROWS, sizeof *rows);
-  for (int i = 0; i < ROWS; i++)
-    rows[i] = row;
+  struct candidates *outputs = calloc(OUTPUTS, sizeof *outputs);
+  for (int i = 0; i < OUTPUTS; i++)
+    outputs[i] = best_of(logits, CANDIDATES, 1);
   for (int try = 0; try < TRIES; try++) {
     const clock_t began = clock();
-    for (int i = 0; i < ROWS; i++)
-      assert_in_range(sampler_pick_candidates(&sampler, &rows[i], (uint64_t)i, 5), 0,
+    for (int i = 0; i < OUTPUTS; i++)
+      assert_in_range(sampler_pick_candidates(&sampler, &outputs[i], (uint64_t)i, 5), 0,
                       CANDIDATES - 1);
     const double seconds = (double)(clock() - began) / CLOCKS_PER_SEC;
     best = seconds < best ? seconds : best;
   }
   print_message("900 draws from candidates: %.2f ms\n", best * 1e3);
   assert_true(best < 5e-3);
-  free(rows);
+  free(outputs);
   sampler_close(&sampler);
 }
 
-static void stream_is_keyed(void **state) {
+static void the_stream_is_keyed(void **state) {
   (void)state;
   assert_true(sampler_uniform(1, 2, 3) == sampler_uniform(1, 2, 3));
   assert_true(sampler_uniform(1, 2, 3) != sampler_uniform(2, 2, 3));
@@ -249,7 +246,7 @@ static void stream_is_keyed(void **state) {
   assert_true(sampler_uniform(1, 2, 3) != sampler_uniform(1, 3, 2));
 }
 
-static void stream_is_uniform(void **state) {
+static void the_stream_is_uniform(void **state) {
   enum { N = 100000, BINS = 16 };
   int bins[BINS] = {0};
   (void)state;
@@ -261,26 +258,26 @@ static void stream_is_uniform(void **state) {
   double chi2 = 0;
   for (int b = 0; b < BINS; b++)
     chi2 += pow(bins[b] - (double)N / BINS, 2) / ((double)N / BINS);
-  assert_true(chi2 < 44); // 15 degrees of freedom: one in 10,000
+  assert_true(chi2 < 44); // with 15 degrees of freedom, one run in 10,000 is above
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(greedy_takes_the_lowest_of_equals),
+      cmocka_unit_test(greedy_picks_the_lowest_of_equals),
       cmocka_unit_test(greedy_survives_nan),
-      cmocka_unit_test(softmax_shares),
-      cmocka_unit_test(temperature_sharpens),
+      cmocka_unit_test(draws_follow_the_softmax),
+      cmocka_unit_test(a_low_temperature_sharpens),
       cmocka_unit_test(top_p_keeps_the_smallest_set_that_holds_more),
       cmocka_unit_test(tiny_top_p_is_greedy),
-      cmocka_unit_test(one_token_vocabulary),
-      cmocka_unit_test(candidates_have_softmax_shares),
+      cmocka_unit_test(a_vocabulary_of_one_token_works),
+      cmocka_unit_test(draws_from_candidates_follow_the_softmax),
       cmocka_unit_test(only_candidates_are_drawn),
       cmocka_unit_test(candidates_are_cut_by_all_tokens),
-      cmocka_unit_test(candidates_draw_what_whole_logits_draw),
-      cmocka_unit_test(candidates_at_the_ends),
-      cmocka_unit_test(candidates_cost_little),
-      cmocka_unit_test(stream_is_keyed),
-      cmocka_unit_test(stream_is_uniform),
+      cmocka_unit_test(candidates_give_the_draws_of_whole_logits),
+      cmocka_unit_test(extreme_candidates_are_drawn),
+      cmocka_unit_test(draws_from_candidates_cost_little),
+      cmocka_unit_test(the_stream_is_keyed),
+      cmocka_unit_test(the_stream_is_uniform),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

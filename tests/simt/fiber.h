@@ -1,5 +1,5 @@
-// A fiber: a stack, and the switch from one to another. Inline assembly where we have it, because
-// swapcontext makes two system calls a switch.
+// A fiber is a stack that can be switched to. The switch is inline assembly where we have it,
+// because swapcontext makes two system calls per switch.
 #ifndef SIMT_FIBER_H
 #define SIMT_FIBER_H
 
@@ -28,7 +28,7 @@ struct fiber {
 
 #if defined(SIMT_UCONTEXT)
 #elif defined(__x86_64__)
-// The registers that a call preserves go onto the stack; the rest the compiler has saved already.
+// Pushes the registers that a call preserves; the compiler has saved all others.
 extern "C" void simt_switch(void **from, void *to);
 __asm__(".pushsection .text\n"
         ".weak simt_switch\n"
@@ -42,8 +42,8 @@ __asm__(".pushsection .text\n"
         ".size simt_switch, . - simt_switch\n"
         ".popsection\n");
 
-// The stack as simt_switch would have left it on entry of `entry`: six registers, where to return
-// to, and the return address that makes the alignment that of a called function.
+// The stack as simt_switch would have left it at the entry of `entry`: six registers, the address
+// of `entry`, and a return address so that the alignment is that of a called function.
 inline void *first_frame(char *stack_end, void (*entry)()) {
   void **top = reinterpret_cast<void **>(stack_end);
   top[-1] = nullptr;
@@ -73,7 +73,7 @@ __asm__(".pushsection .text\n"
 
 inline void *first_frame(char *stack_end, void (*entry)()) {
   void **frame = reinterpret_cast<void **>(stack_end) - 20;
-  frame[11] = reinterpret_cast<void *>(entry); // x30, where `ret` goes
+  frame[11] = reinterpret_cast<void *>(entry); // x30, the target of `ret`
   return frame;
 }
 #endif
@@ -90,8 +90,8 @@ inline void switch_fiber(fiber &from, fiber &to) {
 
 constexpr size_t stack_bytes = 256 << 10, stack_guard = 64 << 10;
 
-// A stack above a guard that may not be touched; false if there is no memory. The stacks of fibers
-// with other numbers begin at other cache sets.
+// Maps a stack above an inaccessible guard; false if there is no memory. Stacks with different
+// numbers begin at different cache sets.
 inline bool start_fiber(fiber &made, void (*entry)(), size_t number) {
   int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK;
   void *mapping = mmap(nullptr, stack_guard + stack_bytes, PROT_NONE, flags, -1, 0);

@@ -1,2 +1,2 @@
-// What every kernel includes, for tests/simt/kernels.ninja.
+// The precompiled header of kernel files; tests/simt/kernels.ninja compiles it.
 #include <hip/hip_runtime.h>

@@ -1,8 +1,8 @@
-// Runs the blocks of a launch one after another, the waves of a block one after another, each as
-// far as it can, and the lanes of a wave likewise: what a missing barrier lets happen, happens. A
-// lane that never waits runs to its end like a called function; only a lane that waits keeps a
-// stack for itself. Refuses barriers that some threads skip, lanes that wait at different places,
-// and copies to LDS that their lane does not wait for.
+// Runs the blocks of a launch one after another, the waves of a block one after another, and the
+// lanes of a wave one after another, each until it must wait. A missing barrier therefore shows in
+// the result. A lane that never waits runs to its end like a called function; only a lane that
+// waits keeps a stack of its own. The program ends with a message if some threads skip a barrier,
+// if lanes wait at different lines, or if a lane leaves without waiting for its copies to LDS.
 
 #include "fiber.h"
 #include "simt.h"
@@ -23,29 +23,29 @@ enum class state { fresh, ready, at_wave, at_block, left };
 
 enum { copy_bytes = 16 };
 
-// A copy to LDS that is asked for.
+// A copy to LDS that was started.
 struct copy {
   void *to;
   const void *from;
-  unsigned char bytes[copy_bytes]; // that were there then
+  unsigned char bytes[copy_bytes]; // of the source when the copy was started
   size_t group;
-  place at;
+  call_site at;
 };
 
 struct lane {
   uint3 index;
   state doing;
   fiber *on;
-  const char *what; // it waits for
-  place at;
-  wave_operation operation; // with its wave, on what it brought
-  void *brought;
+  const char *what; // the call in which it waits
+  call_site at;
+  wave_operation operation; // of that call, if it is one of the wave
+  void *brought;            // the lane's operands, then its results
 };
 
-// The copies of a lane, in the order in which it asked for them.
+// The copies of a lane, in the order in which it started them.
 struct copy_queue {
   std::vector<copy> copies;
-  size_t group = 0; // that the next copy will be in
+  size_t group = 0; // of the next copy
 };
 
 struct range {
@@ -55,16 +55,17 @@ struct range {
 struct scheduler {
   const launch *request = nullptr;
   lane lanes[threads_limit];
-  copy_queue queues[threads_limit];   // of the lanes
-  unsigned count = 0, wave_start = 0; // of the wave whose operation runs
-  std::vector<unsigned> waves, order; // their numbers; lanes in the order of the sweep
+  copy_queue queues[threads_limit];   // by lane
+  unsigned count = 0;                 // lanes of a block
+  unsigned wave_start = 0;            // first lane of the wave whose operation runs
+  std::vector<unsigned> waves, order; // waves and lanes in the order in which they run
   unsigned cursor = 0, sweep_end = 0;
   lane *current = nullptr;
-  bool awaited = false; // by the block that runs: the kernel before its own
+  bool awaited = false; // the running block has waited for the previous kernel
   fiber home;
   std::vector<std::unique_ptr<fiber>> fibers;
   std::vector<fiber *> idle;
-  range static_lds, dynamic_lds; // behind the dynamic one nothing may be touched
+  range static_lds, dynamic_lds; // an inaccessible page follows the dynamic one
 };
 
 scheduler all;
@@ -85,7 +86,7 @@ std::string text(const lane &each) {
 
 [[noreturn]] void die_apart(const lane &one, const lane &other) {
   all.current = nullptr;
-  die("kernel %s, block %s: not all come to a barrier: %s, %s", all.request->kernel,
+  die("kernel %s, block %s: not all threads reach one barrier: %s, %s", all.request->kernel,
       text(blockIdx).c_str(), text(one).c_str(), text(other).c_str());
 }
 
@@ -93,7 +94,7 @@ std::string text(const lane &each) {
 
 void lane_loop();
 
-fiber *take_idle() {
+fiber *idle_fiber() {
   if (all.idle.empty()) {
     all.fibers.push_back(std::make_unique<fiber>());
     if (!start_fiber(*all.fibers.back(), lane_loop, all.fibers.size())) {
@@ -101,19 +102,18 @@ fiber *take_idle() {
     }
     return all.fibers.back().get();
   }
-  fiber *taken = all.idle.back();
+  fiber *idle = all.idle.back();
   all.idle.pop_back();
-  return taken;
+  return idle;
 }
 
-// Makes the next lane of the sweep that can run the current one, and returns where to go on: its
-// fiber, or the scheduler's at the end of the sweep. A lane that has not begun gets the fiber that
-// is offered.
+// Makes the next lane of the sweep that can run the current one and returns its fiber, or the
+// scheduler's fiber at the end of the sweep. A lane that has not begun gets the offered fiber.
 fiber *next(fiber *offered) {
   while (all.cursor < all.sweep_end) {
     lane &each = all.lanes[all.order[all.cursor++]];
     if (each.doing == state::fresh) {
-      each.on = offered ? offered : take_idle();
+      each.on = offered ? offered : idle_fiber();
     } else if (each.doing != state::ready) {
       continue;
     }
@@ -131,13 +131,13 @@ copy_queue &queue_of(const lane &each) {
 
 void leave() {
   for (const copy &each : queue_of(*all.current).copies) {
-    die("leaves the kernel with a copy on its way that it began at %s:%d", each.at.file,
+    die("leaves the kernel without waiting for a copy that it started at %s:%d", each.at.file,
         each.at.line);
   }
   all.current->doing = state::left;
 }
 
-// What a fiber does: lane after lane, until one of them waits and keeps it.
+// The code of a fiber. It runs lane after lane until one of them waits, which keeps the fiber.
 void lane_loop() {
   for (;;) {
     fiber *own = all.current->on;
@@ -158,7 +158,7 @@ lane &running(const char *what) {
   return *all.current;
 }
 
-void wait(lane &self, state how, const char *what, place at, wave_operation operation) {
+void wait(lane &self, state how, const char *what, call_site at, wave_operation operation) {
   self.doing = how;
   self.what = what;
   self.at = at;
@@ -184,8 +184,8 @@ void operate(unsigned first, unsigned end, const lane &waiting) {
   waiting.operation(lanes);
 }
 
-// Wakes the lanes first..end-1 if those that have not left wait together, `how`, after the
-// operation of a wave is done; false if none waits.
+// Wakes the lanes first..end-1, which must all wait together in state `how` unless they have left.
+// An operation of the wave is computed first. Returns false if no lane waits.
 bool release(unsigned first, unsigned end, state how) {
   const lane *waiting = nullptr;
   for (unsigned i = first; i < end && !waiting; i++) {
@@ -209,7 +209,7 @@ bool release(unsigned first, unsigned end, state how) {
   return waiting != nullptr;
 }
 
-// Runs one wave until its lanes have left or wait for the block.
+// Runs one wave until every lane has left or waits for the block.
 void run_wave(unsigned first, unsigned end) {
   do {
     all.cursor = first;
@@ -226,7 +226,7 @@ void run_block() {
   for (unsigned i = 0; i < all.count; i++) {
     all.lanes[i].doing = state::fresh;
   }
-  // NaNs, so that what the last block left is of no use to this one
+  // NaN, so that no block can use what the previous one left
   for (const range &each : {all.static_lds, all.dynamic_lds}) {
     std::fill(each.start, each.end, '\xff');
   }
@@ -237,14 +237,14 @@ void run_block() {
     }
   } while (release(0, all.count, state::at_block));
   if (all.request->early && !all.awaited) {
-    die("kernel %s, block %s: ends without awaiting the kernel in front, which may still run",
+    die("kernel %s, block %s: ends without waiting for the previous kernel, which may still run",
         all.request->kernel, text(blockIdx).c_str());
   }
 }
 
 // ---- launches ----
 
-// All static LDS of the program: its thread-local variables.
+// The static LDS of the program is all of its thread-local storage.
 range find_static_lds() {
   range found;
   auto note = [](dl_phdr_info *object, size_t, void *to) {
@@ -259,13 +259,13 @@ range find_static_lds() {
       char *start = static_cast<char *>(object->dlpi_tls_data);
       *static_cast<range *>(to) = {start, start + segment.p_memsz};
     }
-    return 1; // the program itself comes first, its libraries are left out
+    return 1; // stops after the program itself, which comes before its libraries
   };
   dl_iterate_phdr(note, &found);
   return found;
 }
 
-// The end of the LDS touches a page that may not be touched.
+// The LDS ends at an inaccessible page. Returns its end.
 char *map_dynamic_lds() {
   int flags = MAP_PRIVATE | MAP_ANONYMOUS;
   size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
@@ -324,11 +324,11 @@ void *dynamic_lds() {
 }
 
 void await_kernels() {
-  running("a wait for the kernel in front");
+  running("a wait for the previous kernel");
   all.awaited = true;
 }
 
-void block_barrier(const char *what, place at) {
+void block_barrier(const char *what, call_site at) {
   wait(running(what), state::at_block, what, at, nullptr);
 }
 
@@ -338,7 +338,7 @@ int lane_id() {
   return static_cast<int>((all.current - all.lanes) % SIMT_WAVE);
 }
 
-void meet(void *brought, wave_operation operation, const char *what, place at) {
+void meet(void *brought, wave_operation operation, const char *what, call_site at) {
   lane &self = running(what);
   self.brought = brought;
   wait(self, state::at_wave, what, at, operation);
@@ -346,14 +346,14 @@ void meet(void *brought, wave_operation operation, const char *what, place at) {
 
 void die_absent(const wave &lanes, int reader, int absent) {
   all.current = &all.lanes[all.wave_start + static_cast<unsigned>(reader)];
-  die("%s at %s:%d: reads lane %d, which takes no part", lanes.what, lanes.at.file, lanes.at.line,
+  die("%s at %s:%d: reads lane %d, which is not active", lanes.what, lanes.at.file, lanes.at.line,
       absent);
 }
 
 void want_all(const wave &lanes) {
   for (int i = 0; i < SIMT_WAVE; i++) {
     if (!lanes.brought[i]) {
-      die("kernel %s, block %s: %s at %s:%d: wants every lane of a wave, lane %d takes no part",
+      die("kernel %s, block %s: %s at %s:%d: want every lane of a wave, lane %d is not active",
           all.request->kernel, text(blockIdx).c_str(), lanes.what, lanes.at.file, lanes.at.line, i);
     }
   }
@@ -361,12 +361,12 @@ void want_all(const wave &lanes) {
 
 // ---- copies to LDS ----
 
-void start_copy(void *lds, const void *from, place at) {
+void start_copy(void *lds, const void *from, call_site at) {
   copy_queue &queue = queue_of(running("a copy to LDS"));
   char *to = static_cast<char *>(lds);
   auto inside = [to](const range &each) { return to >= each.start && to + copy_bytes <= each.end; };
   if (!inside(all.static_lds) && !inside(all.dynamic_lds)) {
-    die("a copy at %s:%d goes to what is no LDS", at.file, at.line);
+    die("a copy at %s:%d: its target is not in LDS", at.file, at.line);
   }
   if (reinterpret_cast<uintptr_t>(lds) % copy_bytes != 0 ||
       reinterpret_cast<uintptr_t>(from) % copy_bytes != 0) {
@@ -384,10 +384,10 @@ void close_copies() {
 
 namespace {
 
-// May read its source at any time until now: then it must have stayed the same.
+// The device may read the source at any time until now, so the source must not have changed.
 void finish(const copy &each) {
   if (memcmp(each.bytes, each.from, copy_bytes) != 0) {
-    die("the source of a copy at %s:%d changes before it is waited for", each.at.file,
+    die("the source of a copy at %s:%d changed before the lane waited for it", each.at.file,
         each.at.line);
   }
   memcpy(each.to, each.bytes, copy_bytes);

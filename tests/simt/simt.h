@@ -1,5 +1,5 @@
-// What the two halves of the harness share: simt.cpp (memory, streams, errors) and schedule.cpp
-// (lanes).
+// The interface between the two sides of the harness: the host side (host.h) calls `run`, and the
+// device side (schedule.cpp) runs the lanes.
 #ifndef SIMT_H
 #define SIMT_H
 
@@ -10,7 +10,7 @@ namespace simt {
 
 // The environment, read once.
 struct settings {
-  long fail;     // SIMT_FAIL: the call that fails, counted from 1
+  long fail;     // SIMT_FAIL: number of the call that fails, counted from 1
   size_t memory; // SIMT_MEMORY: bytes of device memory
   bool count;    // SIMT_COUNT: print calls and peaks at exit
   long order;    // SIMT_ORDER: 0 ascending, 1 descending, 2 shuffled
@@ -18,7 +18,7 @@ struct settings {
 };
 const settings &options();
 
-// 0..n-1 as SIMT_ORDER has it; each call shuffles differently.
+// The numbers 0..n-1 in the order of SIMT_ORDER; each call shuffles differently.
 std::vector<unsigned> visiting_order(unsigned n);
 
 // Runs all blocks of a launch.
@@ -28,9 +28,9 @@ void run(const launch &request);
 std::string running_lane();
 
 constexpr unsigned threads_limit = 1024; // of a block
-// of a compute unit, and what a block gets of it without asking
+// LDS of a compute unit, and what a block gets of it by default
 constexpr size_t lds_bytes = size_t{SIMT_WAVE == 64 ? 64 : 227} << 10;
-constexpr size_t lds_unasked = size_t{SIMT_WAVE == 64 ? 64 : 48} << 10;
+constexpr size_t lds_default = size_t{SIMT_WAVE == 64 ? 64 : 48} << 10;
 
 } // namespace simt
 

@@ -416,7 +416,7 @@ def load_model(folder, case):
 
 class Watch:
     """What the forward passes of one model met: the smallest gap between the last chosen and the
-    first refused router logit, the RMS of the residual stream after each layer, and the share of
+    first refused router logit, the RMS of the residual stream after each layer, and the fraction of
     SwiGLU inputs beyond the clamp."""
 
     def __init__(self, model):

@@ -1,14 +1,13 @@
-// The primitives that cpu kernels are written in: expanding weights to float, products of rows and
-// weight tiles, sums and exponentials. Every dimension comes in as a constant, every inner loop has
-// a constant length or is a plain loop over an array, so that the compiler turns each into vector
-// code.
+// The primitives of cpu kernels: expanding weights to float, products of a row and a tile of
+// weights, sums and exponentials. Every dimension is a constant after inlining, and every inner
+// loop has a constant length or is a plain loop over an array, so that the compiler vectorises it.
 //
-// The order of every sum is fixed by the source, with explicit fused multiply-adds: a result does
-// not depend on the vector width of the machine, on the number of rows, or on the number of
-// threads.
+// The source fixes the order of every sum and writes each fused multiply-add. A result therefore
+// does not depend on the vector width of the machine, the number of rows or the number of threads.
 #ifndef GETP_TARGET_CPU_MIXED_H
 #define GETP_TARGET_CPU_MIXED_H
 
+#include <assert.h>
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -16,12 +15,15 @@
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 enum {
-  LANES = 16,   // partial sums of a dot product: lane l adds the products l, l + LANES, ...
-  ROW_TILE = 4, // outputs whose weights are expanded together where weights lie output by output,
-  COLUMN_TILE = 32, // and where they lie input by output: a cache line of bf16
+  LANES = 16, // partial sums of a dot product: lane l adds the products l, l + LANES, ...
+  // Features whose weights are expanded together. The weights of a matrix are feature-major if each
+  // feature's lie side by side, and column-major if the weights of all features for one column of K
+  // do; then a tile is as wide as a cache line of bf16.
+  FEATURE_MAJOR_TILE = 4,
+  COLUMN_MAJOR_TILE = 32,
 };
 
-// The sum of the lanes, pairwise.
+// Adds the lanes pairwise.
 ALWAYS_INLINE float sum_lanes(const float *lane) {
   float eight[8], four[4];
 #pragma omp simd
@@ -54,9 +56,9 @@ ALWAYS_INLINE void add_scaled(int n, float *restrict y, float scale, const float
     y[i] = fmaf(scale, x[i], y[i]);
 }
 
-// e^x within 2 units in the last place for x in [-87, 88]; x outside counts as the nearer end.
-// x = n ln 2 + r with |r| <= ln 2 / 2, e^x = 2^n e^r, e^r by its series to r^7 (Cody and Waite
-// 1980, chapter 6, for the splitting of ln 2).
+// e^x within 2 ulp for x in [-87, 88]; x outside is clamped. With x = n ln 2 + r, |r| <= ln 2 / 2,
+// e^x = 2^n e^r, and e^r is its series up to r^7. ln 2 is split in two as in Cody and Waite (1980,
+// chapter 6).
 ALWAYS_INLINE float exp_f32(float x) {
   const float ROUND =
       12582912.0f; // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
@@ -82,9 +84,9 @@ ALWAYS_INLINE float exp_f32(float x) {
 }
 
 // ---- weights to float ----
-// A weight matrix is read in place from the checkpoint's map, which aligns nothing.
+// Weights are read where they lie in the mapped checkpoint, so they have no alignment.
 
-// n numbers as they stand
+// Copies n floats.
 ALWAYS_INLINE void expand_f32(int n, float *restrict out, const uint8_t *restrict in) {
   memcpy(out, in, (size_t)n * sizeof *out);
 }
@@ -100,8 +102,8 @@ ALWAYS_INLINE void expand_bf16(int n, float *restrict out, const uint8_t *restri
   }
 }
 
-// Twice the value of an e2m1 code: {0, 1, 2, 3, 4, 6, 8, 12}, negative if bit 3 is set. In bytes,
-// so that a vector holds as many as it can.
+// Twice the value of an e2m1 code: {0, 1, 2, 3, 4, 6, 8, 12}, negative if bit 3 is set. Bytes let a
+// vector hold as many values as it can.
 ALWAYS_INLINE int8_t e2m1_doubled(uint8_t code) {
   const uint8_t t = code & 7;
   const uint8_t above4 = (uint8_t)((t > 4 ? t : 4) - 4);
@@ -110,7 +112,7 @@ ALWAYS_INLINE int8_t e2m1_doubled(uint8_t code) {
   return (int8_t)(uint8_t)((v ^ sign) - sign);
 }
 
-// 2^(scale - 128); the two smallest are subnormal.
+// 2^(scale - 128); it is subnormal for scale 0 and 1.
 ALWAYS_INLINE float half_scale(uint8_t scale) {
   const uint32_t bits = scale > 1 ? (uint32_t)(scale - 1) << 23 : 0x200000u << scale;
   float value;
@@ -118,9 +120,9 @@ ALWAYS_INLINE float half_scale(uint8_t scale) {
   return value;
 }
 
-// One row of n MXFP4 weights (OCP Microscaling Formats 1.0): n / 2 bytes of codes, the even column
-// in the low nibble, and a scale byte for each 32 columns: value = e2m1(code) * 2^(scale - 127).
-// `doubled` is room for n bytes.
+// Expands the n MXFP4 weights of one feature (OCP Microscaling Formats 1.0): n / 2 bytes of codes,
+// the even column in the low nibble, and one scale byte per 32 columns. The value of a weight is
+// e2m1(code) * 2^(scale - 127). `doubled` is scratch memory of n bytes.
 ALWAYS_INLINE void expand_mxfp4(int n, float *restrict out, const uint8_t *restrict codes,
                                 const uint8_t *restrict scales, int8_t *restrict doubled) {
 #pragma omp simd
@@ -128,26 +130,26 @@ ALWAYS_INLINE void expand_mxfp4(int n, float *restrict out, const uint8_t *restr
     doubled[2 * b] = e2m1_doubled(codes[b] & 15);
     doubled[2 * b + 1] = e2m1_doubled(codes[b] >> 4);
   }
-  for (int group = 0; group < n / 32; group++) {
-    const float scale = half_scale(scales[group]);
+  for (int block = 0; block < n / 32; block++) {
+    const float scale = half_scale(scales[block]);
 #pragma omp simd
-    for (int i = 32 * group; i < 32 * group + 32; i++)
+    for (int i = 32 * block; i < 32 * block + 32; i++)
       out[i] = (float)doubled[i] * scale;
   }
 }
 
 // ---- products ----
 
-// sum[o] = x . tile[o] for `outs` rows of k weights, o in [0, outs); the order of dot(). Four
-// outputs share each load of x.
-ALWAYS_INLINE void product_rows(int k, int outs, const float *restrict x,
-                                const float *restrict tile, float *restrict sum) {
+// sum[f] = x . tile[f] for each of `features` features, whose tile is feature-major: [features][k].
+// Each sum has the order of dot(). Four features are computed together, to load x once for them.
+ALWAYS_INLINE void product_feature_major(int k, int features, const float *restrict x,
+                                         const float *restrict tile, float *restrict sum) {
   const int whole = k - k % LANES;
-  for (int o = 0; o < outs; o += 4) {
+  for (int f = 0; f < features; f += 4) {
     const float *w[4];
     float lane[4][LANES] = {{0}};
-    for (int j = 0; j < 4; j++) // past the last output: the last one again
-      w[j] = tile + (size_t)(o + j < outs ? o + j : outs - 1) * (size_t)k;
+    for (int j = 0; j < 4; j++) // after the last feature the last one is repeated
+      w[j] = tile + (size_t)(f + j < features ? f + j : features - 1) * (size_t)k;
     for (int i = 0; i < whole; i += LANES)
 #pragma GCC unroll 4
       for (int j = 0; j < 4; j++)
@@ -158,21 +160,21 @@ ALWAYS_INLINE void product_rows(int k, int outs, const float *restrict x,
 #pragma omp simd
       for (int l = 0; l < k - whole; l++)
         lane[j][l] = fmaf(w[j][whole + l], x[whole + l], lane[j][l]);
-    for (int j = 0; j < 4 && o + j < outs; j++)
-      sum[o + j] = sum_lanes(lane[j]);
+    for (int j = 0; j < 4 && f + j < features; j++)
+      sum[f + j] = sum_lanes(lane[j]);
   }
 }
 
-// sum[o] = sum over i of x[i] * tile[i][o], in the order of i: for weights that lie input by
-// output. tile has k rows of COLUMN_TILE.
-ALWAYS_INLINE void product_columns(int k, int outs, const float *restrict x,
-                                   const float *restrict tile, float *restrict sum) {
-  float column[COLUMN_TILE] = {0};
+// sum[f] = sum over i of x[i] * tile[i][f] in the order of i for each of `features` features, whose
+// tile is column-major: [k][COLUMN_MAJOR_TILE].
+ALWAYS_INLINE void product_column_major(int k, int features, const float *restrict x,
+                                        const float *restrict tile, float *restrict sum) {
+  float total[COLUMN_MAJOR_TILE] = {0};
   for (int i = 0; i < k; i++)
 #pragma omp simd
-    for (int o = 0; o < COLUMN_TILE; o++)
-      column[o] = fmaf(x[i], tile[(size_t)i * COLUMN_TILE + (size_t)o], column[o]);
-  memcpy(sum, column, (size_t)outs * sizeof *sum);
+    for (int f = 0; f < COLUMN_MAJOR_TILE; f++)
+      total[f] = fmaf(x[i], tile[(size_t)i * COLUMN_MAJOR_TILE + (size_t)f], total[f]);
+  memcpy(sum, total, (size_t)features * sizeof *sum);
 }
 
 #endif

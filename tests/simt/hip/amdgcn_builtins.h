@@ -1,5 +1,5 @@
-// The builtins that clang has for an MI200 and the kernels use, as functions of those names; g++
-// has none of them.
+// The builtins of clang for an MI200 that the kernels use, as functions of the same names, because
+// g++ has none of them.
 #ifndef SIMT_AMDGCN_BUILTINS_H
 #define SIMT_AMDGCN_BUILTINS_H
 
@@ -14,9 +14,9 @@ struct mfma_operands {
   four_floats c;
 };
 
-// Lane l has a of row l % 16 and b of column l % 16, both for the 4 k from l / 16 * 4 on, and c of
-// column l % 16 and the 4 rows from l / 16 * 4 on. The MI200 takes subnormal halves and floats for
-// zeros, and gives no subnormal floats.
+// c (16, 16) += a (16, 16) b (16, 16). With m = l % 16 and n = l / 16 * 4, lane l holds the
+// elements a (m, n + i), b (n + i, m) and c (n + i, m) for i = 0..3. The MI200 reads subnormal
+// halves and floats as zeros, and its results are never subnormal.
 inline void mfma_16x16x16(const wave &lanes) {
   float a[16][16], b[16][16], c[16][16]; // each transposed
   want_all(lanes);
@@ -40,7 +40,7 @@ inline void mfma_16x16x16(const wave &lanes) {
   }
 }
 
-// The number of the first lane that takes part.
+// Replaces each lane's value by that of the first active lane.
 inline void read_first(const wave &lanes) {
   const int *first = nullptr;
   for (void *mine : lanes.brought) {
@@ -57,7 +57,7 @@ inline void read_first(const wave &lanes) {
 inline simt::four_floats
 __builtin_amdgcn_mfma_f32_16x16x16f16(simt::mfma_halves a, simt::mfma_halves b, simt::four_floats c,
                                       int cbsz, int abid, int blgp,
-                                      simt::place at = simt::place::here()) {
+                                      simt::call_site at = simt::call_site::here()) {
   if (cbsz != 0 || abid != 0 || blgp != 0) {
     simt::die("__builtin_amdgcn_mfma_f32_16x16x16f16: want 0 for cbsz, abid and blgp");
   }
@@ -66,13 +66,14 @@ __builtin_amdgcn_mfma_f32_16x16x16f16(simt::mfma_halves a, simt::mfma_halves b, 
   return mine.c;
 }
 
-inline int __builtin_amdgcn_readfirstlane(int value, simt::place at = simt::place::here()) {
+inline int __builtin_amdgcn_readfirstlane(int value, simt::call_site at = simt::call_site::here()) {
   simt::meet(&value, simt::read_first, "__builtin_amdgcn_readfirstlane", at);
   return value;
 }
 
-// v_perm_b32: byte i of the result is the one that byte i of `selector` says: 0 to 7 those of a:b,
-// b in the low half; 8 to 11 the sign of their odd bytes; 12 is 0 and all others are 0xff.
+// v_perm_b32: byte i of `selector` chooses byte i of the result. 0 to 7 choose a byte of a:b, b
+// being the low half; 8 to 11 choose the sign of its odd bytes; 12 is 0x00, and all others are
+// 0xff.
 inline unsigned __builtin_amdgcn_perm(unsigned a, unsigned b, unsigned selector) {
   uint64_t both = static_cast<uint64_t>(a) << 32 | b;
   unsigned chosen = 0;

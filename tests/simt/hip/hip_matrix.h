@@ -1,5 +1,5 @@
-// runtime/target/sm_90/hip/hip_matrix.h on this CPU: the same functions for warps of 32. Copies to
-// LDS take place when they are waited for; until then what they will overwrite is NaN.
+// runtime/target/sm_90/hip/hip_matrix.h on this CPU: the same functions for warps of 32. A copy to
+// LDS happens when its lane waits for it; until then its target is NaN.
 #ifndef SIMT_HIP_MATRIX_H
 #define SIMT_HIP_MATRIX_H
 
@@ -8,7 +8,7 @@
 #include <hip/hip_runtime.h>
 
 #if SIMT_WAVE != 32
-#error "hip_matrix.h is of warps of 32: compile with -DSIMT_WAVE=32"
+#error "hip_matrix.h: want waves of 32: compile with -DSIMT_WAVE=32"
 #endif
 
 namespace simt {
@@ -26,9 +26,10 @@ inline void widen_pairs(float (&wide)[4], uint32_t first, uint32_t second) {
   memcpy(wide, &floats, sizeof wide);
 }
 
-// With g = l / 4 and t = l % 4, lane l has in a[i] row g + i % 2 * 8, columns 2 t + i / 2 * 8 and
-// the next; in b[i] rows 2 t + i * 8 and the next, column g; in c[2 i] and c[2 i + 1] row g + i *
-// 8, columns 2 t and the next.
+// c (16, 8) += a (16, 16) b (16, 8). With g = l / 4 and t = l % 4, lane l holds the elements
+//   a[i]: (g + i % 2 * 8, 2 t + i / 2 * 8) and the next of the same line
+//   b[i]: (2 t + i * 8, g) and (2 t + i * 8 + 1, g)
+//   c[2 i], c[2 i + 1]: (g + i * 8, 2 t) and the next of the same line
 inline void mma_16x8x16(const wave &lanes) {
   float a[16][16], b[16][8], c[16][8];
   want_all(lanes);
@@ -60,7 +61,7 @@ inline void mma_16x8x16(const wave &lanes) {
 
 inline void mma_m16n8k16(float &c0, float &c1, float &c2, float &c3, uint32_t a0, uint32_t a1,
                          uint32_t a2, uint32_t a3, uint32_t b0, uint32_t b1,
-                         simt::place at = simt::place::here()) {
+                         simt::call_site at = simt::call_site::here()) {
   simt::mma_operands mine = {{a0, a1, a2, a3}, {b0, b1}, {c0, c1, c2, c3}};
   simt::meet(&mine, simt::mma_16x8x16, "mma_m16n8k16", at);
   c0 = mine.c[0];
@@ -69,17 +70,18 @@ inline void mma_m16n8k16(float &c0, float &c1, float &c2, float &c3, uint32_t a0
   c3 = mine.c[3];
 }
 
-// Lane l says where row l % 8 of matrix l / 8 is, and gets of each matrix two halves of row l / 4.
-inline void load_matrices_x4(uint32_t (&to)[4], const void *row,
-                             simt::place at = simt::place::here()) {
+// Loads four matrices of 8 lines of 8 halves. Lane l gives the address of line l % 8 of matrix
+// l / 8, and gets two halves of line l / 4 of each matrix.
+inline void load_matrices_x4(uint32_t (&to)[4], const void *line,
+                             simt::call_site at = simt::call_site::here()) {
   int lane = simt::lane_id();
   for (int m = 0; m < 4; m++) {
-    const void *from = simt::read_lane(row, m * 8 + lane / 4, "load_matrices_x4", at);
+    const void *from = simt::read_lane(line, m * 8 + lane / 4, "load_matrices_x4", at);
     memcpy(&to[m], static_cast<const char *>(from) + lane % 4 * 4, sizeof to[m]);
   }
 }
 
-constexpr int MOST_SHARED = 0, DRIVERS_CHOICE = 1; // of no effect here
+constexpr int MOST_SHARED = 0, DRIVERS_CHOICE = 1; // no effect here
 
 template <class... P, class... A>
 void launch_early(const char *name, void (*kernel)(P...), int, dim3 grid, dim3 block, size_t bytes,
@@ -95,12 +97,13 @@ inline void await_kernels_before() {
   simt::await_kernels();
 }
 
-inline void copy_async_16(void *shared, const void *global, simt::place at = simt::place::here()) {
+inline void copy_async_16(void *shared, const void *global,
+                          simt::call_site at = simt::call_site::here()) {
   simt::start_copy(shared, global, at);
 }
 
 inline void copy_async_shared_16(void *shared, const void *global,
-                                 simt::place at = simt::place::here()) {
+                                 simt::call_site at = simt::call_site::here()) {
   simt::start_copy(shared, global, at);
 }
 
@@ -134,7 +137,7 @@ inline uint32_t multiply_half2(uint32_t a, uint32_t b) {
   return bits;
 }
 
-// PTX's .ftz: subnormal numbers are zeros.
+// PTX's .ftz treats subnormal numbers as zeros.
 inline float exp2_approximate(float x) {
   return simt::flushed(exp2f(simt::flushed(x)));
 }

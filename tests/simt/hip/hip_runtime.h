@@ -1,12 +1,12 @@
-// The device side of HIP on this CPU: what a kernel file needs so that g++ compiles it unchanged,
-// and a launch that hands it to the scheduler (../schedule.cpp). Every lane is a fiber;
-// -DSIMT_WAVE= is the width of a wave. Launches go through hipLaunchKernelGGL and dynamic LDS
-// through HIP_DYNAMIC_SHARED: <<< >>> and `extern __shared__` are no C++. Shuffles read lanes of
-// the wave that took part, others abort.
+// The device side of HIP on this CPU: with it g++ compiles kernel files unchanged, and launches go
+// to the scheduler (../schedule.cpp). Every lane is a fiber, and -DSIMT_WAVE= is the width of a
+// wave. Kernel files must launch by hipLaunchKernelGGL and declare dynamic LDS by
+// HIP_DYNAMIC_SHARED, because <<< >>> and `extern __shared__` are not C++. A shuffle that reads an
+// inactive lane aborts.
 #ifndef SIMT_HIP_RUNTIME_H
 #define SIMT_HIP_RUNTIME_H
 
-// Halves are converted by one instruction, which every processor with AVX has, and not by calls.
+// Halves are converted by one instruction, which every processor with AVX2 has, not by calls.
 #ifdef __x86_64__
 #pragma GCC target("f16c")
 #endif
@@ -31,8 +31,8 @@
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
 #define __align__(n) __attribute__((aligned(n)))
-// Thread-local storage is the one section that g++ allows in templates, too, and the scheduler
-// finds all of it; `used`, so that g++ does not reason about its values.
+// LDS is thread-local storage, because that is the only section that g++ also allows in templates
+// and the scheduler can find all of it. `used` stops g++ from reasoning about its values.
 #define __shared__ static __thread __attribute__((used))
 #define HIP_DYNAMIC_SHARED(type, name) type *name = static_cast<type *>(simt::dynamic_lds());
 #define HIP_KERNEL_NAME(...) __VA_ARGS__
@@ -54,11 +54,12 @@ constexpr int warpSize = SIMT_WAVE;
 
 namespace simt {
 
-// A place in a kernel file; as a default argument, the place of the call.
-struct place {
+// A line of a kernel file; as a default argument, the line of the call.
+struct call_site {
   const char *file;
   int line;
-  static constexpr place here(const char *file = __builtin_FILE(), int line = __builtin_LINE()) {
+  static constexpr call_site here(const char *file = __builtin_FILE(),
+                                  int line = __builtin_LINE()) {
     return {file, line};
   }
 };
@@ -70,36 +71,36 @@ struct launch {
   size_t shared;
   hipStream_t stream;
   int wave;
-  bool early; // its blocks may begin before the kernel in front is done, which each awaits
+  bool early; // blocks may begin before the previous kernel is done, and each must wait for it
   std::vector<const void *> pointers; // its arguments that are pointers
   std::function<void()> lane;
 };
 
 void enqueue(launch request);
-// Launches of the kernel may ask for so many bytes of dynamic LDS.
+// Raises the limit of dynamic LDS for launches of the kernel.
 void allow_dynamic_lds(const void *function, size_t bytes);
 void *dynamic_lds();
-// A lane of an early launch awaits the kernel in front; no block may end without.
+// Waits for the previous kernel in a lane of an early launch; no block may end without this call.
 void await_kernels();
-void block_barrier(const char *what, place at);
+void block_barrier(const char *what, call_site at);
 
-// One line on stderr, with the kernel and the lane that runs if one does, and abort.
+// Aborts after one line on stderr, which names the running kernel and lane if there is one.
 [[noreturn]] void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-// What the lanes of a wave brought to an operation; NULL for a lane that left the kernel before.
+// An operation of a wave.
 struct wave {
-  void *brought[SIMT_WAVE];
-  const char *what; // the operation
-  place at;
+  void *brought[SIMT_WAVE]; // operands of each lane; NULL for a lane that has left the kernel
+  const char *what;         // name of the operation
+  call_site at;
 };
 typedef void (*wave_operation)(const wave &);
 
 int lane_id();
-// Waits for the lanes of the wave. Once they have come, `operation` is run once for all of them,
-// and changes what they brought.
-void meet(void *brought, wave_operation operation, const char *what, place at);
+// Waits for the other lanes of the wave. Once all have reached the call, `operation` runs once for
+// all of them and replaces their operands by results.
+void meet(void *brought, wave_operation operation, const char *what, call_site at);
 [[noreturn]] void die_absent(const wave &lanes, int reader, int absent);
-// Dies unless every lane of the wave has come.
+// Dies unless every lane of the wave is active.
 void want_all(const wave &lanes);
 
 template <class T> struct to_read {
@@ -124,14 +125,14 @@ template <class T> void read_lanes(const wave &lanes) {
   }
 }
 
-template <class T> T read_lane(T value, int lane, const char *what, place at) {
+template <class T> T read_lane(T value, int lane, const char *what, call_site at) {
   static_assert(std::is_trivially_copyable<T>::value, "a plain value");
   to_read<T> mine = {value, lane};
   meet(&mine, read_lanes<T>, what, at);
   return mine.value;
 }
 
-// A lane's predicate in, the bits of all lanes out.
+// Replaces each lane's predicate by the bits of all lanes.
 inline void gather_bits(const wave &lanes) {
   uint64_t bits = 0;
   for (int i = 0; i < SIMT_WAVE; i++) {
@@ -145,14 +146,14 @@ inline void gather_bits(const wave &lanes) {
   }
 }
 
-// Copies of 16 bytes from device memory to LDS, which the lane that asks for them waits for: for
-// all of them, or for all groups that it closed but the newest.
-void start_copy(void *lds, const void *from, place at);
+// Copies of 16 bytes from device memory to LDS. The lane that starts them waits for all of them, or
+// for all groups that it closed except the newest.
+void start_copy(void *lds, const void *from, call_site at);
 void close_copies();
 void finish_copies();
 void finish_copies_but(size_t groups);
 
-// The arguments are converted to the parameters of the kernel now, and kept until it runs.
+// Arguments are converted to the kernel's parameter types now and kept until the kernel runs.
 template <class... P, class... A>
 void launch_kernel(const char *name, bool early, void (*kernel)(P...), dim3 grid, dim3 block,
                    size_t shared, hipStream_t stream, A... given) {
@@ -173,52 +174,55 @@ void launch_kernel(const char *name, bool early, void (*kernel)(P...), dim3 grid
 
 // ---- barriers and waves ----
 
-inline void __syncthreads(simt::place at = simt::place::here()) {
+inline void __syncthreads(simt::call_site at = simt::call_site::here()) {
   simt::block_barrier("__syncthreads", at);
 }
 inline void __threadfence() {}
 inline void __threadfence_block() {}
 
-// The shuffles as HIP has them: lanes are numbered within groups of `width`, a power of two, and a
-// lane whose partner lies outside of its group gets its own value.
+// The shuffles are HIP's: lanes are numbered within groups of `width`, a power of two, and a lane
+// whose partner lies outside its group gets its own value.
 template <class T>
-T __shfl(T value, int lane, int width = warpSize, simt::place at = simt::place::here()) {
+T __shfl(T value, int lane, int width = warpSize, simt::call_site at = simt::call_site::here()) {
   int first = simt::lane_id() & ~(width - 1);
   return simt::read_lane(value, first + (lane & (width - 1)), "__shfl", at);
 }
 
 template <class T>
-T __shfl_xor(T value, int mask, int width = warpSize, simt::place at = simt::place::here()) {
+T __shfl_xor(T value, int mask, int width = warpSize,
+             simt::call_site at = simt::call_site::here()) {
   int self = simt::lane_id(), from = self ^ mask, end = (self & ~(width - 1)) + width;
   return simt::read_lane(value, from < end ? from : self, "__shfl_xor", at);
 }
 
 template <class T>
-T __shfl_down(T value, unsigned by, int width = warpSize, simt::place at = simt::place::here()) {
+T __shfl_down(T value, unsigned by, int width = warpSize,
+              simt::call_site at = simt::call_site::here()) {
   int self = simt::lane_id(), inside = (self & (width - 1)) + static_cast<int>(by) < width;
   return simt::read_lane(value, inside ? self + static_cast<int>(by) : self, "__shfl_down", at);
 }
 
 template <class T>
-T __shfl_up(T value, unsigned by, int width = warpSize, simt::place at = simt::place::here()) {
+T __shfl_up(T value, unsigned by, int width = warpSize,
+            simt::call_site at = simt::call_site::here()) {
   int self = simt::lane_id(), inside = (self & (width - 1)) >= static_cast<int>(by);
   return simt::read_lane(value, inside ? self - static_cast<int>(by) : self, "__shfl_up", at);
 }
 
-inline uint64_t __ballot(int predicate, simt::place at = simt::place::here()) {
+inline uint64_t __ballot(int predicate, simt::call_site at = simt::call_site::here()) {
   uint64_t bits = predicate != 0;
   simt::meet(&bits, simt::gather_bits, "__ballot", at);
   return bits;
 }
 
-inline int __any(int predicate, simt::place at = simt::place::here()) {
+inline int __any(int predicate, simt::call_site at = simt::call_site::here()) {
   return __ballot(predicate, at) != 0;
 }
-inline int __all(int predicate, simt::place at = simt::place::here()) {
+inline int __all(int predicate, simt::call_site at = simt::call_site::here()) {
   return __ballot(!predicate, at) == 0;
 }
 
-// ---- integer atomics: lanes switch at barriers only ----
+// ---- integer atomics: plain code, because lanes switch at barriers only ----
 
 template <class T> T simt_update(T *at, T value) {
   static_assert(std::is_integral<T>::value,
@@ -299,7 +303,7 @@ inline unsigned __brev(unsigned x) {
   }
   return reversed;
 }
-// Byte i of the result is the one of y:x that digit i of `selector` says, x in the low half.
+// Byte i of the result is the byte of y:x whose number is digit i of `selector`; x is the low half.
 inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
   uint64_t both = static_cast<uint64_t>(y) << 32 | x;
   unsigned chosen = 0;

@@ -1,7 +1,6 @@
-// The host calls of HIP that the project makes, on this CPU: plain C and C++. The behaviour is that
-// of HIP's documentation where a correct program can tell, and the least kind one where it cannot;
-// see ../simt.cpp. The set is the project's, not HIP's: a call that is missing is added when it is
-// used.
+// The host calls of HIP that the project uses, on this CPU, for C and C++. A correct program sees
+// the behaviour of HIP's documentation; where the documentation allows several behaviours, it sees
+// the least convenient one (see ../host.h). A call that is missing here is added when it is used.
 #ifndef SIMT_HIP_RUNTIME_API_H
 #define SIMT_HIP_RUNTIME_API_H
 
@@ -11,7 +10,7 @@
 extern "C" {
 #endif
 
-// numbers as in HIP
+// The numbers are HIP's.
 typedef enum {
   hipSuccess = 0,
   hipErrorInvalidValue = 1,
@@ -41,7 +40,7 @@ typedef struct ihipStream_t *hipStream_t; // NULL is the default stream
 typedef struct ihipEvent_t *hipEvent_t;
 typedef struct ihipGraph_t *hipGraph_t;
 typedef struct ihipGraphExec_t *hipGraphExec_t;
-typedef struct ihipGraphNode_t *hipGraphNode_t; // none is ever given out
+typedef struct ihipGraphNode_t *hipGraphNode_t; // never created
 
 typedef enum {
   hipStreamCaptureModeGlobal = 0,
@@ -104,7 +103,7 @@ hipError_t hipEventRecord(hipEvent_t event, hipStream_t stream);
 hipError_t hipEventSynchronize(hipEvent_t event);
 hipError_t hipEventElapsedTime(float *milliseconds, hipEvent_t start, hipEvent_t stop);
 
-// A capture is of one stream: none may join it by way of an event.
+// A capture has one stream: no other may join it through an event.
 hipError_t hipStreamBeginCapture(hipStream_t stream, hipStreamCaptureMode mode);
 hipError_t hipStreamEndCapture(hipStream_t stream, hipGraph_t *graph);
 hipError_t hipGraphInstantiate(hipGraphExec_t *exec, hipGraph_t graph, hipGraphNode_t *error_node,

@@ -1,0 +1,160 @@
+-- The command line of gen/main.lua. It knows the text of options; what lies on disk it does not know.
+--
+-- options = { config, target, name, dump, depfile (texts or nil), precision ("mixed" by default),
+--   out ("generated" by default), slots, context (integers, or nil for the target's default),
+--   action = "regen" | "check" | "list" | "help", or nil: generate a tree }
+
+local options = {}
+
+options.TARGETS = { "gfx90a", "sm_90", "cpu" }
+options.PRECISIONS = { "mixed", "fp32" }
+options.TARGET_LIST = "gfx90a, sm_90 or cpu"
+
+-- The stages that --dump can print, in the order of the chain.
+options.STAGES = { "config", "model", "weights", "ops", "kernels", "limits", "plan", "steps", "costs", "files" }
+
+options.HELP = [[
+usage: lua5.4 gen/main.lua --config DIR_OR_JSON --target TARGET [options]
+       lua5.4 gen/main.lua --regen | --check [--name NAME] [--depfile FILE] | --list | --help
+
+Writes generated/NAME, the tree of one model on one target; `ninja NAME` then builds build/NAME/getp.
+The tree remembers its command, so that --regen renews it. Run it from the root of the repository.
+
+  --config PATH    a config.json, or the folder that holds one
+  --target TARGET  gfx90a, sm_90 or cpu
+  --precision P    mixed (default); on GPUs also fp32, the baseline
+  --slots N        sequences that run at the same time
+  --context N      positions per sequence, prompt and answer together
+  --name NAME      the tree's name; default: the config's name, then the target
+  --out DIR        write below DIR instead of generated
+  --dump STAGE     print one stage's value instead of writing:
+                   config model weights ops kernels limits plan steps costs files
+  --regen          make the trees of gen/trees.lua and your own anew
+  --check          list the trees that are not current; exit 1 if a tree of gen/trees.lua is not, or,
+                   with --name, if that tree is not
+  --depfile FILE   where --check writes, as a make rule, which files it read
+  --list           print the targets and the trees of gen/trees.lua
+]]
+
+local VALUES = { ["--config"] = "text", ["--target"] = "text", ["--precision"] = "text", ["--slots"] = "integer",
+  ["--context"] = "integer", ["--name"] = "text", ["--out"] = "text", ["--dump"] = "text",
+  ["--depfile"] = "text" }
+local ACTIONS = { ["--regen"] = true, ["--check"] = true, ["--list"] = true, ["--help"] = true }
+
+-- What a tree's command may say, in the order in which it says it. Where the tree lies says --out.
+local REMEMBERED = { "config", "target", "precision", "slots", "context", "name" }
+local COMMAND = "lua5.4 gen/main.lua"
+
+-- Names that the build itself uses: targets of build.ninja, folders and files of build/ and generated/.
+local RESERVED = { bench = true, check = true, demo = true, figures = true, regen = true, test = true,
+  ["test-gpu"] = true, ["test-thorough"] = true, ["trees.ninja"] = true, ["own.ninja"] = true, runtime = true,
+  tests = true, gpu = true }
+
+local function fail(format, ...) error(string.format(format, ...), 0) end
+
+local function value_of(flag, text)
+  if text == nil or text == "" then fail("%s: want a value after it, found nothing; see --help", flag) end
+  if VALUES[flag] == "text" then return text end
+  local number = text:find("^%d+$") and math.tointeger(tonumber(text))
+  if not number or number < 1 then fail("%s: want a positive integer, found %q", flag, text) end
+  return number
+end
+
+-- The words of a command line -> options.
+function options.parse(words)
+  local parsed, i = { precision = "mixed", out = "generated" }, 1
+  while words[i] do
+    local flag = words[i]
+    if ACTIONS[flag] then
+      parsed.action, i = flag:sub(3), i + 1
+    elseif VALUES[flag] then
+      parsed[flag:sub(3)] = value_of(flag, words[i + 1])
+      i = i + 2
+    else
+      fail("%s: unknown option; see --help", flag)
+    end
+  end
+  return parsed
+end
+
+-- The gate of options that generate a tree.
+function options.check(parsed)
+  if not parsed.config then fail("--config: want DIR_OR_JSON, found nothing; see --help") end
+  if parsed.config:find("%c") then fail("--config: want a path without control characters, found %q", parsed.config) end
+  if not parsed.target then fail("--target: want %s, found nothing; see --help", options.TARGET_LIST) end
+  if not parsed.dump then return end
+  for _, stage in ipairs(options.STAGES) do
+    if stage == parsed.dump then return end
+  end
+  fail("--dump: want one of %s, found %q", table.concat(options.STAGES, " "), parsed.dump)
+end
+
+-- The name of the tree that options ask for. path: of the config file. A config.json has the name of its folder,
+-- another file its own.
+function options.tree_name(parsed, path)
+  local folder, file = path:match("^(.-)/?([^/]+)$")
+  local stem = file:gsub("%.json$", "")
+  if file == "config.json" then stem = folder:match("([^/]+)$") end
+  local default = stem and stem:find("^[^.]")
+    and stem .. "-" .. parsed.target .. (parsed.precision == "fp32" and "-fp32" or "")
+  local name = parsed.name or default
+  if not name then fail("--config: want a path with a name for the tree, or a --name, found %q", parsed.config) end
+  if not name:find("^[%w_][%w._-]*$") then fail("--name: want letters, digits, '-', '_' and '.', found %q", name) end
+  if RESERVED[name] then fail("--name: want a name that the build does not use, found %q", name) end
+  return name, default
+end
+
+-- ---- the command that a tree remembers ----
+
+-- A word of a shell's command line.
+local function quoted(text)
+  if text:find("^[%w_./+:,@-]+$") then return text end
+  return "'" .. text:gsub("'", "'\\''") .. "'"
+end
+
+-- The command that makes the tree of these options: those that differ from the defaults, in a fixed order.
+-- default_name: the tree's name if --name is not given.
+function options.command(parsed, default_name)
+  local words = { COMMAND }
+  for _, key in ipairs(REMEMBERED) do
+    local value = parsed[key]
+    local default = key == "precision" and value == "mixed" or key == "name" and value == default_name
+    if value ~= nil and not default then
+      words[#words + 1] = string.format("--%s %s", key, quoted(tostring(value)))
+    end
+  end
+  return table.concat(words, " ")
+end
+
+-- The words of a command that options.command has written: quotes, and between them `\` before a quote.
+local function words_of(text)
+  local words, word = {}, nil
+  while text ~= "" do
+    local plain, inside = text:match("^[^%s'\\]+"), text:match("^'([^']*)'")
+    local piece = plain or inside or text:match("^\\(.)")
+    if piece then
+      word = (word or "") .. piece
+      text = text:sub(1 + #piece + (plain and 0 or inside and 2 or 1))
+    elseif text:find("^%s") then
+      words[#words + 1], word = word, nil
+      text = text:sub(2)
+    else
+      fail("want a closing quote")
+    end
+  end
+  words[#words + 1] = word
+  return words
+end
+
+-- A tree's command -> options.
+function options.parse_command(command)
+  local rest = command:match("^" .. COMMAND:gsub("%p", "%%%0") .. " (.+)$")
+  if not rest then fail("want %s and its options", COMMAND) end
+  local parsed = options.parse(words_of(rest))
+  if parsed.action or parsed.dump or parsed.depfile then fail("want only the options of a tree") end
+  parsed.out = "generated"
+  options.check(parsed)
+  return parsed
+end
+
+return options

@@ -1,0 +1,148 @@
+-- `-m getp` on good files of prompts: ids, report and files to the byte, and random draws that depend only on the seed
+-- and the request.
+-- luacheck: globals TestPrompts TestSampling
+
+package.path = "./?.lua;" .. package.path
+local lu = require "luaunit"
+local abacus = require "tests.getp.abacus"
+local support = require "tests.support"
+
+local MODEL, DEMO, OUT, GETP = abacus.MODEL, abacus.PROMPTS, abacus.OUT, abacus.GETP
+local REFERENCE, STOP = abacus.REFERENCE, abacus.STOP
+local answer, decode, demo_prompts = abacus.answer, abacus.decode, abacus.demo_prompts
+local NUMBER = "%d+%.%d%d%d%d%d%d"
+
+-- ---- files of prompts ----
+
+TestPrompts = {}
+
+function TestPrompts.test_output_and_report()
+  support.write("abacus.out", "the output of an earlier run\n")
+  local out, err = abacus.run(string.format("%s -m getp -i %s -o %s", MODEL, DEMO, OUT))
+  local lines, ids = support.lines(support.read(OUT)), 0
+  lu.assertEquals(#lines, #demo_prompts())
+  lu.assertEquals(table.concat(lines, "\n") .. "\n", support.read(OUT))
+  for _, line in ipairs(lines) do
+    lu.assertStrMatches((line:gsub("%d+", "1")), "[1 ]+1")
+    lu.assertNotStrContains(line, "  ")
+    lu.assertTrue(STOP[tonumber(line:match("%d+$"))], line)
+    for _ in line:gmatch("%d+") do ids = ids + 1 end
+  end
+  local number = "(" .. NUMBER .. ")"
+  local elapsed, rate = out:match("^Num requests: 60\nwarm up elapsed time%(s%): " .. NUMBER .. "\n" ..
+    "elapsed time%(s%): " .. number .. ", achieved throughput TPS %(tok/s%): " .. number .. "\n" ..
+    "finish elapsed time%(s%): " .. NUMBER .. "\n$")
+  lu.assertAlmostEquals(elapsed * rate, ids, ids / 1000, out)
+  lu.assertEquals(err, "")
+  lu.assertFalse(support.exists(OUT .. ".part") or support.exists(OUT .. ".new"))
+end
+
+-- The ids that transformers picks after a prompt, as long as they agree with the rest of the sequence.
+local function greedy_ids(all, first_position, sequence, from)
+  local ids = {}
+  for i = from, #sequence - 1 do
+    ids[#ids + 1] = abacus.best_id(all, first_position + i)
+    if ids[#ids] ~= sequence[i + 1] then break end
+  end
+  return ids
+end
+
+function TestPrompts.test_ids_are_those_of_transformers()
+  local all, positions, heads, want = support.read(MODEL .. "/logits.f32"), 0, {}, {}
+  for i, sequence in ipairs(REFERENCE.sequences) do
+    local n = abacus.prompt_length(sequence)
+    heads[i] = { table.unpack(sequence, 1, n) }
+    want[i] = table.concat(greedy_ids(all, positions, sequence, n), " ")
+    positions = positions + #sequence
+  end
+  local got = support.lines(answer(support.prompts("prompts.txt", decode(heads))))
+  lu.assertEquals(#got, #want)
+  for i, line in ipairs(want) do lu.assertEquals(got[i]:sub(1, #line), line, "sequence " .. i) end
+end
+
+-- On a terminal, which `script` provides, getp says how far it is; elsewhere it prints nothing.
+function TestPrompts.test_progress()
+  local command = string.format("%s %s -m getp -i %s -o %s", GETP, MODEL, DEMO, OUT)
+  local _, shown = support.run(string.format("script -qec %s /dev/null", support.quote(command)))
+  lu.assertStrMatches(shown, ".*\rloading %d+%.%d of %d+%.%d GB, .* s left.*")
+  lu.assertStrMatches(shown, ".*\r0 of 60 prompts, 0 tokens, 0%.0 tok/s, .*")
+  local _, _, err = support.run(command)
+  lu.assertEquals(err, "")
+end
+
+function TestPrompts.test_number_of_prompts()
+  local five = { table.unpack(demo_prompts(), 1, 5) }
+  local want = answer(support.prompts("prompts.txt", five))
+  local text = table.concat(five, "\n")
+  lu.assertEquals(answer(support.write("prompts.txt", "5\n" .. text)), want, "no newline at the end")
+  lu.assertEquals(answer(support.write("prompts.txt", "5\n" .. text .. "\nmore\n\n\xff\n")), want, "more lines")
+  lu.assertEquals(answer(support.write("prompts.txt", "0\n" .. text)), "")
+  lu.assertEquals(answer(support.write("prompts.txt", "0")), "")
+end
+
+function TestPrompts.test_max_tokens()
+  local prompt = support.prompts("prompts.txt", { "Count from 10 to 18." })
+  local whole = answer(prompt)
+  for max_tokens = 12, 16 do
+    local ids = answer(prompt, "-n " .. max_tokens)
+    lu.assertEquals(whole:sub(1, #ids - 1), ids:sub(1, -2), max_tokens)
+    lu.assertEquals(#decode { { ids:match("%d+") } }, 1)
+  end
+  local more = support.lines(answer(prompt, "-n 12") .. answer(prompt, "-n 13"))
+  lu.assertStrMatches(more[2], more[1] .. " %d+")
+  for _, all in ipairs { 0, -1, 1024, 2147483647 } do lu.assertEquals(answer(prompt, "-n " .. all), whole, all) end
+end
+
+function TestPrompts.test_special_tokens_are_plain_text()
+  local prompt = support.prompts("prompts.txt", { "<|return|>" })
+  local status, _, err = support.run(string.format("%s %s -m getp -i %s -o %s -n 1", GETP, MODEL, prompt, OUT))
+  lu.assertEquals(status, 1)
+  lu.assertTrue(tonumber(err:match("want fewer than 1 tokens, found (%d+)")) > 1, err)
+end
+
+function TestPrompts.test_output_to_a_pipe()
+  local want = answer(DEMO)
+  local fifo = support.scratch .. "/prompts.fifo"
+  support.run("rm -f " .. fifo .. "; mkfifo " .. fifo)
+  local status, _, err = support.run(string.format("cat %s >%s & %s %s -m getp -i %s -o %s; s=$?; wait; exit $s",
+    fifo, OUT, GETP, MODEL, DEMO, fifo))
+  lu.assertEquals({ err, status }, { "", 0 })
+  lu.assertEquals(support.read(OUT), want)
+end
+
+function TestPrompts.test_memory()
+  local report = support.scratch .. "/prompts.kilobytes"
+  answer(DEMO, nil, "/usr/bin/time -f %M -o " .. report)
+  local kilobytes = tonumber(support.read(report))
+  lu.assertTrue(kilobytes > 1000 and kilobytes < 40000, kilobytes .. " kB")
+end
+
+-- ---- sampling ----
+
+TestSampling = {}
+
+function TestSampling.test_seeds()
+  local hot = "-t 4 -p 1 -n 100 -s "
+  local seven = answer(DEMO, hot .. 7)
+  lu.assertEquals(answer(DEMO, hot .. 7), seven)
+  lu.assertNotEquals(answer(DEMO, hot .. 8), seven)
+  lu.assertNotEquals(answer(DEMO), seven)
+  lu.assertEquals(answer(DEMO, "-t 4 -p 0 -n 100 -s 7"), seven, "-p 0 and -p 1 draw from all")
+  lu.assertNotEquals(answer(DEMO, "-t 4 -p 0.5 -n 100 -s 7"), seven)
+  lu.assertEquals(answer(DEMO, "-t 0 -s 7"), answer(DEMO, "-t 0 -s 8"), "greedy draws nothing")
+  lu.assertEquals(answer(DEMO, "-t 4 -p 0.000001 -s 7"), answer(DEMO), "a small -p keeps the most probable")
+  lu.assertNotEquals(answer(DEMO, hot .. "18446744073709551615"), seven)
+end
+
+-- The draws of a request depend on its number, not on the other prompts of the file.
+function TestSampling.test_streams()
+  local hot = "-t 4 -p 1 -n 100 -s 7"
+  local all = support.lines(answer(DEMO, hot))
+  local ten = support.prompts("prompts.txt", { table.unpack(demo_prompts(), 1, 10) })
+  local first = support.lines(answer(ten, hot))
+  lu.assertEquals(first, { table.unpack(all, 1, 10) })
+  local same = support.lines(answer(support.prompts("prompts.txt", { "1 + 1 =", "1 + 1 =", "1 + 1 =" }), hot))
+  lu.assertTrue(same[1] ~= same[2] or same[2] ~= same[3])
+end
+
+os.exit(lu.LuaUnit.run())

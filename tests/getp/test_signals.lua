@@ -1,0 +1,72 @@
+-- A signal in the middle of a job of prompts: finished lines stay in the journal, and the output file is untouched.
+-- luacheck: globals TestSignals
+
+package.path = "./?.lua;" .. package.path
+local lu = require "luaunit"
+local abacus = require "tests.getp.abacus"
+local refusal = require "tests.getp.refusal"
+local support = require "tests.support"
+
+local MODEL, OUT = abacus.MODEL, refusal.OUT
+local run, remove_output = refusal.run, refusal.remove_output
+local GETP_TO = string.format("%s -m getp -i %s -o ", MODEL, abacus.PROMPTS)
+
+TestSignals = { setUp = remove_output }
+
+local MANY <const> = 20000 -- prompts
+
+-- Runs a long job and sends it a signal after its first finished line -> status, stderr, number of different prompts.
+-- `keep` is the old text of the output file, or nil.
+local function interrupted(signal, keep)
+  local demo, many = abacus.demo_prompts(), {}
+  for i = 1, MANY do many[i] = demo[(i - 1) % #demo + 1] end
+  local path = support.prompts("many.txt", many)
+  if keep then support.write("bad.ids", keep) end
+  local status, _, err = support.run(string.format([[
+    %s %s -m getp -n 512 -i %s -o %s & getp=$!
+    for i in $(seq 500); do [ -s %s.part ] && break; sleep 0.02; done
+    kill -%s $getp; wait $getp]], abacus.PROGRAM, MODEL, path, OUT, OUT, signal))
+  return status, err, #demo
+end
+
+-- Each line of the journal is what an undisturbed run writes; returns the number of lines.
+local function check_journal(prompts_of_demo)
+  local text = support.read(OUT .. ".part")
+  lu.assertEquals(text:sub(-1), "\n")
+  local journal = support.lines(text)
+  lu.assertEquals(run(GETP_TO .. support.scratch .. "/undisturbed.ids"), 0)
+  local want = support.lines(support.read(support.scratch .. "/undisturbed.ids"))
+  local seen = {}
+  for _, line in ipairs(journal) do
+    local number, ids = line:match("^(%d+): ([%d ]*)$")
+    number = assert(tonumber(number), line)
+    lu.assertEquals(ids, want[(number - 1) % prompts_of_demo + 1], "prompt " .. number)
+    lu.assertNil(seen[number], "twice: " .. line)
+    seen[number] = true
+  end
+  lu.assertTrue(#journal > 0 and #journal < MANY, #journal .. " lines are finished")
+  return #journal
+end
+
+function TestSignals.test_a_stop()
+  for signal, number in pairs { TERM = 15, INT = 2 } do
+    remove_output()
+    local status, err, demo = interrupted(signal)
+    local done = err:match(string.format(
+      "^getp: %s: not written: signal %d after (%%d+) of %d prompts: finished lines are in %s%%.part\n$",
+      OUT, number, MANY, OUT))
+    lu.assertEquals(status, 128 + number, err)
+    lu.assertEquals(tonumber(done), check_journal(demo), err)
+    lu.assertFalse(support.exists(OUT))
+  end
+end
+
+function TestSignals.test_a_kill()
+  local status, err, demo = interrupted("KILL", "old\n")
+  lu.assertEquals(status, 137)
+  lu.assertNotStrContains(err, "getp: ")
+  check_journal(demo)
+  lu.assertEquals(support.read(OUT), "old\n")
+end
+
+os.exit(lu.LuaUnit.run())
