@@ -150,7 +150,6 @@ template <class Kblock, int KBLOCKS, int WEIGHTS_AHEAD, int TOKENS_AHEAD, int WE
           class Tile, class Offset>
 DEVICE void product_direct(sums<WEIGHTS, TOKENS> &sum, Tile tile_at, int first_kblock,
                            const char *tokens, Offset offset, int present) {
-  static_assert(KBLOCKS % WEIGHTS_AHEAD == 0 && WEIGHTS_AHEAD % TOKENS_AHEAD == 0, "whole rounds");
   const int lane = lane_of_wave();
   const char *tile[WEIGHTS], *columns = tokens + first_kblock * KBLOCK * 2;
   uint32_t from[TOKENS][HELD];

@@ -72,6 +72,8 @@ template <int WEIGHTS, int TOKENS, int WEIGHTS_AHEAD, int TOKENS_AHEAD, int WAVE
   template <class Kblock, int KBLOCKS, class Tile, class Offset>
   DEVICE_MEMBER void multiply(Tile tile_at, int first_kblock, nothing &, const char *tokens,
                               Offset offset, int present) {
+    static_assert(KBLOCKS % WEIGHTS_AHEAD == 0 && WEIGHTS_AHEAD % TOKENS_AHEAD == 0,
+                  "whole rounds");
     product_direct<Kblock, KBLOCKS, WEIGHTS_AHEAD, TOKENS_AHEAD, WEIGHTS, TOKENS>(
         sum, tile_at, first_kblock, tokens, offset, present);
   }

@@ -191,8 +191,7 @@ DEVICE void product_staged(sums<WEIGHTS, TOKENS> &sum, Tile tile_at, int first_k
 #pragma unroll 1
   for (int u = 0; u < KBLOCKS; u++) {
     wait_for_copies_but<RING - 3>();
-    // All threads see the next kblock now, and none reads the slot of the previous one any more.
-    __syncthreads();
+    __syncthreads(); // the next kblock is visible, and the slot of the previous one is free
     if (u + RING - 1 < KBLOCKS)
       copy.start(lds.slot[(u + RING - 1) % RING], weights, tokens, first_kblock + u + RING - 1);
     commit_copies();
