@@ -1,7 +1,7 @@
--- model, target, limits -> the operations of one pass for precision `mixed`, fused as far as one launch goes: the same
--- record as gen/ops.lua. A norm goes with what comes before it, RoPE and the cache with the projections, the
--- router with its norm; the head comes in three forms, of which a pass runs one. Full attention over long contexts
--- takes the keys in parts (limits.parts), which a step of its own adds.
+-- model, target, limits -> the operations of one pass for precision `mixed`, the same record as that of gen/ops.lua.
+-- Operations are fused if one launch can run them. A norm is part of the operation before it, RoPE and the KV cache are
+-- part of the projections, the router is part of its norm. The head has three forms; a pass runs one of them. Over
+-- long contexts full attention takes the keys in parts (limits.parts), and a step of its own merges them.
 
 local arguments = require "gen.arguments"
 local names = require "gen.names"
@@ -9,10 +9,10 @@ local padded = require("gen.sizes").padded
 
 local reads, writes, updates, weight = arguments.reads, arguments.writes, arguments.updates, arguments.weight
 
-local CANDIDATE_NUMBERS <const> = 2 -- a logit and an id; before them the total
-local STATE_NUMBERS <const> = 2 -- of a head, behind its mix: part_state of runtime/target/parts.h
+local CANDIDATE_NUMBERS <const> = 2 -- a logit and an id; the total comes before all candidates
+local STATE_NUMBERS <const> = 2 -- per head, after its mix: part_state of runtime/target/mixed/attention.h
 
--- The buffers of a pass. Rows that a matrix multiplies are padded to whole units of columns.
+-- The buffers of a pass. The operand of a matrix is padded to whole kblocks per row.
 local function buffers(model, target, limits)
   local top = model.top_k
   local list = {
@@ -56,7 +56,7 @@ local function attention_ops(add, model, layer, parts, w)
   add("matmul_o", "matmul_o", reads("in", "attn"), writes("out", "splits"), weight("weight", w("O")))
 end
 
--- next_norm: the weight of the norm behind the layer.
+-- next_norm: the weight of the norm after the layer.
 local function mlp_ops(add, model, w, next_norm)
   local norm = { reads("in", "splits"), updates("x", "x"), writes("out", "h"), writes("expert", "expert"),
     writes("expert_weight", "expert_weight"), weight("weight", w("MLP_NORM")), weight("router", w("ROUTER")),
@@ -77,14 +77,14 @@ local function symbol_of(layer)
   return function(name) return names.weight(layer, name) end
 end
 
--- Query heads of one KV head are the columns of a matrix instruction.
+-- The query heads of one KV head are the columns of a matrix instruction.
 local function refuse(model)
   local group = model.n_heads // model.n_kv_heads
   if group > 16 then
-    error(string.format("precision mixed: want at most 16 query heads a KV head, got %d", group), 0)
+    error(string.format("precision mixed: want at most 16 query heads per KV head, found %d", group), 0)
   end
   if model.d_head % 8 ~= 0 then
-    error(string.format("precision mixed: want a head_dim that is a multiple of 8, got %d", model.d_head), 0)
+    error(string.format("precision mixed: want a head_dim that is a multiple of 8, found %d", model.d_head), 0)
   end
 end
 

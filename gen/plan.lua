@@ -3,6 +3,7 @@
 -- limits = { slots (sequences at the same time), context (positions per slot), rows (per pass),
 --   chunk (rows of one sequence per pass), logits (outputs whose whole logits a pass holds),
 --   buckets (list of numbers of rows: passes are captured for each; nil: none is captured),
+--   group_rows (the most rows of one sequence that attention takes together; nil: one),
 --   parts ({ count, positions (per part) } of a sequence's keys for full attention; nil: one part holds them all) }
 -- plan = {
 --   buffers = list of { name = "BUF_H", offset, bytes, from, to (roles of the first and the last step
@@ -13,7 +14,9 @@
 --     host),
 --   kv = { sliding_positions, full_positions, layers = list of { symbol = "KV_07", attention,
 --     sliding, full (layers of each kind before it) }, sliding, full (layers of each kind), bytes,
---     key_bytes (of a layer: the key and value of one position for all heads) },
+--     key_bytes (of a layer: the key and value of one position for all heads),
+--     form = { block (positions), key_width, value_depth (elements, padded), pad (halves after a region) }; nil: the
+--     cache is in floats },
 -- }
 -- memory = {
 --   items = list of { what, where = "mapped" (in the checkpoint) | "packed" | "device" | "host", bytes, symbol (the
@@ -81,6 +84,7 @@ function plan.limits(model, target, given)
   limits.logits = target.fused and math.min(limits.rows, MOST_LOGITS) or limits.rows
   limits.buckets = target.fused and buckets(limits.rows)
   limits.parts = attention_parts(model, target, context)
+  limits.group_rows = target.fused and target.group_rows(model)
   return limits
 end
 
@@ -173,8 +177,14 @@ end
 -- Bytes of one position's key and value for all heads, and of the padding after the regions of all heads.
 local function kv_costs(model, form)
   if not form then return 2 * model.n_kv_heads * model.d_head * BYTES.F32, 0 end
-  local key, value = padded(model.d_head, form.key_width), padded(model.d_head, form.value_depth)
-  return model.n_kv_heads * (key + value) * BYTES.F16, model.n_kv_heads * form.pad
+  local position = model.n_kv_heads * (form.key_width + form.value_depth)
+  return position * BYTES.F16, model.n_kv_heads * form.pad * BYTES.F16
+end
+
+-- The form of a cache in halves, from what the target says of every model (gen/precision/mixed.lua), or nil.
+local function kv_form(model, of_target)
+  return of_target and { block = of_target.block, key_width = padded(model.d_head, of_target.key_width),
+    value_depth = padded(model.d_head, of_target.value_depth), pad = of_target.pad // BYTES.F16 }
 end
 
 -- A sliding layer keeps a ring of the window and one chunk, because all keys of a chunk are written before attention
@@ -199,7 +209,7 @@ end
 function plan.arena(built, kernels, model, limits, target)
   local described = describe_buffers(built, model, limits, target)
   local result = {
-    arena_bytes = lay_out(described), workspace_bytes = 0, kv = kv_layout(model, limits, target.kv),
+    arena_bytes = lay_out(described), workspace_bytes = 0, kv = kv_layout(model, limits, kv_form(model, target.kv)),
     rope_bytes = limits.context * model.d_head * BYTES.F32,
     rows_bytes = (PASS_COUNTS + ROW_NUMBERS * limits.rows + 1) * BYTES.I32,
     picked_bytes = target.fused and limits.rows * BYTES.I32 or 0,

@@ -5,7 +5,7 @@
 --   role, template (its path), file (its name in the tree), symbol (of the C function), prototype (of
 --   the launcher, without the semicolon), parameters (of the template), because (why this template),
 --   workspace (bytes per thread), flops (per row; of attention: per row and key), weight_bytes (per step, all
---   tensors it may read),
+--   tensors it may read), tilings (list of { rows (up to how many, as text), type, because }),
 -- }
 
 local ctext = require "gen.ctext"
@@ -19,7 +19,7 @@ local function prototype(op)
   for _, argument in ipairs(op.arguments) do
     parameters[#parameters + 1] = C_TYPE[argument.type] .. " " .. argument.name
   end
-  return string.format("void launch_%s(%s)", op.role, table.concat(parameters, ", "))
+  return ctext.wrapped("void launch_" .. op.role .. "(", parameters, ")", #" {")
 end
 
 local function weight_bytes(op, weights)
@@ -38,7 +38,7 @@ local function describe(op, model, weights, target)
     symbol = ctext.symbol { act = choice.act or "f32", weight = choice.weight, op = choice.name, fused = choice.fused,
       dims = choice.dims, target = target.name },
     because = choice.because, workspace = choice.workspace, flops = choice.flops,
-    weight_bytes = weight_bytes(op, weights),
+    weight_bytes = weight_bytes(op, weights), tilings = choice.tilings or {},
   }
 end
 

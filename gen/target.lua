@@ -5,6 +5,7 @@
 --   template, because (why this template), weight (abbreviation in the symbol, or nil), act (the same; nil: "f32"),
 --   name, fused, dims (of the symbol: see gen/ctext.lua), parameters (of the template),
 --   workspace (bytes per thread), flops (per row; of attention: per row and key),
+--   tilings (their lines in summary.txt: list of { rows (up to how many, as text), type, because }, or nil: none),
 -- }
 
 local tables = require "gen.tables"

@@ -1,10 +1,18 @@
--- Precision `mixed` of any GPU with matrix instructions: which template serves each op, with which tiles.
--- Weights lie in tiles (runtime/tiles.h), activations between kernels are F16, sums and the residual
--- stream F32, the KV cache F16.
+-- Precision `mixed` for any GPU with matrix instructions: which template serves each op, with which tiling.
+-- Weights lie in tiles (runtime/formats/tiles.h). Activations between kernels and the KV cache are F16, sums and the
+-- residual stream F32.
 --
--- A tiling is how a kernel of one matrix is cut for passes of up to so many rows (runtime/target/tilings.h):
--- { upto = rows, type = "staged<4, 8, 1, 4, 2>" }. Expert matrices are cut by the rows of the pass, and then by the
--- height of a work item: its pairs of a row and an expert.
+-- A tiling says how the blocks of a matrix kernel divide its product (runtime/target/mixed/tiling.h). A target writes
+-- its numbers by name:
+--   staged   { weights, tokens (tiles of a wave), split (waves that divide a block's tokens), waves,
+--              ring (kblocks in shared memory, or a function of the tiling and the stored dtype) }
+--   direct   { weights, tokens (tiles of a wave), weights_ahead, tokens_ahead (kblocks loaded ahead, at most), waves }
+--   streamed { capacity (tokens), round (kblocks loaded at a time, at most),
+--              ring (rounds in shared memory, or a function of the product and the round) }
+-- and a list of { upto = rows, tiling }; the last entry has no bound and serves all other passes. Expert matrices have
+-- a list for the rows of the pass and in it a list for the pairs of a work item. Here each becomes
+-- { upto, type = "staged<4, 8, 1, 4, 2>", because }.
+-- product = { tiles (of weights, in one launch for a single row), kblocks, dtype (as stored) }.
 
 local ctext = require "gen.ctext"
 local padded = require("gen.sizes").padded
@@ -15,16 +23,16 @@ local mixed, kernel = {}, {}
 
 local LOG2_E <const> = 1.4426950408889634
 local TILE <const>, KBLOCK <const> = tiles.TILE, tiles.KBLOCK
-local ALL <const> = 1 << 30   -- a bound that every pass keeps
+local SPAN <const> = 32 -- columns that two fragments hold
 
 local WEIGHT_TYPE = { BF16 = "uint16_t", F32 = "float" }
 local WEIGHT_NAME = { BF16 = "bf16", F32 = "f32", F16 = "f16", MXFP4 = "mf4" }
 local KBLOCK_TYPE = { F16 = "f16_kblock", MXFP4 = "mxfp4_kblock" }
 
--- A table is read row by row as it is; the widest types stay F32.
+-- A table is read as it is, one row of it at a time. Dtypes wider than BF16 stay F32.
 local TABLE_DTYPES = { BF16 = "BF16", F16 = "F32", F32 = "F32" }
 
--- code_layout: of MXFP4.
+-- code_layout: the layout of MXFP4.
 local function storage(code_layout)
   return function(kind, model)
     if kind == "table" then return TABLE_DTYPES[model.dtype], "CONTIGUOUS" end
@@ -42,8 +50,11 @@ end
 
 -- ---- tilings ----
 
-function mixed.staged(frags, tokens, split, waves, ring)
-  return string.format("staged<%d, %d, %d, %d, %d>", frags, tokens, split, waves, ring)
+-- The C++ type of a tiling: its numbers in the order of the template's parameters.
+local function type_text(name, ...)
+  local numbers = {}
+  for i, number in ipairs { ... } do numbers[i] = ctext.integer(number) end
+  return string.format("%s<%s>", name, table.concat(numbers, ", "))
 end
 
 -- The largest divisor of `number` that is at most `most`.
@@ -53,78 +64,122 @@ local function divisor(number, most)
   end
 end
 
--- A function of the kblocks of columns that a wave goes through, at most `depth` of weights and `near` of tokens ahead.
-function mixed.direct(frags, tokens, depth, near, waves)
-  return function(kblocks)
-    local ahead = divisor(kblocks, depth)
-    return string.format("direct<%d, %d, %d, %d, %d>", frags, tokens, ahead, divisor(ahead, near), waves)
+-- Each of these takes the named numbers of a tiling and returns a function: product -> type.
+
+function mixed.staged(t)
+  return function(product)
+    local ring = type(t.ring) == "function" and t.ring(t, product.dtype) or t.ring
+    return type_text("staged", t.weights, t.tokens, t.split, t.waves, ring)
   end
 end
 
--- The same of kblocks that a warp asks for at a time, `round` at most, for up to `rows` tokens: ring() times ahead, of
--- the kblocks, those of a round, the stored dtype and the warps of the launch.
-function mixed.streamed(rows, round, ring)
-  return function(kblocks, dtype, warps)
-    local each = divisor(kblocks, round)
-    return string.format("streamed<%d, %d, %d>", rows, each, ring(kblocks, each, dtype, warps))
+function mixed.direct(t)
+  return function(product)
+    local ahead = divisor(product.kblocks, t.weights_ahead)
+    return type_text("direct", t.weights, t.tokens, ahead, divisor(ahead, t.tokens_ahead), t.waves)
   end
 end
 
--- Shares with their types as text, for matrices of so many kblocks of a stored dtype; tiles: in a launch for one row.
-local function resolve(tilings, kblocks, dtype, tiles)
+function mixed.streamed(t)
+  return function(product)
+    local round = divisor(product.kblocks, t.round)
+    local ring = type(t.ring) == "function" and t.ring(product, round) or t.ring
+    return type_text("streamed", t.capacity, round, ring)
+  end
+end
+
+local function resolve(list, product, because)
   local resolved = {}
-  for i, tiling in ipairs(tilings) do
-    local type_of = tiling.type
-    resolved[i] = { upto = tiling.upto, type = type(type_of) == "function" and type_of(kblocks, dtype, tiles) or type_of }
+  for i, entry in ipairs(list) do
+    resolved[i] = { upto = entry.upto, type = entry.tiling(product), because = because(entry) }
   end
   return resolved
 end
 
--- Bounds of rows for which a dense matrix may be cut in ways of their own.
-local BOUNDS <const> = { 64, 128, 256, 512, 1024, ALL }
+-- Rows up to which a dense matrix may have a tiling of its own, and the rows that stand for larger passes.
+local BOUNDS <const>, LARGE <const> = { 64, 128, 256, 512, 1024 }, 4096
 
--- What a block of so many fragments of weights and of tokens costs a wave: the products, and what does not grow
--- with them. Measured on an H200 and from the static figures of gfx90a (tests/bench/README.md).
-local function block_cost(frags, tokens) return frags * tokens + 2 end
+-- The time of a block with so many tiles of weights and of tokens per wave: the products, and what does not grow with
+-- them. Measured on an H200, and taken from the static figures of gfx90a (tests/bench/README.md).
+local function block_cost(weights, tokens) return weights * tokens + 2 end
 
--- The cheapest staged tiling of those with `tokens` and `split` for passes of up to `rows` rows: blocks run in
--- rounds, as many at a time as the device has room for.
-local function cheapest(target, tiles, rows, forms)
-  local best, least
-  for _, form in ipairs(forms) do
-    local frags, tokens, split, ring = table.unpack(form)
-    local across = tiles + target.waves // split * frags - 1
-    local down = math.min(rows, 4096) + tokens * split * TILE - 1
-    local blocks = across // (target.waves // split * frags) * (down // (tokens * split * TILE))
-    local room = target.compute_units * target.residents
-    local cost = (blocks + room - 1) // room * block_cost(frags, tokens)
-    if not least or cost < least then best, least = mixed.staged(frags, tokens, split, target.waves, ring), cost end
+-- The cheapest of the target's `forms` for a pass of `rows` rows: blocks run in rounds, as many at a time as the
+-- device has room for.
+local function cheapest(target, product, rows)
+  local room, best = target.compute_units * target.residents, nil
+  for _, form in ipairs(target.forms) do
+    local block_tiles, block_tokens = target.waves // form.split * form.weights, form.tokens * form.split * TILE
+    local blocks = (product.tiles + block_tiles - 1) // block_tiles * ((rows + block_tokens - 1) // block_tokens)
+    local rounds = (blocks + room - 1) // room
+    local cost = rounds * block_cost(form.weights, form.tokens)
+    if not best or cost < best.cost then best = { form = form, cost = cost, blocks = blocks, rounds = rounds } end
   end
-  return best
+  local form = best.form
+  return {
+    type = mixed.staged { weights = form.weights, tokens = form.tokens, split = form.split, waves = target.waves,
+      ring = form.ring } (product),
+    because = string.format("cheapest of %d forms at %d rows: %d blocks in %d %s of up to %d", #target.forms, rows,
+      best.blocks, best.rounds, best.rounds == 1 and "round" or "rounds", room),
+  }
 end
 
--- How a dense matrix is cut, or `splits` of its columns: for few tokens in small blocks, so that there are many.
-local function dense_tilings(target, tiles, kblocks, splits)
-  local tilings = resolve(target.few, kblocks, "F16", tiles * splits)
-  for _, rows in ipairs(BOUNDS) do
-    local tiling = cheapest(target, tiles, rows, target.forms)
-    if tilings[#tilings].type == tiling then tilings[#tilings] = nil end
-    tilings[#tilings + 1] = { upto = rows, type = tiling }
+-- The tilings of a dense matrix. For few rows its blocks are small, so that there are many of them.
+local function dense_tilings(target, product)
+  local tilings = resolve(target.few, product, function() return "few rows: many small blocks" end)
+  for i = 1, #BOUNDS + 1 do
+    local tiling = cheapest(target, product, BOUNDS[i] or LARGE)
+    tiling.upto = BOUNDS[i]
+    if tilings[#tilings].type == tiling.type then tilings[#tilings] = nil end
+    tilings[#tilings + 1] = tiling
   end
   return tilings
 end
 
--- Of an expert matrix; a block has the same tiles of weights for every height. A single row needs no work list: its
--- experts are in order.
-local function expert_tilings(target, kblocks, dtype, tiles)
+local RANGE_BECAUSE <const> = {
+  one = "a single row: its experts in order, no work list",
+  few = "few rows: most experts have one pair, many small blocks",
+}
+
+-- The tilings of an expert matrix. One launch serves items of all heights (pairs), so that a block has the same tiles
+-- of weights for each. A single row needs no work list: its experts are in order.
+local function expert_tilings(target, product)
   local list = {}
   for i, range in ipairs(target.experts) do
-    local heights = resolve(range.heights, kblocks, dtype, tiles)
+    local heights = resolve(range.heights, product, function(entry)
+      return RANGE_BECAUSE[range.name] or string.format("items of up to %d pairs", entry.upto)
+    end)
     local highest = heights[#heights]
+    highest.is_highest = true
     list[i] = { upto = range.upto, name = range.name, type = highest.type, heights = heights, height = highest.upto,
-      single = range.upto == 1, many = #heights > 1 }
+      single = range.upto == 1, order = #heights > 1 and "item_order<true>" or "item_order<false>" }
   end
   return list
+end
+
+-- The list without its last entry, and that entry: a launcher takes it without a condition.
+local function split_last(list)
+  local last = list[#list]
+  assert(not last.upto, "the last tiling has a bound")
+  return table.move(list, 1, #list - 1, 1, {}), last
+end
+
+-- The lines of summary.txt: { rows, type, because } for each tiling.
+local function explained(list)
+  local lines = {}
+  for _, tiling in ipairs(list) do
+    for _, each in ipairs(tiling.heights or { tiling }) do
+      lines[#lines + 1] = { rows = tiling.upto and ctext.integer(tiling.upto) or "any", type = each.type,
+        because = each.because }
+    end
+  end
+  return lines
+end
+
+-- The choice of a kernel with tilings: parameters `tilings`, those with a bound, and `largest`, the last one.
+local function tiled(target, tilings, fields)
+  fields.tilings = explained(tilings)
+  fields.parameters.tilings, fields.parameters.largest = split_last(tilings)
+  return choice(target, fields)
 end
 
 -- ---- kernels ----
@@ -140,7 +195,7 @@ end
 function kernel.embed(op, model, weights, target)
   local dtype = tensor_of(op, weights, "table").stored
   return choice(target, {
-    template = "embed", because = "one block a row: the row and its first norm", weight = WEIGHT_NAME[dtype],
+    template = "embed", because = "one block per row: the row and its first norm", weight = WEIGHT_NAME[dtype],
     name = "embed", fused = "norm", dims = { { "k", model.d_model } }, flops = 4 * model.d_model,
     parameters = { d_model = model.d_model, padded = padded(model.d_model, KBLOCK), threads = row_threads(model),
       eps = ctext.f32(model.eps), weight_type = WEIGHT_TYPE[dtype] },
@@ -150,83 +205,85 @@ end
 function kernel.matmul_qkv(_, model, _, target)
   local q, kv = model.n_heads * model.d_head, model.n_kv_heads * model.d_head
   local q_tiles, kv_tiles, kblocks = tiles.count(q), tiles.count(kv), tiles.kblocks(model.d_model)
-  return choice(target, {
-    template = "matmul_qkv", because = "q, k and v lie in one row of tiles", weight = "f16", name = "matmul_qkv",
-    fused = "rope_append", dims = { { "n", q + 2 * kv }, { "k", model.d_model } },
+  local product = { tiles = q_tiles + 2 * kv_tiles, kblocks = kblocks, dtype = "F16" }
+  return tiled(target, dense_tilings(target, product), {
+    template = "matmul_qkv", because = "the tiles of q, k and v follow each other: one product", weight = "f16",
+    name = "matmul_qkv", fused = "rope_append", dims = { { "n", q + 2 * kv }, { "k", model.d_model } },
     flops = 2 * (q + 2 * kv) * model.d_model,
     parameters = {
-      n_heads = model.n_heads, n_kv_heads = model.n_kv_heads, d_head = model.d_head, query = padded(model.d_head, 32),
+      n_heads = model.n_heads, n_kv_heads = model.n_kv_heads, d_head = model.d_head, query = padded(model.d_head, SPAN),
       q_tiles = q_tiles, kv_tiles = kv_tiles, k = kblocks * KBLOCK, kblocks = kblocks, bias = model.attention_bias,
-      scale = ctext.f32(model.d_head ^ -0.5 * LOG2_E), tilings = dense_tilings(target, q_tiles + 2 * kv_tiles, kblocks, 1),
+      scale = ctext.f32(model.d_head ^ -0.5 * LOG2_E),
     },
   })
 end
 
-local function attention(role, because, model, target, parts)
-  local sliding = role == "attn_sliding"
-  local dims = { { "h", model.n_heads }, { "g", model.n_kv_heads }, { "d", model.d_head } }
-  if sliding then dims[4] = { "w", model.window } end
-  return choice(target, {
-    template = "attention", because = because, name = role, fused = parts and "parts" or nil, dims = dims,
-    flops = 4 * model.n_heads * model.d_head,
-    parameters = {
-      n_heads = model.n_heads, n_kv_heads = model.n_kv_heads, d_head = model.d_head, query = padded(model.d_head, 32),
-      out = padded(model.n_heads * model.d_head, KBLOCK), window = sliding and model.window, parts = parts,
-      positions = sliding and "KV_SLIDING_POSITIONS" or "KV_FULL_POSITIONS", log2_e = ctext.f32(LOG2_E),
-      waves = target.attention_waves,
-    },
-  })
+-- What both templates of attention need.
+local function attention(op, model, target, fields)
+  local sliding = op.role == "attn_sliding"
+  local heads = model.n_heads * model.d_head
+  fields.name, fields.flops = op.role, 4 * heads
+  fields.dims = { { "h", model.n_heads }, { "g", model.n_kv_heads }, { "d", model.d_head } }
+  if sliding then fields.dims[4] = { "w", model.window } end
+  fields.parameters = {
+    n_heads = model.n_heads, n_kv_heads = model.n_kv_heads, d_head = model.d_head, query = padded(model.d_head, SPAN),
+    out = padded(heads, KBLOCK), pads = padded(heads, KBLOCK) > heads,
+    pads_query = padded(model.d_head, SPAN) > model.d_head, window = sliding and model.window,
+    positions = sliding and "KV_SLIDING_POSITIONS" or "KV_FULL_POSITIONS", log2_e = ctext.f32(LOG2_E),
+    waves = target.attention_waves,
+  }
+  return choice(target, fields)
 end
 
 function kernel.attention(op, model, _, target)
   local because = op.role == "attn_sliding" and "keys of the window only" or "every key up to the row's own"
-  return attention(op.role, because, model, target, false)
+  return attention(op, model, target, { template = "attention", because = because })
 end
 
 function kernel.attention_parts(op, model, _, target)
-  return attention(op.role, "keys in parts, so that one long sequence has many blocks", model, target, true)
+  return attention(op, model, target, { template = "attention_parts", fused = "parts",
+    because = "keys in parts, so that one long sequence has many blocks" })
 end
 
 function kernel.attention_merge(_, model, _, target)
+  local heads = model.n_heads * model.d_head
   return choice(target, {
-    template = "attn_merge", because = "one thread a column: the parts of a row's keys, in order, and the sink",
-    name = "attn_merge", act = "f32", dims = { { "h", model.n_heads }, { "d", model.d_head } },
-    flops = 2 * model.n_heads * model.d_head,
-    parameters = { n_heads = model.n_heads, d_head = model.d_head, out = padded(model.n_heads * model.d_head, KBLOCK),
-      log2_e = ctext.f32(LOG2_E) },
+    template = "attn_merge", because = "one thread per element: the parts of a row's keys, in order, and the sink",
+    name = "attn_merge", act = "f32", dims = { { "h", model.n_heads }, { "d", model.d_head } }, flops = 2 * heads,
+    parameters = { n_heads = model.n_heads, d_head = model.d_head, out = padded(heads, KBLOCK),
+      pads = padded(heads, KBLOCK) > heads, log2_e = ctext.f32(LOG2_E) },
   })
 end
 
 function kernel.matmul_o(_, model, _, target)
   local k = model.n_heads * model.d_head
   local kblocks, splits = tiles.kblocks(k), target.splits(model)
-  return choice(target, {
-    template = "matmul_o", because = "K in tilings that the next norm adds: twice the blocks", weight = "f16",
+  local product = { tiles = tiles.count(model.d_model) * splits, kblocks = kblocks // splits, dtype = "F16" }
+  return tiled(target, dense_tilings(target, product), {
+    template = "matmul_o", because = "K in splits that the next norm adds: more blocks", weight = "f16",
     name = "matmul_o", fused = "split", dims = { { "n", model.d_model }, { "k", k } }, flops = 2 * model.d_model * k,
-    parameters = { n = model.d_model, k = kblocks * KBLOCK, kblocks = kblocks, splits = splits,
-      tilings = dense_tilings(target, tiles.count(model.d_model), kblocks // splits, splits) },
+    parameters = { n = model.d_model, k = kblocks * KBLOCK, kblocks = kblocks, splits = splits },
   })
 end
 
 function kernel.norm_router(op, model, weights, target)
   local dtype = tensor_of(op, weights, "router").stored
   return choice(target, {
-    template = "norm_router", because = "one block a row, or a few that tiling the router's weights", act = "f32",
-    weight = WEIGHT_NAME[dtype], name = "norm_router", fused = "residual_topk",
+    template = "norm_router", because = "one block per row, or per few rows that use the router's weights together",
+    act = "f32", weight = WEIGHT_NAME[dtype], name = "norm_router", fused = "residual_topk",
     dims = { { "k", model.d_model }, { "e", model.n_experts }, { "top", model.top_k } },
     flops = 2 * model.n_experts * model.d_model,
     parameters = {
       d_model = model.d_model, padded = padded(model.d_model, KBLOCK), threads = row_threads(model),
-      splits = target.splits(model),
-      bias = model.attention_bias, n_experts = model.n_experts, top_k = model.top_k, eps = ctext.f32(model.eps),
-      weight_type = WEIGHT_TYPE[dtype],
-      blocks_by_rows = { { upto = 2 * target.compute_units, rows = 1 }, { upto = ALL, rows = target.router_rows } },
-      router_rows = target.router_rows,
+      splits = target.splits(model), bias = model.attention_bias, n_experts = model.n_experts, top_k = model.top_k,
+      eps = ctext.f32(model.eps), weight_type = WEIGHT_TYPE[dtype],
+      single_rows = 2 * target.compute_units, -- so many rows have a block each
+      block_rows = target.router_rows, -- more rows go to blocks of so many
     },
   })
 end
 
--- The most pairs of a work item, by the rows of the pass.
+-- The most pairs of a work item, by the rows of the pass: list of { upto = rows, height = pairs }.
 local function item_heights(target)
   local list = {}
   for i, range in ipairs(target.experts) do
@@ -239,50 +296,58 @@ function kernel.moe_sort(_, model, _, target)
   local rows, heights = {}, {}
   for i, each in ipairs(item_heights(target)) do rows[i], heights[i] = each.upto, each.height end
   return choice(target, {
-    template = "moe_sort", because = "one block: a few integers a row", name = "moe_sort", act = "i32",
+    template = "moe_sort", because = "one block: a few integers per row", name = "moe_sort", act = "i32",
     dims = { { "e", model.n_experts }, { "top", model.top_k } }, flops = 0,
     parameters = { n_experts = model.n_experts, top_k = model.top_k, rows = table.concat(rows, ", "),
-      heights = table.concat(heights, ", ") },
+      heights = table.concat(heights, ", "), bounds = #rows },
   })
 end
 
--- Small values of the gated activations stay clear of the subnormal halves, and the largest possible one,
--- limit (limit + 1), below 2^15.
+-- A power of two for the gated activations: small values stay clear of the subnormal halves, and the largest possible
+-- one, limit (limit + 1), stays below 2^15.
 local function gated_exponent(model)
   local exponent = 0
   while model.limit * (model.limit + 1) * 2 ^ (exponent + 1) <= 32768 do exponent = exponent + 1 end
   return exponent
 end
 
-local function moe_matmul(op, model, weights, target, n, k, parameters)
-  local dtype = tensor_of(op, weights, "weight").stored
-  parameters.top_k, parameters.n, parameters.kblocks = model.top_k, n, tiles.kblocks(k)
-  parameters.k, parameters.tiles, parameters.kblock = parameters.kblocks * KBLOCK, tiles.count(n), KBLOCK_TYPE[dtype]
-  parameters.n_experts = model.n_experts
-  parameters.tilings = expert_tilings(target, parameters.kblocks, dtype, parameters.tiles * model.top_k)
-  return choice(target, {
-    template = op.role, because = "all experts in one launch, tiles as high as an expert has rows",
-    weight = WEIGHT_NAME[dtype], name = op.role, fused = op.role == "moe_gate_up" and "swiglu" or nil,
+local function moe_matmul(op, model, weights, target, n, k, own)
+  local dtype, kblocks = tensor_of(op, weights, "weight").stored, tiles.kblocks(k)
+  local parameters = {
+    top_k = model.top_k, n_experts = model.n_experts, n = n, k = kblocks * KBLOCK, kblocks = kblocks,
+    tiles = tiles.count(n), kblock = KBLOCK_TYPE[dtype],
+  }
+  for name, value in pairs(own) do parameters[name] = value end
+  local product = { tiles = parameters.tiles * model.top_k, kblocks = kblocks, dtype = dtype }
+  local tilings = expert_tilings(target, product)
+  parameters.kernels = tilings
+  return tiled(target, tilings, {
+    template = "moe_matmul", because = "all experts in one launch, tiles as high as an expert has pairs",
+    weight = WEIGHT_NAME[dtype], name = op.role, fused = own.gated and "swiglu" or nil,
     dims = { { "n", n }, { "k", k }, { "e", model.n_experts }, { "top", model.top_k } },
     flops = 2 * n * k * model.top_k, parameters = parameters,
   })
 end
 
 function kernel.moe_gate_up(op, model, weights, target)
+  local out = padded(model.d_ff, KBLOCK)
   return moe_matmul(op, model, weights, target, 2 * model.d_ff, model.d_model, {
+    gated = true, d_ff = model.d_ff, out = out, pads = out > model.d_ff, out_type = "uint16_t", out_of = "pass_halves",
     limit = ctext.f32(model.limit), alpha = ctext.f32(model.alpha), log2_e = ctext.f32(LOG2_E),
-    padded = padded(model.d_ff, KBLOCK), gated_scale = ctext.f32(2.0 ^ gated_exponent(model)),
+    scale = ctext.f32(2.0 ^ gated_exponent(model)),
   })
 end
 
 function kernel.moe_down(op, model, weights, target)
-  return moe_matmul(op, model, weights, target, model.d_model, model.d_ff,
-    { unscale = ctext.f32(2.0 ^ -gated_exponent(model)) })
+  return moe_matmul(op, model, weights, target, model.d_model, model.d_ff, {
+    gated = false, pads = false, out_type = "float", out_of = "pass_floats",
+    scale = ctext.f32(2.0 ^ -gated_exponent(model)),
+  })
 end
 
 function kernel.moe_combine(_, model, _, target)
   return choice(target, {
-    template = "moe_combine", because = "one block a row: the experts' sum and the next norm", name = "moe_combine",
+    template = "moe_combine", because = "one block per row: the experts' sum and the next norm", name = "moe_combine",
     act = "f32", fused = "norm", dims = { { "n", model.d_model }, { "top", model.top_k } },
     flops = 2 * model.d_model * model.top_k,
     parameters = { d_model = model.d_model, padded = padded(model.d_model, KBLOCK), threads = row_threads(model),
@@ -290,53 +355,58 @@ function kernel.moe_combine(_, model, _, target)
   })
 end
 
-local BEST_TILES <const> = 4 -- of the vocabulary in one entry of the argmax
-
-local function unembed(model, target, argmax)
-  local kblocks = tiles.kblocks(model.d_model)
-  return choice(target, {
-    template = "unembed",
-    because = argmax and "the best of every 64 ids, no logits" or "whole logits, for those who want them",
-    weight = "f16", name = "unembed", fused = argmax and "best" or nil,
-    dims = { { "n", model.vocab }, { "k", model.d_model } }, flops = 2 * model.vocab * model.d_model,
-    parameters = { vocab = model.vocab, k = kblocks * KBLOCK, kblocks = kblocks, argmax = argmax, width = BEST_TILES,
-      tilings = resolve(target.unembed, kblocks, "F16", tiles.count(model.vocab)) },
-  })
-end
-
-function kernel.unembed(_, model, _, target) return unembed(model, target, false) end
-function kernel.unembed_best(_, model, _, target) return unembed(model, target, true) end
+local BEST_TILES <const> = 4 -- tiles of the vocabulary in one entry of the argmax
 
 local function entries(model) return (tiles.count(model.vocab) + BEST_TILES - 1) // BEST_TILES end
 
+local function unembed(model, target, fields)
+  local kblocks = tiles.kblocks(model.d_model)
+  local product = { tiles = tiles.count(model.vocab), kblocks = kblocks, dtype = "F16" }
+  fields.weight, fields.name, fields.flops = "f16", "unembed", 2 * model.vocab * model.d_model
+  fields.dims = { { "n", model.vocab }, { "k", model.d_model } }
+  fields.parameters = { vocab = model.vocab, k = kblocks * KBLOCK, kblocks = kblocks, entry_tiles = BEST_TILES,
+    entries = entries(model) }
+  local tilings = resolve(target.unembed, product, function() return "vocabulary: always many tiles per wave" end)
+  return tiled(target, tilings, fields)
+end
+
+function kernel.unembed(_, model, _, target)
+  return unembed(model, target, { template = "unembed", because = "whole logits, for outputs that need them" })
+end
+
+function kernel.unembed_best(_, model, _, target)
+  return unembed(model, target, { template = "unembed_best", fused = "best",
+    because = "the best of every 64 ids, no logits" })
+end
+
 function kernel.pick_best(_, model, _, target)
   return choice(target, {
-    template = "pick_best", because = "one block an output", name = "pick_best", act = "f32",
+    template = "pick_best", because = "one block per output", name = "pick_best", act = "f32",
     dims = { { "n", entries(model) } }, flops = 0, parameters = { entries = entries(model) },
   })
 end
 
 function kernel.top_candidates(_, model, _, target)
   return choice(target, {
-    template = "top_candidates", because = "one block an output", name = "top_candidates", act = "f32",
+    template = "top_candidates", because = "one block per output", name = "top_candidates", act = "f32",
     dims = { { "n", model.vocab }, { "top", target.candidates } }, flops = 0,
-    parameters = { vocab = model.vocab, candidates = target.candidates },
+    parameters = { vocab = model.vocab, candidates = math.min(target.candidates, model.vocab) },
   })
 end
 
--- Equal tilings of K for the attention's output projection: two where there is enough of it.
+-- Splits of K for the attention's output projection: two if they are equal and K is long enough.
 local function splits(model)
   local kblocks = tiles.kblocks(model.n_heads * model.d_head)
   return kblocks >= 16 and kblocks % 2 == 0 and 2 or 1
 end
 
--- Of struct moe_work (runtime/target/moe.h): the count of items, and the most that a pass of up to so many rows can
--- make, of 3 each.
+-- The integers of struct moe_work (runtime/formats/moe_work.h) for a pass of up to `rows` rows: the number of items,
+-- and 3 for each item that such a pass can have at most.
 local function work_numbers(target, model, rows)
   local most, above = 0, 0
   for _, each in ipairs(item_heights(target)) do
     if rows > above then
-      local of_pass = math.min(rows, each.upto)
+      local of_pass = math.min(rows, each.upto or rows)
       local pairs_of_pass = of_pass * model.top_k
       local more = of_pass > each.height and pairs_of_pass // each.height or 0
       most = math.max(most, math.min(pairs_of_pass, model.n_experts) + more)
@@ -351,18 +421,18 @@ local function group_rows(model) return TILE // (model.n_heads // model.n_kv_hea
 
 -- facts of a GPU -> the target that runs `mixed` on it.
 function mixed.target(facts)
-  assert(facts.experts[1].upto == 1, "moe_sort leaves a single row out")
+  assert(facts.experts[1].upto == 1 and facts.experts[2], "moe_sort skips a single row; other passes need a range")
   local target = {
     extension = ".hip", templates = "templates/mixed", device = facts.name, precision = "mixed",
     summary = "MXFP4 experts in tiles, other matrices, activations and KV cache F16, sums and residual stream FP32",
     stored = storage(facts.code_layout), expands_experts = true, pairs_features = true, fused = true, splits = splits,
     candidates = 64, best_entries = entries, staging_bytes = 2 * (16 << 20),
     group_rows = group_rows,
-    -- The KV cache in halves: positions of a block, elements that a key and a value are padded to, bytes behind the
-    -- region of a head, so that regions do not all begin at one memory channel.
+    -- The KV cache in halves: positions of a block; elements that a key and a value are padded to; bytes after the
+    -- region of a head, so that regions begin at different memory channels.
     kv = { block = 32, key_width = 32, value_depth = 16, pad = 768 },
-    -- Of contexts longer than attention_part positions, full attention takes the keys in parts of about as many, at
-    -- most attention_parts of them, each in blocks of attention_waves waves.
+    -- For contexts of more than attention_part positions, full attention takes the keys in parts of about so many
+    -- positions. There are at most attention_parts of them. A block has attention_waves waves.
     attention_part = 1024, attention_parts = 16, attention_waves = 4,
     defaults = { slots = 32, context = 4096, rows = 128, chunk = 128 }, kernel = {},
   }
@@ -373,7 +443,5 @@ function mixed.target(facts)
   end
   return target
 end
-
-mixed.ALL = ALL
 
 return mixed

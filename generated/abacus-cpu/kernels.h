@@ -16,10 +16,10 @@ enum weight {
   WEIGHT_COUNT
 };
 
-// All threads of the host call each launcher, which shares the work out.
+// All threads of the host call each launcher, which divides the work among them.
 enum { STEPS_ON_ALL_THREADS = 1 };
 
-// Launchers take exactly pass->rows rows; the head is part of the steps.
+// Launchers run exactly pass->rows rows. The head is in the list of steps.
 enum { STEPS_CAPTURED = 0, HEAD_SPLIT = 0, HALF_ACTIVATIONS = 0 };
 static const int ROW_BUCKETS[] = {128};
 enum { ROW_BUCKET_COUNT = 1, GROUP_ROWS = 1, LOGITS_ROWS = 128 };
@@ -28,11 +28,11 @@ enum { ROW_BUCKET_COUNT = 1, GROUP_ROWS = 1, LOGITS_ROWS = 128 };
 extern "C" {
 #endif
 
-// Launchers, one a role, called in the order of schedule.inc. Buffers are offsets of arena.h, kv an
-// offset of kv.h.
+// One launcher per role, called in the order of schedule.inc. Buffers are offsets of arena.h, kv is an offset of kv.h.
 void launch_embed(const struct pass *pass, size_t out, enum weight table);
 void launch_norm_attn(const struct pass *pass, size_t in, size_t out, enum weight weight);
-void launch_matmul_qkv(const struct pass *pass, size_t in, size_t out, enum weight q, enum weight k, enum weight v, enum weight q_bias, enum weight k_bias, enum weight v_bias);
+void launch_matmul_qkv(const struct pass *pass, size_t in, size_t out, enum weight q, enum weight k, enum weight v,
+    enum weight q_bias, enum weight k_bias, enum weight v_bias);
 void launch_rope_append(const struct pass *pass, size_t in, size_t kv, int positions);
 void launch_attn_sliding(const struct pass *pass, size_t in, size_t out, size_t kv, enum weight sinks);
 void launch_matmul_o(const struct pass *pass, size_t in, size_t out, enum weight weight, enum weight bias);
@@ -40,8 +40,10 @@ void launch_norm_mlp(const struct pass *pass, size_t in, size_t out, enum weight
 void launch_matmul_router(const struct pass *pass, size_t in, size_t out, enum weight weight, enum weight bias);
 void launch_router_topk(const struct pass *pass, size_t in, size_t expert, size_t weight);
 void launch_moe_sort(const struct pass *pass, size_t expert, size_t start, size_t pair);
-void launch_moe_gate_up(const struct pass *pass, size_t in, size_t out, size_t start, size_t pair, enum weight codes, enum weight scales, enum weight bias);
-void launch_moe_down(const struct pass *pass, size_t in, size_t out, size_t start, size_t pair, enum weight codes, enum weight scales, enum weight bias);
+void launch_moe_gate_up(const struct pass *pass, size_t in, size_t out, size_t start, size_t pair, enum weight codes,
+    enum weight scales, enum weight bias);
+void launch_moe_down(const struct pass *pass, size_t in, size_t out, size_t start, size_t pair, enum weight codes,
+    enum weight scales, enum weight bias);
 void launch_moe_combine(const struct pass *pass, size_t in, size_t weight, size_t out);
 void launch_attn_full(const struct pass *pass, size_t in, size_t out, size_t kv, enum weight sinks);
 void launch_norm_final(const struct pass *pass, size_t in, size_t out, enum weight weight);

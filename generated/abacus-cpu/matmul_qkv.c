@@ -28,7 +28,8 @@ ALWAYS_INLINE void f32_bf16w_matmul_n768_k192__cpu(
   }
 }
 
-void launch_matmul_qkv(const struct pass *pass, size_t in, size_t out, enum weight q, enum weight k, enum weight v, enum weight q_bias, enum weight k_bias, enum weight v_bias) {
+void launch_matmul_qkv(const struct pass *pass, size_t in, size_t out, enum weight q, enum weight k, enum weight v,
+    enum weight q_bias, enum weight k_bias, enum weight v_bias) {
   const float *x = pass_floats(pass, in);
   float *y = pass_floats(pass, out);
   f32_bf16w_matmul_n768_k192__cpu(

@@ -49,7 +49,8 @@ static void f32_mf4w_moe_down_n192_k128_e8_top2__cpu(
 #pragma omp barrier
 }
 
-void launch_moe_down(const struct pass *pass, size_t in, size_t out, size_t start, size_t pair, enum weight codes, enum weight scales, enum weight bias) {
+void launch_moe_down(const struct pass *pass, size_t in, size_t out, size_t start, size_t pair, enum weight codes,
+    enum weight scales, enum weight bias) {
   const struct weights w = {pass->weight[codes], pass->weight[scales]};
   f32_mf4w_moe_down_n192_k128_e8_top2__cpu(
       pass, pass_floats(pass, in), pass_floats(pass, out), pass_ints(pass, start), pass_ints(pass, pair), &w,

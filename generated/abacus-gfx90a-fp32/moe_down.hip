@@ -20,7 +20,8 @@ static __global__ void __launch_bounds__(BLOCK) f32_bf16w_moe_down_n192_k128_e8_
   out[(size_t)pair * N + n] = sum + biases[feature];
 }
 
-void launch_moe_down(const struct pass *pass, size_t in, size_t out, size_t expert, enum weight values, enum weight bias) {
+void launch_moe_down(const struct pass *pass, size_t in, size_t out, size_t expert, enum weight values,
+    enum weight bias) {
   LAUNCH(pass, f32_bf16w_moe_down_n192_k128_e8_top2__gfx90a,
       BLOCKS(N), pass->rows * TOP_K, pass_floats(pass, in), pass_floats(pass, out), pass_ints(pass, expert),
       (const uint16_t *)pass->weight[values], pass_packed(pass, bias));

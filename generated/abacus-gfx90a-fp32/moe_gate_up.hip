@@ -27,7 +27,8 @@ static __global__ void __launch_bounds__(BLOCK) f32_bf16w_moe_gate_up_swiglu_n25
   out[(size_t)pair * D_FF + j] = g / (1.0f + expf(-ALPHA * g)) * (u + 1.0f);
 }
 
-void launch_moe_gate_up(const struct pass *pass, size_t in, size_t out, size_t expert, enum weight values, enum weight bias) {
+void launch_moe_gate_up(const struct pass *pass, size_t in, size_t out, size_t expert, enum weight values,
+    enum weight bias) {
   LAUNCH(pass, f32_bf16w_moe_gate_up_swiglu_n256_k192_e8_top2__gfx90a,
       BLOCKS(D_FF), pass->rows * TOP_K, pass_floats(pass, in), pass_floats(pass, out), pass_ints(pass, expert),
       (const uint16_t *)pass->weight[values], pass_packed(pass, bias));

@@ -6,10 +6,12 @@
 constexpr int D_MODEL = 192, PADDED = 192, THREADS = 128;
 static const float EPS = 1e-05f;
 
-// x = the row of the table of the token, or of the one that the pass before picked, h = x / sqrt(mean of x^2 + eps) * weight of the first layer's norm;
-// one block a row
-static __global__ void __launch_bounds__(THREADS, 1) f16_bf16w_embed_norm_k192__gfx90a(const int32_t *counts, const int32_t *token, const int32_t *picked,
-    const uint16_t *table, const float *weight, float *x, uint16_t *h) {
+// x = the embedding of a row's token, which may be one that the device picked in the previous pass.
+// h = x / sqrt(mean of x^2 + eps) * weight, the first layer's norm. One block per row.
+static __global__ void __launch_bounds__(THREADS, 1)
+f16_bf16w_embed_norm_k192__gfx90a(
+    const int32_t *counts, const int32_t *token, const int32_t *picked, const uint16_t *table,
+    const float *weight, float *x, uint16_t *h) {
   const int r = (int)blockIdx.x;
   row_slice<D_MODEL, THREADS> row, gain;
   let_next_begin();
@@ -35,6 +37,8 @@ static __global__ void __launch_bounds__(THREADS, 1) f16_bf16w_embed_norm_k192__
 }
 
 void launch_embed(const struct pass *pass, size_t x, size_t out, enum weight table, enum weight weight) {
-  LAUNCH_STEP(pass, f16_bf16w_embed_norm_k192__gfx90a, dim3((unsigned)pass->rows), THREADS, pass->counts, pass->token, pass->picked_before, (const uint16_t *)pass->weight[table],
-      pass_packed(pass, weight), pass_floats(pass, x), pass_halves(pass, out));
+  LAUNCH_STEP(pass, f16_bf16w_embed_norm_k192__gfx90a,
+      dim3((unsigned)pass->rows), THREADS, pass->counts, pass->token, pass->picked_before,
+      (const uint16_t *)pass->weight[table], pass_packed(pass, weight), pass_floats(pass, x),
+      pass_halves(pass, out));
 }

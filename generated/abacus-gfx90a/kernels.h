@@ -17,23 +17,23 @@ enum weight {
   WEIGHT_COUNT
 };
 
-// One thread calls the launchers, which start work on the device.
+// One thread of the host calls the launchers, which start work on the device.
 enum { STEPS_ON_ALL_THREADS = 0 };
 
-// The formats that the generator counted with are those of the runtime.
+// The generator has counted with the formats of the runtime.
 static_assert(TILE == 16 && KBLOCK == 64 && TILE_HEAD == 64, "gen/tiles.lua");
 static_assert(F16_KBLOCK_BYTES == 2048, "gen/tiles.lua");
 static_assert(MXFP4_KBLOCK_BYTES == 544, "gen/tiles.lua");
 static_assert(CANDIDATES == 64, "gen/precision/mixed.lua");
 
-// Launchers take pass->rows for a bound: the rows themselves are counted on the device, and the steps may be
-// captured once for each bucket of rows. The head is in the lists GREEDY, LOGITS and SAMPLED.
+// For launchers pass->rows is a bound, and the device reads the number of rows: the steps can be captured once per
+// bucket of rows. The head is in the lists GREEDY, LOGITS and SAMPLED.
 enum { STEPS_CAPTURED = 1, HEAD_SPLIT = 1, HALF_ACTIVATIONS = 1 };
 static const int ROW_BUCKETS[] = {1, 16, 32, 64, 128};
 enum { ROW_BUCKET_COUNT = sizeof ROW_BUCKETS / sizeof *ROW_BUCKETS };
 
 enum {
-  GROUP_ROWS = 4, // of one sequence that attention takes together
+  GROUP_ROWS = 4, // rows of one sequence that attention takes together
   LOGITS_ROWS = 128, // outputs whose whole logits a pass holds
 };
 
@@ -41,17 +41,21 @@ enum {
 extern "C" {
 #endif
 
-// Launchers, one a role, called in the order of schedule.inc. Buffers are offsets of arena.h, kv an
-// offset of kv.h.
+// One launcher per role, called in the order of schedule.inc. Buffers are offsets of arena.h, kv is an offset of kv.h.
 void launch_embed(const struct pass *pass, size_t x, size_t out, enum weight table, enum weight weight);
-void launch_matmul_qkv(const struct pass *pass, size_t in, size_t out, size_t kv, int positions, enum weight q, enum weight k, enum weight v, enum weight q_bias, enum weight k_bias, enum weight v_bias);
+void launch_matmul_qkv(const struct pass *pass, size_t in, size_t out, size_t kv, int positions, enum weight q,
+    enum weight k, enum weight v, enum weight q_bias, enum weight k_bias, enum weight v_bias);
 void launch_attn_sliding(const struct pass *pass, size_t in, size_t out, size_t kv, enum weight sinks);
 void launch_matmul_o(const struct pass *pass, size_t in, size_t out, enum weight weight);
-void launch_norm_router(const struct pass *pass, size_t in, size_t x, size_t out, size_t expert, size_t expert_weight, enum weight weight, enum weight router, enum weight router_bias, enum weight bias);
+void launch_norm_router(const struct pass *pass, size_t in, size_t x, size_t out, size_t expert, size_t expert_weight,
+    enum weight weight, enum weight router, enum weight router_bias, enum weight bias);
 void launch_moe_sort(const struct pass *pass, size_t expert, size_t pair, size_t work);
-void launch_moe_gate_up(const struct pass *pass, size_t in, size_t out, size_t expert, size_t pair, size_t work, enum weight weight, enum weight bias);
-void launch_moe_down(const struct pass *pass, size_t in, size_t out, size_t expert, size_t pair, size_t work, enum weight weight, enum weight bias);
-void launch_moe_combine(const struct pass *pass, size_t in, size_t expert_weight, size_t x, size_t out, enum weight weight);
+void launch_moe_gate_up(const struct pass *pass, size_t in, size_t out, size_t expert, size_t pair, size_t work,
+    enum weight weight, enum weight bias);
+void launch_moe_down(const struct pass *pass, size_t in, size_t out, size_t expert, size_t pair, size_t work,
+    enum weight weight, enum weight bias);
+void launch_moe_combine(const struct pass *pass, size_t in, size_t expert_weight, size_t x, size_t out,
+    enum weight weight);
 void launch_attn_full(const struct pass *pass, size_t in, size_t out, size_t kv, enum weight sinks);
 void launch_unembed_best(const struct pass *pass, size_t in, size_t out, enum weight weight);
 void launch_pick_best(const struct pass *pass, size_t in);

@@ -5,15 +5,15 @@
 
 constexpr int N = 192, K = 512, KBLOCKS = 8, SPLITS = 1, SPLIT_KBLOCKS = KBLOCKS / SPLITS;
 constexpr int TILES = (N + TILE - 1) / TILE;
-static_assert(SPLIT_KBLOCKS * SPLITS == KBLOCKS, "equal tilings of K");
 
-// y[r][s][n] = sum over the k of tiling s of W[n][k] x[r][k]: the next norm adds the tilings, in order
+// y[r][s][n] = sum of W[n][k] x[r][k] over the columns k of split s. norm_router adds the splits, in order.
 template <class Tiling>
-static __global__ void __launch_bounds__(Tiling::THREADS, Tiling::BLOCKS) f16_f16w_matmul_o_split_n192_k512__gfx90a(const int32_t *counts,
-    const uint16_t *x, const char *weights, float *y) {
+static __global__ void __launch_bounds__(Tiling::THREADS, Tiling::BLOCKS)
+f16_f16w_matmul_o_split_n192_k512__gfx90a(
+    const int32_t *counts, const uint16_t *x, const char *weights, float *y) {
   TILING_LDS(Tiling, f16_kblock, lds);
-  const int rows = counts[PASS_ROWS], first = (int)blockIdx.x * Tiling::TOKEN_ROWS, split = (int)blockIdx.z;
-  const int first_tile = (int)blockIdx.y * Tiling::WEIGHT_TILES;
+  const int rows = counts[PASS_ROWS], first = (int)blockIdx.x * Tiling::BLOCK_TOKENS, split = (int)blockIdx.z;
+  const int first_tile = (int)blockIdx.y * Tiling::BLOCK_TILES;
   if (!Tiling::EARLY) {
     await_inputs();
     let_next_begin();
@@ -24,7 +24,8 @@ static __global__ void __launch_bounds__(Tiling::THREADS, Tiling::BLOCKS) f16_f1
   const auto offset = [&](int t) { return (uint32_t)(first + t) * (2 * K); };
   const auto nothing = [](int) { return no_context(); };
   auto context = context_of<f16_kblock, TILES, KBLOCKS>(tiling, weights, first_tile, nothing, nothing);
-  if (!multiply_tiles<f16_kblock, TILES, KBLOCKS, SPLIT_KBLOCKS>(tiling, weights, first_tile, split * SPLIT_KBLOCKS, lds, x, offset, rows - first))
+  if (!multiply_tiles<f16_kblock, TILES, KBLOCKS, SPLIT_KBLOCKS>(
+          tiling, weights, first_tile, split * SPLIT_KBLOCKS, lds, x, offset, rows - first))
     return;
   each_quad(tiling, context, [&](int n, no_context, int t, no_context, float4 v) {
     if (first + t < rows && n < N)
@@ -32,8 +33,11 @@ static __global__ void __launch_bounds__(Tiling::THREADS, Tiling::BLOCKS) f16_f1
   });
 }
 
-template <class Tiling> static void launch(const struct pass *pass, const uint16_t *x, const char *weights, float *y) {
-  LAUNCH_TILING(pass, f16_f16w_matmul_o_split_n192_k512__gfx90a<Tiling>, Tiling, f16_kblock, dim3(token_blocks<Tiling>(pass->rows), weight_blocks<Tiling>(TILES), SPLITS), pass->counts, x, weights, y);
+template <class Tiling>
+static void launch(const struct pass *pass, const uint16_t *x, const char *weights, float *y) {
+  const dim3 grid(token_blocks<Tiling>(pass->rows), weight_blocks<Tiling>(TILES), SPLITS);
+  LAUNCH_TILING(pass, f16_f16w_matmul_o_split_n192_k512__gfx90a<Tiling>,
+      Tiling, f16_kblock, grid, pass->counts, x, weights, y);
 }
 
 void launch_matmul_o(const struct pass *pass, size_t in, size_t out, enum weight weight) {
@@ -44,6 +48,5 @@ void launch_matmul_o(const struct pass *pass, size_t in, size_t out, enum weight
     return launch<direct<1, 1, 8, 8, 1>>(pass, x, weights, y);
   if (pass->rows <= 32)
     return launch<direct<1, 2, 4, 2, 1>>(pass, x, weights, y);
-  if (pass->rows <= 1073741824)
-    return launch<staged<1, 4, 1, 4, 2>>(pass, x, weights, y);
+  launch<staged<1, 4, 1, 4, 2>>(pass, x, weights, y);
 }

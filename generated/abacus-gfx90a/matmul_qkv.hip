@@ -3,12 +3,13 @@
 #include "kernels.h"
 #include "target/gfx90a/mixed.h"
 
-constexpr int N_HEADS = 8, N_KV_HEADS = 2, D_HEAD = 64, HALF = D_HEAD / 2, QUERY = 64;
+constexpr int N_HEADS = 8, N_KV_HEADS = 2;
+constexpr int D_HEAD = 64, HALF = D_HEAD / 2, QUERY = 64;
 constexpr int Q_TILES = 32, KV_TILES = 8, TILES = Q_TILES + 2 * KV_TILES;
 constexpr int K = 192, KBLOCKS = 3;
-static const float SCALE = 0.18033688f; // log2(e) / sqrt(D_HEAD), so that attention may use powers of two
+static const float SCALE = 0.18033688f; // log2(e) / sqrt(D_HEAD): attention computes with powers of two
 
-// What the epilogue needs of a row.
+// What the epilogue reads and writes.
 struct epilogue {
   const int32_t *position, *slot;
   const float *cosines, *sines, *q_bias, *k_bias, *v_bias;
@@ -16,19 +17,19 @@ struct epilogue {
   int positions;
 };
 
-// (a, b) = (a cos - b sin, b cos + a sin) for the pairs (x, y) and (z, w), which are pairs d / 2 and d / 2 + 1
-// of a head
+// (a, b) = (a cos - b sin, b cos + a sin) for the RoPE pairs (x, y) and (z, w), pairs d / 2 and d / 2 + 1 of a head.
 DEVICE float4 rotate(const epilogue &to, int position, int d, float4 v) {
   const float *c = to.cosines + (size_t)position * HALF + d / 2, *s = to.sines + (size_t)position * HALF + d / 2;
-  return make_float4(v.x * c[0] - v.y * s[0], v.y * c[0] + v.x * s[0], v.z * c[1] - v.w * s[1], v.w * c[1] + v.z * s[1]);
+  return make_float4(v.x * c[0] - v.y * s[0], v.y * c[0] + v.x * s[0],
+      v.z * c[1] - v.w * s[1], v.w * c[1] + v.z * s[1]);
 }
 
-// Where a row is in its sequence, and which that is.
+// The position of a row in its sequence, and the slot of that sequence.
 struct token_context {
   int position, slot;
 };
 
-// The biases of rows n..n+3 of q, k and v, each padded to whole tiles.
+// The biases of features n..n+3 of q, k and v, each of which is padded to whole tiles.
 DEVICE float4 bias_of(const epilogue &to, int n) {
   const bool q = n < Q_TILES * TILE, k = !q && n < (Q_TILES + KV_TILES) * TILE;
   const float *bias = q ? to.q_bias : k ? to.k_bias : to.v_bias;
@@ -36,8 +37,8 @@ DEVICE float4 bias_of(const epilogue &to, int n) {
   return load_quad(bias + (at < (q ? N_HEADS : N_KV_HEADS) * D_HEAD ? at : 0));
 }
 
-// RoPE of rows n..n+3 and where they go: q to its buffer, k and v to the cache. Element d of a head of q and k is
-// element d / 2 of its first half if d is even, else of its second.
+// Rotates features n..n+3 of row r and stores them: q to its buffer, k and v to the cache. An even element d of a head
+// of q or k is element d / 2 of its first half, an odd one of its second half.
 DEVICE void store(const epilogue &to, int r, token_context row, int n, float4 v) {
   const int p = row.position;
   if (n < Q_TILES * TILE) {
@@ -57,19 +58,20 @@ DEVICE void store(const epilogue &to, int r, token_context row, int n, float4 v)
     store_halves(cache + KV_KEY(p, to.positions) + n % D_HEAD, rotate(to, p, n % D_HEAD, v));
     return;
   }
-  uint16_t *column = cache + KV_VALUE(p, n % D_HEAD, to.positions);
+  uint16_t *element = cache + KV_VALUE(p, n % D_HEAD, to.positions);
   const float each[] = {v.x, v.y, v.z, v.w};
   for (int i = 0; i < 4; i++)
-    column[i * KV_BLOCK] = (uint16_t)to_halves(each[i], 0);
+    element[i * KV_BLOCK] = (uint16_t)to_halves(each[i], 0);
 }
 
-// q, k and v = W h + b for the rows of a pass, rotated by their positions
+// q, k and v = W h + bias for the rows of a pass, q and k rotated by their positions
 template <class Tiling>
-static __global__ void __launch_bounds__(Tiling::THREADS, Tiling::BLOCKS) f16_f16w_matmul_qkv_rope_append_n768_k192__gfx90a(const int32_t *counts,
-    const uint16_t *h, const char *weights, epilogue to) {
+static __global__ void __launch_bounds__(Tiling::THREADS, Tiling::BLOCKS)
+f16_f16w_matmul_qkv_rope_append_n768_k192__gfx90a(
+    const int32_t *counts, const uint16_t *h, const char *weights, epilogue to) {
   TILING_LDS(Tiling, f16_kblock, lds);
-  const int rows = counts[PASS_ROWS], first = (int)blockIdx.x * Tiling::TOKEN_ROWS;
-  const int first_tile = (int)blockIdx.y * Tiling::WEIGHT_TILES;
+  const int rows = counts[PASS_ROWS], first = (int)blockIdx.x * Tiling::BLOCK_TOKENS;
+  const int first_tile = (int)blockIdx.y * Tiling::BLOCK_TILES;
   if (!Tiling::EARLY) {
     await_inputs();
     let_next_begin();
@@ -84,7 +86,8 @@ static __global__ void __launch_bounds__(Tiling::THREADS, Tiling::BLOCKS) f16_f1
   };
   const auto bias_of_weight = [&](int n) { return bias_of(to, n); };
   auto context = context_of<f16_kblock, TILES, KBLOCKS>(tiling, weights, first_tile, bias_of_weight, context_of_token);
-  if (!multiply_tiles<f16_kblock, TILES, KBLOCKS, KBLOCKS>(tiling, weights, first_tile, 0, lds, h, offset, rows - first))
+  if (!multiply_tiles<f16_kblock, TILES, KBLOCKS, KBLOCKS>(
+          tiling, weights, first_tile, 0, lds, h, offset, rows - first))
     return;
   each_quad(tiling, context, [&](int n, float4 b, int t, token_context at, float4 v) {
     if (first + t < rows)
@@ -92,11 +95,15 @@ static __global__ void __launch_bounds__(Tiling::THREADS, Tiling::BLOCKS) f16_f1
   });
 }
 
-template <class Tiling> static void launch(const struct pass *pass, const uint16_t *h, const char *weights, epilogue to) {
-  LAUNCH_TILING(pass, f16_f16w_matmul_qkv_rope_append_n768_k192__gfx90a<Tiling>, Tiling, f16_kblock, dim3(token_blocks<Tiling>(pass->rows), weight_blocks<Tiling>(TILES)), pass->counts, h, weights, to);
+template <class Tiling>
+static void launch(const struct pass *pass, const uint16_t *h, const char *weights, epilogue to) {
+  const dim3 grid(token_blocks<Tiling>(pass->rows), weight_blocks<Tiling>(TILES));
+  LAUNCH_TILING(pass, f16_f16w_matmul_qkv_rope_append_n768_k192__gfx90a<Tiling>,
+      Tiling, f16_kblock, grid, pass->counts, h, weights, to);
 }
 
-void launch_matmul_qkv(const struct pass *pass, size_t in, size_t out, size_t kv, int positions, enum weight q, enum weight k, enum weight v, enum weight q_bias, enum weight k_bias, enum weight v_bias) {
+void launch_matmul_qkv(const struct pass *pass, size_t in, size_t out, size_t kv, int positions, enum weight q,
+    enum weight k, enum weight v, enum weight q_bias, enum weight k_bias, enum weight v_bias) {
   const epilogue to = {pass->position, pass->slot, pass->rope_cos, pass->rope_sin,
       pass_packed(pass, q_bias), pass_packed(pass, k_bias), pass_packed(pass, v_bias),
       pass_halves(pass, out), (uint16_t *)pass->kv + kv, positions};
@@ -109,6 +116,5 @@ void launch_matmul_qkv(const struct pass *pass, size_t in, size_t out, size_t kv
     return launch<direct<1, 2, 3, 1, 1>>(pass, h, weights, to);
   if (pass->rows <= 1024)
     return launch<staged<1, 4, 1, 4, 2>>(pass, h, weights, to);
-  if (pass->rows <= 1073741824)
-    return launch<staged<2, 8, 1, 4, 2>>(pass, h, weights, to);
+  launch<staged<2, 8, 1, 4, 2>>(pass, h, weights, to);
 }

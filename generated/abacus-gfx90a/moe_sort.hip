@@ -2,17 +2,18 @@
 // clang-format off
 #include "kernels.h"
 #include "target/gfx90a/mixed.h"
-#include "formats/moe_work.h"
 
-constexpr int N_EXPERTS = 8, TOP_K = 2;
-static_assert(N_EXPERTS <= BLOCK, "one thread an expert");
-// In passes of up to so many rows an item has so many pairs at most: what the blocks of the expert matrices are made for.
-constexpr int ROWS[] = {1, 16, 1073741824}, HEIGHT[] = {1, 16, 128};
+constexpr int N_EXPERTS = 8, TOP_K = 2, BOUNDS = 2;
+static_assert(N_EXPERTS <= BLOCK, "one thread per expert");
+// A work item has at most HEIGHT[i] pairs in passes of up to ROWS[i] rows, HEIGHT[BOUNDS] in larger ones. The tilings
+// of the expert matrices have the same bounds.
+constexpr int ROWS[BOUNDS] = {1, 16}, HEIGHT[BOUNDS + 1] = {1, 16, 128};
 
-// Sorts the pairs of a row and one of its experts by expert, and cuts each expert's into work items of at most
-// `height` pairs. One block.
-static __global__ void __launch_bounds__(BLOCK) i32_moe_sort_e8_top2__gfx90a(const int32_t *counts, int height, const int32_t *expert,
-    int32_t *pair, struct moe_work *work) {
+// Sorts the pairs of a row and one of its experts by expert. Divides the pairs of each expert into work items of at
+// most `height` pairs. One block.
+static __global__ void __launch_bounds__(BLOCK)
+i32_moe_sort_e8_top2__gfx90a(
+    const int32_t *counts, int height, const int32_t *expert, int32_t *pair, struct moe_work *work) {
   __shared__ int count[N_EXPERTS], start[N_EXPERTS], item[N_EXPERTS];
   const int t = (int)threadIdx.x, pairs = counts[PASS_ROWS] * TOP_K;
   if (t < N_EXPERTS)
@@ -43,15 +44,16 @@ static __global__ void __launch_bounds__(BLOCK) i32_moe_sort_e8_top2__gfx90a(con
 }
 
 static int item_height(int rows) {
-  int pass = 0;
-  while (rows > ROWS[pass])
-    pass++;
-  return HEIGHT[pass];
+  int i = 0;
+  while (i < BOUNDS && rows > ROWS[i])
+    i++;
+  return HEIGHT[i];
 }
 
 void launch_moe_sort(const struct pass *pass, size_t expert, size_t pair, size_t work) {
   if (pass->rows == 1)
-    return; // nobody asks for its pairs: they are its experts, in order
-  LAUNCH_STEP(pass, i32_moe_sort_e8_top2__gfx90a, dim3(1), BLOCK, pass->counts, item_height(pass->rows), pass_ints(pass, expert), pass_ints(pass, pair),
+    return; // the expert kernels of a single row read its experts, which are in order
+  LAUNCH_STEP(pass, i32_moe_sort_e8_top2__gfx90a,
+      dim3(1), BLOCK, pass->counts, item_height(pass->rows), pass_ints(pass, expert), pass_ints(pass, pair),
       (struct moe_work *)(pass->arena + work));
 }

@@ -5,13 +5,15 @@
 
 constexpr int ENTRIES = 16;
 
-// The greater of two entries, a value and the bits of an id; of equal values the lower id.
+// The greater of two entries, each a logit and the bits of its id. Of equal logits, the one with the lower id.
 DEVICE float2 better(float2 a, float2 b) {
   return b.x > a.x || (b.x == a.x && bits_as<int>(b.y) < bits_as<int>(a.y)) ? b : a;
 }
 
-// picked[r] = the best of an output's entries; one block an output
-static __global__ void __launch_bounds__(BLOCK) f32_pick_best_n16__gfx90a(const int32_t *counts, const float2 *entries, int32_t *picked) {
+// picked[r] = the id of the best of an output's entries. One block per output.
+static __global__ void __launch_bounds__(BLOCK)
+f32_pick_best_n16__gfx90a(
+    const int32_t *counts, const float2 *entries, int32_t *picked) {
   __shared__ float2 shared[BLOCK];
   const int r = (int)blockIdx.x, t = (int)threadIdx.x;
   await_inputs();
@@ -34,5 +36,6 @@ static __global__ void __launch_bounds__(BLOCK) f32_pick_best_n16__gfx90a(const 
 }
 
 void launch_pick_best(const struct pass *pass, size_t in) {
-  LAUNCH_STEP(pass, f32_pick_best_n16__gfx90a, dim3((unsigned)pass->outputs), BLOCK, pass->counts, (const float2 *)pass_floats(pass, in), pass->picked);
+  LAUNCH_STEP(pass, f32_pick_best_n16__gfx90a,
+      dim3((unsigned)pass->outputs), BLOCK, pass->counts, (const float2 *)pass_floats(pass, in), pass->picked);
 }

@@ -4,21 +4,25 @@
 #include "target/gfx90a/mixed.h"
 
 constexpr int V = 1024, K = 192, KBLOCKS = 3, TILES = (V + TILE - 1) / TILE;
-// logits[r] = W h[output_row[first_output + r]]
+
+// logits[r] = W h[output_row[first_output + r]] for up to `most` outputs
 template <class Tiling>
-static __global__ void __launch_bounds__(Tiling::THREADS, Tiling::BLOCKS) f16_f16w_unembed_n1024_k192__gfx90a(const int32_t *counts,
-    const int32_t *output_row, int first_output, int most, const uint16_t *h, const char *weights, float *logits) {
+static __global__ void __launch_bounds__(Tiling::THREADS, Tiling::BLOCKS)
+f16_f16w_unembed_n1024_k192__gfx90a(
+    const int32_t *counts, const int32_t *output_row, int first_output, int most, const uint16_t *h,
+    const char *weights, float *logits) {
   TILING_LDS(Tiling, f16_kblock, lds);
-  const int left = counts[PASS_OUTPUTS] - first_output, rows = left < most ? left : most, first = (int)blockIdx.x * Tiling::TOKEN_ROWS;
+  const int left = counts[PASS_OUTPUTS] - first_output, rows = left < most ? left : most;
+  const int first = (int)blockIdx.x * Tiling::BLOCK_TOKENS, first_tile = (int)blockIdx.y * Tiling::BLOCK_TILES;
   output_row += first_output;
-  const int first_tile = (int)blockIdx.y * Tiling::WEIGHT_TILES;
   await_inputs();
   let_next_begin();
   if (first >= rows)
     return;
   Tiling tiling;
   const auto offset = [&](int t) { return (uint32_t)(output_row[first + t]) * (2 * K); };
-  if (!multiply_tiles<f16_kblock, TILES, KBLOCKS, KBLOCKS>(tiling, weights, first_tile, 0, lds, h, offset, rows - first))
+  if (!multiply_tiles<f16_kblock, TILES, KBLOCKS, KBLOCKS>(
+          tiling, weights, first_tile, 0, lds, h, offset, rows - first))
     return;
   const auto nothing = [](int) { return no_context(); };
   auto context = context_of<f16_kblock, TILES, KBLOCKS>(tiling, weights, first_tile, nothing, nothing);
@@ -30,21 +34,22 @@ static __global__ void __launch_bounds__(Tiling::THREADS, Tiling::BLOCKS) f16_f1
   });
 }
 
-template <class Tiling> static void launch(const struct pass *pass, const uint16_t *h, const char *weights, float *logits) {
-  LAUNCH_TILING(pass, f16_f16w_unembed_n1024_k192__gfx90a<Tiling>, Tiling, f16_kblock, dim3(token_blocks<Tiling>(LOGITS_ROWS), weight_blocks<Tiling>(TILES)), pass->counts, pass->output_row, pass->first_output, LOGITS_ROWS,
-      h, weights, logits);
+template <class Tiling>
+static void launch(const struct pass *pass, const uint16_t *h, const char *weights, float *logits) {
+  const dim3 grid(token_blocks<Tiling>(LOGITS_ROWS), weight_blocks<Tiling>(TILES));
+  LAUNCH_TILING(pass, f16_f16w_unembed_n1024_k192__gfx90a<Tiling>,
+      Tiling, f16_kblock, grid, pass->counts, pass->output_row, pass->first_output, LOGITS_ROWS, h, weights, logits);
 }
 
 void launch_unembed(const struct pass *pass, size_t in, size_t out, enum weight weight) {
   const uint16_t *h = pass_halves(pass, in);
   const char *weights = (const char *)pass->weight[weight];
-  float *to = pass_floats(pass, out);
+  float *logits = pass_floats(pass, out);
   if (pass->outputs <= 16)
-    return launch<direct<4, 1, 1, 1, 1>>(pass, h, weights, to);
+    return launch<direct<4, 1, 1, 1, 1>>(pass, h, weights, logits);
   if (pass->outputs <= 32)
-    return launch<direct<4, 2, 1, 1, 1>>(pass, h, weights, to);
+    return launch<direct<4, 2, 1, 1, 1>>(pass, h, weights, logits);
   if (pass->outputs <= 64)
-    return launch<staged<4, 4, 1, 4, 2>>(pass, h, weights, to);
-  if (pass->outputs <= 1073741824)
-    return launch<staged<4, 8, 1, 4, 2>>(pass, h, weights, to);
+    return launch<staged<4, 4, 1, 4, 2>>(pass, h, weights, logits);
+  launch<staged<4, 8, 1, 4, 2>>(pass, h, weights, logits);
 }

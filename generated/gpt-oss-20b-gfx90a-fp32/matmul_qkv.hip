@@ -21,7 +21,8 @@ static __global__ void __launch_bounds__(BLOCK) f32_f32w_matmul_n5120_k2880__gfx
   out[(size_t)r * N + n] = sum + bias[n];
 }
 
-void launch_matmul_qkv(const struct pass *pass, size_t in, size_t out, enum weight q, enum weight k, enum weight v, enum weight q_bias, enum weight k_bias, enum weight v_bias) {
+void launch_matmul_qkv(const struct pass *pass, size_t in, size_t out, enum weight q, enum weight k, enum weight v,
+    enum weight q_bias, enum weight k_bias, enum weight v_bias) {
   const float *x = pass_floats(pass, in);
   float *y = pass_floats(pass, out);
   LAUNCH(pass, f32_f32w_matmul_n5120_k2880__gfx90a,

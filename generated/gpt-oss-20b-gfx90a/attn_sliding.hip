@@ -3,129 +3,31 @@
 #include "kernels.h"
 #include "target/gfx90a/mixed.h"
 
-constexpr int N_HEADS = 64, N_KV_HEADS = 8, GROUP = N_HEADS / N_KV_HEADS, D_HEAD = 64, QUERY = 64;
-constexpr int OUT = 4096, POSITIONS = KV_SLIDING_POSITIONS;
+constexpr int N_HEADS = 64, N_KV_HEADS = 8, GROUP = N_HEADS / N_KV_HEADS;
+constexpr int D_HEAD = 64, QUERY = 64, OUT = 4096, POSITIONS = KV_SLIDING_POSITIONS;
 constexpr int WINDOW = 128;
-constexpr int WAVES = 4, THREADS = WAVES * WAVE;
-constexpr int TILES_HELD = KV_DEPTH / TILE + 2 * KV_BLOCK; // more than 128 registers hold: see residents
-constexpr int D_OCTETS = QUERY / 32, D_TILES = KV_DEPTH / TILE; // loads of a key by a lane; tiles of d
+constexpr int WAVES = 4, THREADS = WAVES * WAVE, SPANS = QUERY / 32, D_TILES = KV_DEPTH / TILE;
+constexpr int TILES_HELD = D_TILES + 2 * KV_BLOCK; // more than 128 registers hold: see residents
 static const float LOG2_E = 1.44269504f;
-static const float HEADROOM = 14; // p may be 2^14 at most: small ones stay clear of the subnormal halves
+static_assert(KV_BLOCK == KEYS && KV_WIDTH == QUERY, "the cache has the layout of target/mixed/attention.h");
 
-// Keys and values of one block of KV_BLOCK positions as fragments: two tiles of keys by D_HEAD, D_TILES tiles of D_HEAD by keys.
-// Row r of key tile j is key 8 (r / 4) + 4 j + r % 4, so that p comes out as the columns of the values.
-struct kv_block {
-  uint4 key[2][D_OCTETS][HELD], value[D_TILES][HELD];
-  DEVICE_MEMBER void load(const uint16_t *region, uint32_t block) {
-    const int lane = lane_of_wave(), column = first_column(lane) * 2;
-    const uint16_t *keys = region + KV_KEY(block * KV_BLOCK, POSITIONS), *values = region + KV_VALUE(block * KV_BLOCK, 0, POSITIONS);
-#pragma unroll
-    for (int h = 0; h < HELD; h++) {
-      const int row = feature_of_lane(lane, h);
-      const uint32_t key_at = (uint32_t)((row / 4 * 8 + row % 4) * QUERY + column) * 2, value_at = (uint32_t)(row * KV_BLOCK + column) * 2;
-#pragma unroll
-      for (int j = 0; j < 2; j++)
-#pragma unroll
-        for (int o = 0; o < D_OCTETS; o++)
-          key[j][o][h] = *(const uint4 *)((const char *)(keys + j * 4 * QUERY + o * 32) + offset_of_lane(key_at));
-#pragma unroll
-      for (int d = 0; d < D_TILES; d++)
-        value[d][h] = *(const uint4 *)((const char *)(values + d * TILE * KV_BLOCK) + offset_of_lane(value_at));
-    }
+// How the kernel sees the cache; see kv_block.
+struct keys {
+  static DEVICE_MEMBER size_t key(uint32_t block) { return KV_KEY(block * KV_BLOCK, POSITIONS); }
+  static DEVICE_MEMBER size_t value(uint32_t block) { return KV_VALUE(block * KV_BLOCK, 0, POSITIONS); }
+  static DEVICE_MEMBER float mask(float score, int key, int last) {
+    return (uint32_t)(last - key) < (uint32_t)WINDOW ? score : -INFINITY;
   }
 };
 
-// What a wave knows of its part of the keys for 16 pairs of a row and a head ("tokens"): the greatest score, less
-// HEADROOM, the sum of p and the mix of values, both to that base.
-struct state {
-  float max[HELD], total[HELD];
-  quad mix[D_TILES][HELD];
-};
-
-// Adds a block of keys. Visible are the WINDOW positions up to last of each token.
-DEVICE void attend(state &s, const fragments (&query)[D_OCTETS], const kv_block &kv, int position, const int (&last)[HELD]) {
-  quad score[2][HELD];
-  fragments weights, p;
-  const int column = first_column(lane_of_wave());
-#pragma unroll
-  for (int j = 0; j < 2; j++) {
-#pragma unroll
-    for (int h = 0; h < HELD; h++)
-      for (int i = 0; i < 4; i++)
-        score[j][h][i] = 0;
-#pragma unroll
-    for (int o = 0; o < D_OCTETS; o++) {
-#pragma unroll
-      for (int h = 0; h < HELD; h++)
-        weights.set(h, kv.key[j][o][h]);
-      multiply(score[j], weights.part[0], query[o].part[0]);
-      multiply(score[j], weights.part[1], query[o].part[1]);
-    }
-  }
-  float shrink[HELD];
-#pragma unroll
-  for (int h = 0; h < HELD; h++) {
-    float max = s.max[h] + HEADROOM, e[2][4];
-#pragma unroll
-    for (int j = 0; j < 2; j++)
-      for (int i = 0; i < 4; i++) {
-        const int key = position + column * 2 + j * 4 + i;
-        const bool visible = (uint32_t)(last[h] - key) < (uint32_t)WINDOW;
-        e[j][i] = visible ? score[j][h][i] : -INFINITY;
-        max = fmaxf(max, e[j][i]);
-      }
-    max = across_columns(max, [](float a, float b) { return fmaxf(a, b); }) - HEADROOM;
-    shrink[h] = power_of_two(s.max[h] - max);
-    s.max[h] = max;
-    s.total[h] *= shrink[h];
-#pragma unroll
-    for (int j = 0; j < 2; j++)
-      for (int i = 0; i < 4; i++)
-        s.total[h] += e[j][i] = power_of_two(e[j][i] - max);
-    p.set(h, make_uint4(to_halves(e[0][0], e[0][1]), to_halves(e[0][2], e[0][3]), to_halves(e[1][0], e[1][1]), to_halves(e[1][2], e[1][3])));
-  }
-#pragma unroll
-  for (int d = 0; d < D_TILES; d++) {
-#pragma unroll
-    for (int h = 0; h < HELD; h++) {
-      for (int i = 0; i < 4; i++)
-        s.mix[d][h][i] *= shrink[h];
-      weights.set(h, kv.value[d][h]);
-    }
-    multiply(s.mix[d], weights.part[0], p.part[0]);
-    multiply(s.mix[d], weights.part[1], p.part[1]);
-  }
-}
-
-// The states of all waves, for their sum.
-struct wave_states {
-  float max[WAVES][TILE], total[WAVES][TILE], mix[WAVES][TILE][KV_DEPTH];
-};
-
-DEVICE void publish_state(wave_states &all, const state &s) {
-  const int lane = lane_of_wave(), wave = wave_of_block();
-#pragma unroll
-  for (int h = 0; h < HELD; h++) {
-    const int token = token_of_lane(lane, h);
-    const float total = across_columns(s.total[h], [](float a, float b) { return a + b; });
-    if (first_column(lane) == 0) {
-      all.max[wave][token] = s.max[h];
-      all.total[wave][token] = total;
-    }
-#pragma unroll
-    for (int d = 0; d < D_TILES; d++) {
-      quad q = s.mix[d][h];
-      *(float4 *)&all.mix[wave][token][d * TILE + first_column(lane)] = make_float4(q[0], q[1], q[2], q[3]);
-    }
-  }
-}
-
-// out = sum over t of p_t v_t, p = softmax over {q.k_t / sqrt(D_HEAD)} and the sink, which has no value; q comes scaled
-// so that p_t = 2^(q.k_t - max). A block has up to TOKENS / GROUP consecutive rows of one sequence and one KV head, a
-// wave every WAVES-th block of its keys.
-static __global__ void __launch_bounds__(THREADS, residents(WAVES, TILES_HELD)) f16_attn_sliding_h64_g8_d64_w128__gfx90a(const int32_t *counts, const int32_t *group,
-    const int32_t *positions, const int32_t *slots, const uint16_t *q, const uint16_t *cache, const float *sinks, uint16_t *out) {
-  __shared__ wave_states all;
+// out = sum over t of p_t v_t, with p = softmax over {q . k_t / sqrt(D_HEAD)} and the sink, which has no value.
+// q comes scaled by log2(e) / sqrt(D_HEAD). A block has a group of up to TILE / GROUP rows and one KV head.
+static __global__ void __launch_bounds__(THREADS, residents(WAVES, TILES_HELD))
+f16_attn_sliding_h64_g8_d64_w128__gfx90a(
+    const int32_t *counts, const int32_t *group, const int32_t *positions, const int32_t *slots,
+    const uint16_t *q, const uint16_t *cache, const float *sinks, uint16_t *out) {
+  __shared__ wave_states<WAVES, D_TILES> all;
+  __shared__ float sink_of[GROUP]; // log2 of their weights
   const int g = (int)blockIdx.y, kv_head = (int)blockIdx.x, lane = lane_of_wave(), wave = wave_of_block();
   let_next_begin();
   if (g >= counts[PASS_GROUPS]) {
@@ -133,35 +35,35 @@ static __global__ void __launch_bounds__(THREADS, residents(WAVES, TILES_HELD)) 
     return;
   }
   const int row = group[g], rows = group[g + 1] - row, tokens = rows * GROUP;
-  const int position = positions[row]; // of the first; the others follow
+  const int position = positions[row]; // of the first row; the others follow
   const uint16_t *region = cache + KV_REGION(slots[row], kv_head, POSITIONS);
-  __shared__ float sink_of[GROUP]; // in powers of two
   if (threadIdx.x < GROUP)
     sink_of[threadIdx.x] = sinks[kv_head * GROUP + threadIdx.x] * LOG2_E;
-  await_inputs(); // what the host said of the pass is there before
-  fragments query[D_OCTETS];
+  await_inputs(); // only the row record and weights may be read before
+  fragments query[SPANS];
   int last[HELD];
 #pragma unroll
   for (int h = 0; h < HELD; h++) {
     const int token = token_of_lane(lane, h) < tokens ? token_of_lane(lane, h) : 0;
-    const uint16_t *from = q + ((size_t)(row + token / GROUP) * N_HEADS + kv_head * GROUP + token % GROUP) * QUERY + first_column(lane) * 2;
+    const size_t head = (size_t)(row + token / GROUP) * N_HEADS + kv_head * GROUP + token % GROUP;
+    const uint16_t *from = q + head * QUERY + first_column(lane) * 2;
     last[h] = position + token / GROUP;
 #pragma unroll
-    for (int o = 0; o < D_OCTETS; o++)
-      query[o].set(h, *(const uint4 *)(from + o * 32));
+    for (int s = 0; s < SPANS; s++)
+      query[s].set(h, *(const uint4 *)(from + s * 32));
   }
-  state s;
+  state<D_TILES> of_wave;
 #pragma unroll
   for (int h = 0; h < HELD; h++) {
-    s.max[h] = -1e30f; // finite: the difference of two is a number
-    s.total[h] = 0;
+    of_wave.base[h] = -1e30f; // finite: the difference of two bases is not NaN
+    of_wave.total[h] = 0;
     for (int d = 0; d < D_TILES; d++)
       for (int i = 0; i < 4; i++)
-        s.mix[d][h][i] = 0;
+        of_wave.mix[d][h][i] = 0;
   }
   const int begin = (position < WINDOW ? 0 : position - WINDOW + 1) / KV_BLOCK;
   const int end = (position + rows - 1) / KV_BLOCK;
-  kv_block now, next;
+  kv_block<keys, SPANS, D_TILES> now, next;
   int block = begin + (wave - begin % WAVES + WAVES) % WAVES;
   next.load(region, (uint32_t)(block <= end ? block : end));
 #pragma unroll 1
@@ -169,26 +71,28 @@ static __global__ void __launch_bounds__(THREADS, residents(WAVES, TILES_HELD)) 
     now = next;
     next.load(region, (uint32_t)(block + WAVES <= end ? block + WAVES : end));
     keep_order();
-    attend(s, query, now, block * KV_BLOCK, last);
+    attend(of_wave, query, now, block * KV_BLOCK, last);
   }
-  publish_state(all, s);
+  publish_state(all, of_wave);
   __syncthreads();
   for (int i = (int)threadIdx.x; i < tokens * D_HEAD; i += THREADS) {
     const int token = i / D_HEAD, d = i % D_HEAD, head = kv_head * GROUP + token % GROUP;
-    float max = sink_of[token % GROUP], total = 0, mix = 0;
-    const float sink = max;
+    float base = sink_of[token % GROUP], total = 0, mix = 0;
+    const float sink = base;
     for (int w = 0; w < WAVES; w++)
-      max = fmaxf(max, all.max[w][token]);
+      base = fmaxf(base, all.base[w][token]);
     for (int w = 0; w < WAVES; w++) {
-      const float shrink = power_of_two(all.max[w][token] - max);
+      const float shrink = power_of_two(all.base[w][token] - base);
       total += all.total[w][token] * shrink;
       mix += all.mix[w][token][d] * shrink;
     }
-    out[(size_t)(row + token / GROUP) * OUT + head * D_HEAD + d] = (uint16_t)to_halves(mix / (total + power_of_two(sink - max)), 0);
+    out[(size_t)(row + token / GROUP) * OUT + head * D_HEAD + d] =
+        (uint16_t)to_halves(mix / (total + power_of_two(sink - base)), 0);
   }
 }
 
 void launch_attn_sliding(const struct pass *pass, size_t in, size_t out, size_t kv, enum weight sinks) {
-  LAUNCH_STEP(pass, f16_attn_sliding_h64_g8_d64_w128__gfx90a, dim3(N_KV_HEADS, (unsigned)pass->rows), THREADS, pass->counts, pass->group, pass->position, pass->slot,
+  LAUNCH_STEP(pass, f16_attn_sliding_h64_g8_d64_w128__gfx90a,
+      dim3(N_KV_HEADS, (unsigned)pass->rows), THREADS, pass->counts, pass->group, pass->position, pass->slot,
       pass_halves(pass, in), (const uint16_t *)pass->kv + kv, pass_packed(pass, sinks), pass_halves(pass, out));
 }

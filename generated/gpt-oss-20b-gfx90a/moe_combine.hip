@@ -6,10 +6,12 @@
 constexpr int D_MODEL = 2880, PADDED = 2880, THREADS = 512, TOP_K = 4;
 static const float EPS = 1e-05f;
 
-// x += the outputs of the row's experts, weighted, in ascending order of id; h = norm of x by the next norm's
-// weight. One block a row. It may have all registers, so that all it loads is one wait for memory.
-static __global__ void __launch_bounds__(THREADS, 1) f32_moe_combine_norm_n2880_top4__gfx90a(const int32_t *counts, const float *outputs,
-    const float *expert_weight, const float *weight, float *x, uint16_t *h) {
+// x += the weighted outputs of the row's experts, in ascending order of id; h = norm of x by the next norm's weight.
+// One block per row. A thread may use all registers, so that it waits for memory only once.
+static __global__ void __launch_bounds__(THREADS, 1)
+f32_moe_combine_norm_n2880_top4__gfx90a(
+    const int32_t *counts, const float *outputs, const float *expert_weight, const float *weight, float *x,
+    uint16_t *h) {
   const int r = (int)blockIdx.x;
   row_slice<D_MODEL, THREADS> row, gain, output[TOP_K];
   float p[TOP_K];
@@ -41,7 +43,9 @@ static __global__ void __launch_bounds__(THREADS, 1) f32_moe_combine_norm_n2880_
   pad_row<D_MODEL, PADDED, THREADS>(out);
 }
 
-void launch_moe_combine(const struct pass *pass, size_t in, size_t expert_weight, size_t x, size_t out, enum weight weight) {
-  LAUNCH_STEP(pass, f32_moe_combine_norm_n2880_top4__gfx90a, dim3((unsigned)pass->rows), THREADS, pass->counts, pass_floats(pass, in), pass_floats(pass, expert_weight),
+void launch_moe_combine(const struct pass *pass, size_t in, size_t expert_weight, size_t x, size_t out,
+    enum weight weight) {
+  LAUNCH_STEP(pass, f32_moe_combine_norm_n2880_top4__gfx90a,
+      dim3((unsigned)pass->rows), THREADS, pass->counts, pass_floats(pass, in), pass_floats(pass, expert_weight),
       pass_packed(pass, weight), pass_floats(pass, x), pass_halves(pass, out));
 }

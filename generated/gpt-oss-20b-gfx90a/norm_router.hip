@@ -3,13 +3,14 @@
 #include "kernels.h"
 #include "target/gfx90a/mixed.h"
 
-constexpr int D_MODEL = 2880, PADDED = 2880, SPLITS = 2, N_EXPERTS = 32, TOP_K = 4;
-constexpr int THREADS = 512, WAVES = THREADS / WAVE;
-static_assert(2 * TOP_K <= THREADS, "one thread a choice");
+constexpr int D_MODEL = 2880, PADDED = 2880, SPLITS = 2;
+constexpr int N_EXPERTS = 32, TOP_K = 4, THREADS = 512, WAVES = THREADS / WAVE;
+// Passes of up to SINGLE_ROWS rows have a block per row, larger ones a block per BLOCK_ROWS rows.
+constexpr int SINGLE_ROWS = 208, BLOCK_ROWS = 2;
 static const float EPS = 1e-05f;
 
-// What a wave holds of two experts' D_MODEL weights, its lanes four columns at a time in turn: all of an expert are
-// asked for at once.
+// The router's weights of two experts, as a wave holds them: each lane some quads of each. They are loaded together,
+// so that a wave waits for memory once.
 struct expert_weights {
   static constexpr int STEPS = (D_MODEL / 4 + WAVE - 1) / WAVE;
   quad_of<uint16_t> quad[2][STEPS];
@@ -17,37 +18,37 @@ struct expert_weights {
   static DEVICE_MEMBER size_t first(int s) {
     return (threadIdx.x % WAVE + (size_t)s * WAVE) * 4;
   }
-  // Only the last step needs to look.
+  // Only the last step may be outside.
   static DEVICE_MEMBER bool has(int s) {
     return s + 1 < STEPS || first(s) < D_MODEL;
   }
-  // Expert e is the i-th.
+  // Loads expert e as the i-th.
   DEVICE_MEMBER void load(int i, const uint16_t *router, int e) {
     const uint16_t *from = router + (size_t)(e < N_EXPERTS ? e : N_EXPERTS - 1) * D_MODEL;
 #pragma unroll
     for (int s = 0; s < STEPS; s++)
       quad[i][s].load(from + first(has(s) ? s : 0));
   }
-  // Their products with each of ROWS normed rows.
+  // sum = the products of both experts with each of ROWS normed rows.
   template <int ROWS> DEVICE_MEMBER void multiply(const float (*normed)[D_MODEL], float (&sum)[2][ROWS]) const {
-    float4 part[2][ROWS] = {};
+    float4 of_lane[2][ROWS] = {};
 #pragma unroll
     for (int s = 0; s < STEPS; s++)
       if (has(s))
         for (int r = 0; r < ROWS; r++) {
           const float4 x = load_quad(&normed[r][first(s)]);
           for (int i = 0; i < 2; i++)
-            part[i][r] = add_products(part[i][r], quad[i][s].get(), x);
+            of_lane[i][r] = add_products(of_lane[i][r], quad[i][s].get(), x);
         }
     for (int i = 0; i < 2; i++)
       for (int r = 0; r < ROWS; r++) {
-        const float4 p = part[i][r];
+        const float4 p = of_lane[i][r];
         sum[i][r] = wave_reduce(p.x + p.y + (p.z + p.w), [](float a, float b) { return a + b; });
       }
   }
 };
 
-// The experts that go before e: those with a larger logit, and those of the same with a lower id.
+// The number of experts that are better than e: those with a larger logit, and those with the same and a lower id.
 DEVICE int rank_of(const float *logit, int e) {
   int before = 0;
   for (int i = 0; i < N_EXPERTS; i++)
@@ -55,7 +56,7 @@ DEVICE int rank_of(const float *logit, int e) {
   return before;
 }
 
-// Where chosen[k] is in ascending order of TOP_K ids. Two may be the same, where logits are no numbers.
+// The index of chosen[k] among the TOP_K ids in ascending order. Two ids may be equal if logits are NaN.
 DEVICE int order_of(const int *chosen, int k) {
   int before = 0;
   for (int i = 0; i < TOP_K; i++)
@@ -63,7 +64,7 @@ DEVICE int order_of(const int *chosen, int k) {
   return before;
 }
 
-// exp(logit[k]) / the sum of those of all TOP_K
+// exp(logit[k]) / the sum of exp(logit) over all TOP_K
 DEVICE float weight_of(const float *logit, int k) {
   float max = logit[0], total = 0;
   for (int i = 1; i < TOP_K; i++)
@@ -73,15 +74,16 @@ DEVICE float weight_of(const float *logit, int k) {
   return expf(logit[k] - max) / total;
 }
 
-// The TOP_K experts of ROWS rows from `first` on, in ascending order, and their weights. All threads must come; the
-// logits are read behind its first barrier.
+// Stores the TOP_K experts of ROWS rows from `first` on, in ascending order of id, and their weights. All threads of
+// the block must call it; logits may be stored right before, there is a barrier.
 template <int ROWS>
 DEVICE void choose(const float (*logit)[N_EXPERTS], int first, int rows, int32_t *expert, float *expert_weight) {
+  static_assert(ROWS * TOP_K <= THREADS, "one thread per choice");
   __shared__ int chosen[ROWS][TOP_K]; // ids, the best first
   __shared__ float best[ROWS][TOP_K]; // logits of the chosen, in ascending order of their ids
   const int t = (int)threadIdx.x, r = t / TOP_K, k = t % TOP_K;
   if (r < ROWS)
-    chosen[r][k] = k; // where logits are no numbers, some rank is nobody's
+    chosen[r][k] = k; // a valid id, since no expert has some rank if logits are NaN
   __syncthreads();
   for (int i = t; i < ROWS * N_EXPERTS; i += THREADS) {
     const int rank = rank_of(logit[i / N_EXPERTS], i % N_EXPERTS);
@@ -99,12 +101,14 @@ DEVICE void choose(const float (*logit)[N_EXPERTS], int first, int rows, int32_t
   }
 }
 
-// x += bias and the splits of the attention's output, in order; h = norm of x; the router's choice for h. One
-// block for ROWS rows. It may have all registers, so that what it loads together is one wait for memory.
+// x += the attention's output, bias and splits in order; h = norm of x; the router's choice for h. One block per ROWS
+// rows. A thread may use all registers, so that it seldom waits for memory.
 template <int ROWS>
-static __global__ void __launch_bounds__(THREADS, 1) f32_bf16w_norm_router_residual_topk_k2880_e32_top4__gfx90a(const int32_t *counts, const float *splits,
-    const float *bias, const float *weight, const uint16_t *router, const float *router_bias, float *x, uint16_t *h,
-    int32_t *expert, float *expert_weight) {
+static __global__ void __launch_bounds__(THREADS, 1)
+f32_bf16w_norm_router_residual_topk_k2880_e32_top4__gfx90a(
+    const int32_t *counts, const float *splits, const float *bias, const float *weight,
+    const uint16_t *router, const float *router_bias, float *x, uint16_t *h, int32_t *expert,
+    float *expert_weight) {
   __shared__ __align__(sizeof(float4)) float normed[ROWS][D_MODEL];
   __shared__ float logit[ROWS][N_EXPERTS];
   const int rows = counts[PASS_ROWS], first = (int)blockIdx.x * ROWS;
@@ -168,18 +172,27 @@ static __global__ void __launch_bounds__(THREADS, 1) f32_bf16w_norm_router_resid
   choose<ROWS>(logit, first, rows, expert, expert_weight);
 }
 
-void launch_norm_router(const struct pass *pass, size_t in, size_t x, size_t out, size_t expert, size_t expert_weight, enum weight weight, enum weight router, enum weight router_bias, enum weight bias) {
-  const uint16_t *table = (const uint16_t *)pass->weight[router];
-  if (pass->rows <= 208) {
-    LAUNCH_STEP(pass, f32_bf16w_norm_router_residual_topk_k2880_e32_top4__gfx90a<1>, dim3((unsigned)(pass->rows + 0) / 1), THREADS, pass->counts, pass_floats(pass, in),
-        pass_packed(pass, bias), pass_packed(pass, weight), table, pass_packed(pass, router_bias),
-        pass_floats(pass, x), pass_halves(pass, out), pass_ints(pass, expert), pass_floats(pass, expert_weight));
-    return;
-  }
-  if (pass->rows <= 1073741824) {
-    LAUNCH_STEP(pass, f32_bf16w_norm_router_residual_topk_k2880_e32_top4__gfx90a<2>, dim3((unsigned)(pass->rows + 1) / 2), THREADS, pass->counts, pass_floats(pass, in),
-        pass_packed(pass, bias), pass_packed(pass, weight), table, pass_packed(pass, router_bias),
-        pass_floats(pass, x), pass_halves(pass, out), pass_ints(pass, expert), pass_floats(pass, expert_weight));
-    return;
-  }
+struct operands {
+  const float *splits, *bias, *weight, *router_bias;
+  const uint16_t *router;
+  float *x, *expert_weight;
+  uint16_t *h;
+  int32_t *expert;
+};
+
+template <int ROWS> static void launch(const struct pass *pass, const operands &with) {
+  LAUNCH_STEP(pass, f32_bf16w_norm_router_residual_topk_k2880_e32_top4__gfx90a<ROWS>,
+      dim3((unsigned)(pass->rows + ROWS - 1) / ROWS), THREADS,
+      pass->counts, with.splits, with.bias, with.weight, with.router, with.router_bias, with.x, with.h, with.expert,
+      with.expert_weight);
+}
+
+void launch_norm_router(const struct pass *pass, size_t in, size_t x, size_t out, size_t expert, size_t expert_weight,
+    enum weight weight, enum weight router, enum weight router_bias, enum weight bias) {
+  const operands with = {pass_floats(pass, in), pass_packed(pass, bias), pass_packed(pass, weight),
+      pass_packed(pass, router_bias), (const uint16_t *)pass->weight[router], pass_floats(pass, x),
+      pass_floats(pass, expert_weight), pass_halves(pass, out), pass_ints(pass, expert)};
+  if (pass->rows <= SINGLE_ROWS)
+    return launch<1>(pass, with);
+  launch<BLOCK_ROWS>(pass, with);
 }

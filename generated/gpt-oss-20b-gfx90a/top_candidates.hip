@@ -3,17 +3,19 @@
 #include "kernels.h"
 #include "target/gfx90a/mixed.h"
 
-constexpr int V = 201088, MOST = CANDIDATES, COUNT = V < MOST ? V : MOST; // candidates that there are
-constexpr int BINS = 256;
-static_assert(BLOCK == BINS, "one thread a bin");
+constexpr int V = 201088, COUNT = 64; // CANDIDATES, or all ids of a smaller vocabulary
+constexpr int BINS = 256, STRETCH = (V + BLOCK - 1) / BLOCK; // of the vocabulary, per thread
+static_assert(BLOCK == BINS, "one thread per bin");
+static_assert(COUNT <= CANDIDATES, "the result has room for CANDIDATES");
 
-// Unsigned numbers in the order of the floats.
+// Unsigned integers in the order of the floats.
 DEVICE uint32_t ordered(float value) {
   const uint32_t bits = bits_as<uint32_t>(value);
   return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
 
-// The COUNT-th greatest logit, eight bits of it at a time, and how many of its equals are among the greatest.
+// Returns the COUNT-th greatest logit by a radix search, eight bits at a time. Sets `equals` to how many logits equal
+// to it are among the COUNT greatest.
 DEVICE uint32_t threshold(const float *logit, int &equals) {
   __shared__ int count[BINS];
   __shared__ uint32_t found;
@@ -45,8 +47,8 @@ DEVICE uint32_t threshold(const float *logit, int &equals) {
   return prefix;
 }
 
-// Which of the thread's stretch of the vocabulary equal the threshold, before those of later threads: the lowest
-// `equals` ids are taken.
+// How many logits equal to the threshold are in the stretches of earlier threads: only the lowest ids of them are
+// candidates.
 DEVICE int equals_before(const float *logit, uint32_t key, int begin, int end) {
   __shared__ int count[BLOCK];
   const int t = (int)threadIdx.x;
@@ -60,11 +62,34 @@ DEVICE int equals_before(const float *logit, uint32_t key, int begin, int end) {
   return before;
 }
 
-// The MOST greatest logits of an output, the greatest first, of equal ones the lowest id; one block an output
-static __global__ void __launch_bounds__(BLOCK) f32_top_candidates_n201088_top64__gfx90a(const int32_t *counts, int first_output, float sharpness,
-    const float *logits, candidates *out) {
-  __shared__ float value[MOST];
-  __shared__ int id[MOST], taken;
+// Finds the COUNT greatest logits and their ids, in any order. `found` counts them; all are in shared memory.
+DEVICE void collect(const float *logit, float *value, int *id, int &found) {
+  const int t = (int)threadIdx.x;
+  int equals;
+  const uint32_t key = threshold(logit, equals);
+  const int begin = t * STRETCH < V ? t * STRETCH : V, end = begin + STRETCH < V ? begin + STRETCH : V;
+  int equal = equals_before(logit, key, begin, end);
+  if (t == 0)
+    found = 0;
+  __syncthreads();
+  for (int i = begin; i < end; i++) {
+    const uint32_t each = ordered(logit[i]);
+    if (each > key || (each == key && equal++ < equals)) {
+      const int at = atomicAdd(&found, 1);
+      value[at] = logit[i];
+      id[at] = i;
+    }
+  }
+  __syncthreads();
+}
+
+// The greatest logits of an output, the greatest first, of equal ones the lowest id; and the sum over all ids of
+// exp(sharpness (logit - greatest)). One block per output.
+static __global__ void __launch_bounds__(BLOCK)
+f32_top_candidates_n201088_top64__gfx90a(
+    const int32_t *counts, int first_output, float sharpness, const float *logits, candidates *out) {
+  __shared__ float value[COUNT];
+  __shared__ int id[COUNT], found;
   const int r = (int)blockIdx.x, t = (int)threadIdx.x;
   await_inputs();
   let_next_begin();
@@ -72,30 +97,14 @@ static __global__ void __launch_bounds__(BLOCK) f32_top_candidates_n201088_top64
     return;
   const float *logit = logits + (size_t)r * V;
   candidates &to = out[first_output + r];
-  int equals;
-  const uint32_t key = threshold(logit, equals);
-  constexpr int STRETCH = (V + BLOCK - 1) / BLOCK;
-  const int begin = t * STRETCH < V ? t * STRETCH : V, end = begin + STRETCH < V ? begin + STRETCH : V;
-  int equal = equals_before(logit, key, begin, end);
-  if (t == 0)
-    taken = 0;
-  __syncthreads();
-  for (int i = begin; i < end; i++) {
-    const uint32_t each = ordered(logit[i]);
-    if (each > key || (each == key && equal++ < equals)) {
-      const int at = atomicAdd(&taken, 1);
-      value[at] = logit[i];
-      id[at] = i;
-    }
-  }
-  __syncthreads();
+  collect(logit, value, id, found);
   if (t < COUNT) {
     int before = 0;
     for (int i = 0; i < COUNT; i++)
       before += value[i] > value[t] || (value[i] == value[t] && id[i] < id[t]);
     to.logit[before] = value[t];
     to.id[before] = id[t];
-  } else if (t < MOST) {
+  } else if (t < CANDIDATES) {
     to.logit[t] = -INFINITY;
     to.id[t] = -1;
   }
@@ -110,6 +119,7 @@ static __global__ void __launch_bounds__(BLOCK) f32_top_candidates_n201088_top64
 }
 
 void launch_top_candidates(const struct pass *pass, size_t in, size_t out) {
-  LAUNCH_STEP(pass, f32_top_candidates_n201088_top64__gfx90a, dim3(LOGITS_ROWS), BLOCK, pass->counts, pass->first_output, pass->sharpness, pass_floats(pass, in),
+  LAUNCH_STEP(pass, f32_top_candidates_n201088_top64__gfx90a,
+      dim3(LOGITS_ROWS), BLOCK, pass->counts, pass->first_output, pass->sharpness, pass_floats(pass, in),
       (candidates *)pass_floats(pass, out));
 }

@@ -75,7 +75,7 @@ function TestStages.test_limits()
   end
   lu.assertEquals(text(cpu), "{\n  chunk = 128\n  context = 512\n  logits = 128\n  rows = 128\n  slots = 16\n}\n")
   lu.assertEquals(text(gfx90a.mixed), "{\n  buckets = {\n    1\n    16\n    32\n    64\n    128\n  }\n  chunk = 128\n"
-    .. "  context = 512\n  logits = 128\n  rows = 128\n  slots = 32\n}\n")
+    .. "  context = 512\n  group_rows = 4\n  logits = 128\n  rows = 128\n  slots = 32\n}\n")
 end
 
 -- A buffer whose size depends on the limits names a function. Every buffer says what it is counted per, and its dtype.

@@ -232,7 +232,7 @@ end
 
 function TestLists.test_kernels()
   lu.assertStrContains(files_of(chain.GPT_OSS_20B)["kernels.h"], "enum { STEPS_ON_ALL_THREADS = 1 };\n\n"
-    .. "// Launchers take exactly pass->rows rows; the head is part of the steps.\n"
+    .. "// Launchers run exactly pass->rows rows. The head is in the list of steps.\n"
     .. "enum { STEPS_CAPTURED = 0, HEAD_SPLIT = 0, HALF_ACTIVATIONS = 0 };\nstatic const int ROW_BUCKETS[] = {128};\n"
     .. "enum { ROW_BUCKET_COUNT = 1, GROUP_ROWS = 1, LOGITS_ROWS = 128 };\n")
 end

@@ -128,7 +128,7 @@ function TestKernels.test_no_sorting()
     end
   end)
   lu.assertEquals(run(ABACUS).kernels.of.moe_gate_up.prototype, "void launch_moe_gate_up(const struct pass *pass, "
-    .. "size_t in, size_t out, size_t expert, enum weight values, enum weight bias)")
+    .. "size_t in, size_t out, size_t expert, enum weight values,\n    enum weight bias)")
 end
 
 function TestKernels.test_files_and_templates()

@@ -1,6 +1,6 @@
--- templates/kv.h.in in its two forms, as the C compiler takes them: every element of every key and value has a
--- place of its own inside of KV_BYTES, which is what the plan counts.
--- luacheck: globals TestPlaces
+-- templates/kv.h.in in its two forms, compiled by a C compiler: every element of every key and value has an offset of
+-- its own within KV_BYTES, and the plan counts the same bytes.
+-- luacheck: globals TestElements
 package.path = "./?.lua;" .. package.path
 
 local chain = require "tests.gen.chain"
@@ -17,7 +17,7 @@ local function write(path, text)
   assert(file:close())
 end
 
--- What tests/gen/kv_places.c says of a tree.
+-- The output of tests/gen/kv_elements.c for a tree.
 local function walk(stages)
   assert(os.execute(string.format("rm -rf %s && mkdir -p %s", SCRATCH, SCRATCH)))
   local files, layers = chain.files(stages), {}
@@ -26,7 +26,7 @@ local function walk(stages)
   for i, layer in ipairs(stages.plan.kv.layers) do
     layers[i] = string.format("LAYER(%s, KV_%s_POSITIONS)", layer.symbol, layer.attention:upper())
   end
-  assert(os.execute(string.format("%s -I%s -D'LAYERS=%s' -o %s/walk tests/gen/kv_places.c", CC, SCRATCH,
+  assert(os.execute(string.format("%s -I%s -D'LAYERS=%s' -o %s/walk tests/gen/kv_elements.c", CC, SCRATCH,
     table.concat(layers, " "), SCRATCH)))
   local pipe = assert(io.popen(SCRATCH .. "/walk"))
   local text = pipe:read("a")
@@ -34,41 +34,41 @@ local function walk(stages)
   return text
 end
 
-local function assert_places(path, precision, context, change)
+local function assert_elements(path, precision, context, change)
   local stages = chain.run(path, change, { target = chain.roomy(gfx90a[precision]), slots = 3, context = context })
   local pads = precision == "mixed" and #stages.plan.kv.layers * 3 * stages.model.n_kv_heads * 384 or 0
   lu.assertEquals(walk(stages), string.format("%d %d\n", stages.plan.kv.bytes, pads),
     string.format("%s, head_dim %d, context %d", path, stages.model.d_head, context))
 end
 
-TestPlaces = {}
+TestElements = {}
 
-function TestPlaces.test_all_models_in_halves()
+function TestElements.test_all_models_in_halves()
   for _, path in ipairs(chain.configs()) do
-    if path:find("^tests/models/") then assert_places(path, "mixed", 200) end
+    if path:find("^tests/models/") then assert_elements(path, "mixed", 200) end
   end
 end
 
-function TestPlaces.test_models_in_floats()
+function TestElements.test_models_in_floats()
   for _, name in ipairs { "abacus", "odd_all_experts", "odd_no_window", "odd_sharded", "rand_bf16" } do
-    assert_places("tests/models/" .. name .. "/config.json", "fp32", 200)
+    assert_elements("tests/models/" .. name .. "/config.json", "fp32", 200)
   end
 end
 
--- What pads a key and a value differs: 32 and 16 elements.
-function TestPlaces.test_heads_of_every_size()
+-- Keys are padded to multiples of 32 elements, values to multiples of 16.
+function TestElements.test_heads_of_every_size()
   for _, d_head in ipairs { 16, 40, 72, 104, 120, 152, 256 } do
-    assert_places(ABACUS, "mixed", 70, function(c) c.head_dim = d_head end)
+    assert_elements(ABACUS, "mixed", 70, function(c) c.head_dim = d_head end)
   end
   for _, d_head in ipairs { 18, 50 } do
-    assert_places(ABACUS, "fp32", 70, function(c) c.head_dim = d_head end)
+    assert_elements(ABACUS, "fp32", 70, function(c) c.head_dim = d_head end)
   end
 end
 
--- Rings of one block and of a part of one; of the window and a chunk, no more.
-function TestPlaces.test_contexts()
+-- Rings have one block or a few, and hold no more than the window and a chunk.
+function TestElements.test_contexts()
   for _, context in ipairs { 1, 31, 32, 33, 161, 512 } do
-    for _, precision in ipairs { "mixed", "fp32" } do assert_places(ABACUS, precision, context) end
+    for _, precision in ipairs { "mixed", "fp32" } do assert_elements(ABACUS, precision, context) end
   end
 end
 

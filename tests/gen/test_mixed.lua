@@ -1,7 +1,7 @@
 -- Precision mixed on gfx90a and sm_90 (gen/precision/mixed.lua, gen/ops_fused.lua, templates/mixed): weights in tiles,
--- the fused ops and their refusals, kernels and how they are cut, memory, and the text of every model's tree.
--- luacheck: globals TestWeights TestOps TestRefusals TestBuffers TestKernels TestShares TestMemory TestSchedule
--- luacheck: globals TestTrees
+-- the fused ops and their refusals, kernels and their tilings, memory, and the text of every model's tree.
+-- luacheck: globals TestWeights TestOps TestRefusals TestBuffers TestKernels TestTilings TestMemory TestSchedule
+-- luacheck: globals TestTrees TestTemplates
 package.path = "./?.lua;" .. package.path
 
 local chain = require "tests.gen.chain"
@@ -10,6 +10,7 @@ local lu = require "luaunit"
 local ops = require "gen.ops"
 local plan = require "gen.plan"
 local sm_90 = require("gen.target.sm_90").mixed
+local template = require "gen.template"
 local weights = require "gen.weights"
 
 local TARGETS <const> = { chain.roomy(gfx90a), chain.roomy(sm_90) }
@@ -34,8 +35,8 @@ local function assert_bytes(path, want)
   lu.assertEquals(got, want, path)
 end
 
--- A tile of 16 rows has 64 bytes of scales; then, for every 64 columns or part of them, 2 * 1024 bytes of halves,
--- or 544 of MXFP4 (512 of codes, 32 of scales). 2880 columns are 45 such kblocks, 4096 are 64.
+-- A tile of 16 features has 64 bytes of scales. It then has 2048 bytes of halves per kblock of 64 columns, or 544 bytes
+-- of MXFP4 (512 of codes, 32 of scales). 2880 columns are 45 kblocks, 4096 are 64.
 function TestWeights.test_tiles_of_gpt_oss()
   local halves, mxfp4 <const> = 64 + 45 * 2048, 64 + 45 * 544
   lu.assertEquals({ halves, mxfp4 }, { 92224, 24544 })
@@ -48,7 +49,7 @@ function TestWeights.test_tiles_of_gpt_oss()
   end
 end
 
--- Rows and columns that fill no tile and no kblock; the rows of each expert are padded on their own.
+-- Features fill no whole tile, columns no whole kblock; the features of each expert are padded on their own.
 function TestWeights.test_tiles_of_odd_shapes()
   local one, two = 64 + 2048, 64 + 2 * 2048
   assert_bytes(of_tests "odd_f32", { -- 32 wide, 5 heads of 24, 79 ids, 3 experts of 64
@@ -66,7 +67,7 @@ function TestWeights.test_tiles_of_odd_shapes()
     W_00_GATE_UP = 8 * (64 + 544), W_00_DOWN = 2 * (64 + 544) })
 end
 
--- All of gpt-oss-20b: 24 layers of the tensors above, tables of BF16, vectors of F32.
+-- All of gpt-oss-20b: 24 layers of the tensors above, tables in BF16, vectors in F32.
 function TestWeights.test_parts_of_20b()
   local list = run(chain.GPT_OSS_20B).weights
   local vectors = 2880 + 24 * (2 * 2880 + 5120 + 2880 + 64 + 32 + 32 * (5760 + 2880))
@@ -79,19 +80,19 @@ function TestWeights.test_parts_of_20b()
   lu.assertEquals({ list.mapped_bytes, #list.tensors }, { 0, 459 - 24 * 2 })
 end
 
--- The layout of MXFP4 that a GPU's instructions want.
+-- The layout of MXFP4 that suits a GPU's instructions.
 local CODES <const> = { gfx90a = "TILES", sm_90 = "WOVEN_TILES" }
 
--- { source, stored type, layout } of the expert matrices by the config's own words, and of the tables.
+-- What the config says of the expert matrices, and of the tables: { source, stored type, layout }.
 local function expected(path, target)
   local text = chain.read(path)
   local packed = text:find('"quant_method": "mxfp4"', 1, true)
   local wide = (text:match('dtype": "(%w+)"') or "bfloat16") ~= "bfloat16"
   return packed and { "MXFP4", "MXFP4", CODES[target.name] } or { "TRANSPOSED", "F16", "TILES" },
-    { "PLAIN", wide and "F32" or "BF16", "ROWS" }
+    { "PLAIN", wide and "F32" or "BF16", "CONTIGUOUS" }
 end
 
--- By the last words of a symbol; what is not named is a vector.
+-- The same of other tensors by the last words of their symbols; all others are vectors.
 local FORMS <const> = { Q = { "PLAIN", "F16", "PAIRED_TILES" }, K = { "PLAIN", "F16", "PAIRED_TILES" },
   V = { "PLAIN", "F16", "TILES" }, O = { "PLAIN", "F16", "TILES" }, UNEMBED = { "PLAIN", "F16", "TILES" },
   Q_BIAS = { "PLAIN", "F32", "PAIRS" }, K_BIAS = { "PLAIN", "F32", "PAIRS" } }
@@ -103,7 +104,7 @@ function TestWeights.test_sources_types_and_layouts()
     for _, tensor in ipairs(stages.weights.tensors) do
       local what = tensor.symbol:gsub("^W_", ""):gsub("^%d+_", "")
       lu.assertEquals({ tensor.source, tensor.stored, tensor.layout },
-        own[what] or FORMS[what] or { "PLAIN", "F32", "ROWS" }, path .. ": " .. tensor.symbol)
+        own[what] or FORMS[what] or { "PLAIN", "F32", "CONTIGUOUS" }, path .. ": " .. tensor.symbol)
     end
   end)
 end
@@ -114,7 +115,7 @@ function TestWeights.test_sources_are_the_checkpoint()
   end)
 end
 
--- q, k and v follow each other at once.
+-- q, k and v follow each other without a gap.
 function TestWeights.test_offsets()
   each(function(stages, path)
     local of = stages.weights.of
@@ -141,8 +142,8 @@ function TestOps.test_a_sliding_layer()
     "matmul_qkv(in=<h out=>q kv=KV_06 positions=KV_SLIDING_POSITIONS q=W_06_Q k=W_06_K v=W_06_V "
       .. "q_bias=W_06_Q_BIAS k_bias=W_06_K_BIAS v_bias=W_06_V_BIAS)",
     "attn_sliding(in=<q out=>attn kv=KV_06 sinks=W_06_SINKS)",
-    "matmul_o(in=<attn out=>tilings weight=W_06_O)",
-    "norm_router(in=<tilings x=*x out=>h expert=>expert expert_weight=>expert_weight weight=W_06_MLP_NORM "
+    "matmul_o(in=<attn out=>splits weight=W_06_O)",
+    "norm_router(in=<splits x=*x out=>h expert=>expert expert_weight=>expert_weight weight=W_06_MLP_NORM "
       .. "router=W_06_ROUTER router_bias=W_06_ROUTER_BIAS bias=W_06_O_BIAS)",
     "moe_sort(expert=<expert pair=>pair work=>work)",
     "moe_gate_up(in=<h out=>gated expert=<expert pair=<pair work=<work weight=W_06_GATE_UP bias=W_06_GATE_UP_BIAS)",
@@ -161,7 +162,7 @@ function TestOps.test_a_full_layer_differs_in_attention_only()
     "attn_full(in=<q out=>attn kv=KV_07 sinks=W_07_SINKS)" })
 end
 
--- Over a long context a full layer has a step more, a sliding one is what it was.
+-- With a long context a full layer has one more step; a sliding layer does not change.
 function TestOps.test_a_full_layer_in_parts()
   local short = run(chain.GPT_OSS_20B, nil, { context = 1024 }).ops
   local long = run(chain.GPT_OSS_20B, nil, { context = 1025 }).ops
@@ -173,7 +174,7 @@ function TestOps.test_a_full_layer_in_parts()
   lu.assertEquals(#long.list, #short.list + 12)
 end
 
--- The norm behind the last layer is the model's; the head comes in three forms.
+-- The norm after the last layer is the model's. The head comes in three forms.
 function TestOps.test_ends()
   local built = run(ABACUS).ops
   lu.assertEquals(lines(built, 3)[8],
@@ -191,7 +192,7 @@ function TestOps.test_no_attention_bias()
   local text = table.concat(lines(built, 0), "\n")
   lu.assertStrContains(text, "q=W_00_Q k=W_00_K v=W_00_V)\n")
   lu.assertStrContains(text, "router_bias=W_00_ROUTER_BIAS)\n")
-  lu.assertStrContains(text, "matmul_o(in=<attn out=>tilings weight=W_00_O)\n")
+  lu.assertStrContains(text, "matmul_o(in=<attn out=>splits weight=W_00_O)\n")
 end
 
 function TestOps.test_layers_beyond_99()
@@ -203,7 +204,7 @@ function TestOps.test_layers_beyond_99()
   lu.assertEquals(lines(stages.ops, 100)[2], "attn_full(in=<q out=>attn kv=KV_100 sinks=W_100_SINKS)")
 end
 
--- matmul_qkv reads q, k and v as one matrix: the gate of the ops holds that they lie so.
+-- matmul_qkv reads q, k and v as one matrix. The gate of the ops refuses weights that do not lie so.
 function TestOps.test_weights_that_lie_apart()
   for symbol, pair in pairs { W_02_K = "W_02_Q and W_02_K", W_02_V = "W_02_K and W_02_V" } do
     local model = chain.model(ABACUS)
@@ -228,9 +229,9 @@ local function heads(n, n_kv) return function(c) c.num_attention_heads, c.num_ke
 function TestRefusals.test_heads()
   for _, target in ipairs(TARGETS) do
     local given = { target = target }
-    chain.refused("precision mixed: want at most 16 query heads a KV head, got 17", chain.run, ABACUS, heads(34, 2),
+    chain.refused("precision mixed: want at most 16 query heads per KV head, found 17", chain.run, ABACUS, heads(34, 2),
       given)
-    chain.refused("precision mixed: want at most 16 query heads a KV head, got 64", chain.run, ABACUS, heads(64, 1),
+    chain.refused("precision mixed: want at most 16 query heads per KV head, found 64", chain.run, ABACUS, heads(64, 1),
       given)
     lu.assertEquals(chain.run(ABACUS, heads(32, 2), given).model.n_heads, 32)
   end
@@ -238,7 +239,7 @@ end
 
 function TestRefusals.test_head_dim()
   for _, d_head in ipairs { 18, 20, 36, 60, 250 } do
-    chain.refused("precision mixed: want a head_dim that is a multiple of 8, got " .. d_head, chain.run, ABACUS,
+    chain.refused("precision mixed: want a head_dim that is a multiple of 8, found " .. d_head, chain.run, ABACUS,
       function(c) c.head_dim = d_head end, { target = TARGETS[1] })
   end
   for _, d_head in ipairs { 16, 24, 200, 256 } do
@@ -256,10 +257,11 @@ local function sizes(path, context)
   return out
 end
 
--- 201,088 ids are 12,568 tiles, 3,142 entries of four, each a value and an id; 64 candidates and the total.
+-- 201,088 ids are 12,568 tiles and 3,142 entries of four tiles, each a value and an id. 64 candidates and the total
+-- are 129 numbers.
 function TestBuffers.test_gpt_oss_20b()
   local want = {
-    "x row 2880 F32", "h row 2880 F16", "q row 4096 F16", "attn row 4096 F16", "tilings row 5760 F32",
+    "x row 2880 F32", "h row 2880 F16", "q row 4096 F16", "attn row 4096 F16", "splits row 5760 F32",
     "expert row 4 I32", "expert_weight row 4 F32", "pair row 4 I32", "work pass work_numbers I32",
     "gated row 11520 F16", "down row 11520 F32", "best output 6284 F32", "logits logits 201088 F32",
     "candidates output 129 I32",
@@ -269,26 +271,26 @@ function TestBuffers.test_gpt_oss_20b()
   lu.assertEquals(sizes(chain.GPT_OSS_20B, 4096), want)
 end
 
--- Rows of 32 in kblocks of 64, 4 heads of 80 in steps of 32, 3 of 5 experts, 8 tiles of 113 ids; one tiling of K.
+-- 32 columns in a kblock of 64, 4 heads of 80 elements in spans of 32, 3 of 5 experts, 113 ids in 8 tiles, one split.
 function TestBuffers.test_odd_shapes()
   lu.assertEquals(sizes(of_tests "odd_sharded"), {
-    "x row 32 F32", "h row 64 F16", "q row 384 F16", "attn row 320 F16", "tilings row 32 F32",
+    "x row 32 F32", "h row 64 F16", "q row 384 F16", "attn row 320 F16", "splits row 32 F32",
     "expert row 3 I32", "expert_weight row 3 F32", "pair row 3 I32", "work pass work_numbers I32",
     "gated row 192 F16", "down row 96 F32", "best output 4 F32", "logits logits 113 F32", "candidates output 129 I32",
   })
 end
 
--- K of the attention's output in two equal tilings of whole kblocks where it has at least 16 of them.
-function TestBuffers.test_shares_of_k()
+-- The attention's output has two equal splits of K, in whole kblocks, if K has at least 16 kblocks.
+function TestBuffers.test_splits_of_k()
   local function splits(n_heads) -- of 64
     return gfx90a.splits(chain.model(ABACUS, heads(n_heads, n_heads)))
   end
   lu.assertEquals({ splits(8), splits(15), splits(16), splits(17), splits(18), splits(64) }, { 1, 1, 2, 1, 2, 2 })
 end
 
--- The most work items of at most 128 pairs, by the worst pass: as many experts as can be have a pair each, and the
--- other pairs fill items; an expert has at most one with each row. In the arena are their count and three numbers
--- each.
+-- The arena has room for the number of work items and three numbers per item, for the pass with the most items: as
+-- many experts as possible have one pair, and the other pairs fill whole items of 128 pairs. An expert has at most one
+-- pair with each row.
 function TestBuffers.test_work_items()
   for path, of in pairs { [chain.GPT_OSS_20B] = { 32, 4 }, [of_tests "odd_one_expert"] = { 1, 1 },
     [of_tests "odd_all_experts"] = { 6, 6 }, [of_tests "odd_128_experts"] = { 128, 4 } } do
@@ -308,7 +310,7 @@ function TestBuffers.test_work_items()
   end
   lu.assertEquals({ gfx90a.work_numbers(chain.model(chain.GPT_OSS_20B), 1),
     gfx90a.work_numbers(chain.model(chain.GPT_OSS_20B), 1536) }, { 1 + 3 * 4, 1 + 3 * (32 + 48) })
-  -- of sm_90 they have 64 pairs
+  -- items of sm_90 have 64 pairs
   lu.assertEquals({ sm_90.work_numbers(chain.model(chain.GPT_OSS_20B), 1),
     sm_90.work_numbers(chain.model(chain.GPT_OSS_20B), 1536) }, { 1 + 3 * 4, 1 + 3 * (32 + 96) })
 end
@@ -343,7 +345,7 @@ function TestKernels.test_symbols_of_gpt_oss()
   end
 end
 
--- What takes parts is another kernel, with a name of its own: figures are known by the name.
+-- Attention in parts is another kernel and has a name of its own, since figures are listed by name.
 function TestKernels.test_symbols_of_long_contexts()
   for _, target in ipairs(TARGETS) do
     local want = setmetatable({ attn_full = "f16_attn_full_parts_h64_g8_d64", attn_merge = "f32_attn_merge_h64_d64" },
@@ -376,12 +378,12 @@ end
 function TestKernels.test_prototypes()
   local of = run(chain.GPT_OSS_20B).kernels.of
   lu.assertEquals(of.matmul_qkv.prototype, "void launch_matmul_qkv(const struct pass *pass, size_t in, size_t out, "
-    .. "size_t kv, int positions, enum weight q, enum weight k, enum weight v, enum weight q_bias, "
+    .. "size_t kv, int positions, enum weight q,\n    enum weight k, enum weight v, enum weight q_bias, "
     .. "enum weight k_bias, enum weight v_bias)")
   lu.assertEquals(of.pick_best.prototype, "void launch_pick_best(const struct pass *pass, size_t in)")
 end
 
--- Of a pass for greedy ids, or one for whole logits: every weight byte belongs to one step.
+-- In a pass for greedy ids, and in one for whole logits, every weight byte belongs to exactly one step.
 function TestKernels.test_weight_bytes()
   each(function(stages, path)
     local tensors, sums = 0, { greedy = 0, logits = 0 }
@@ -395,7 +397,7 @@ function TestKernels.test_weight_bytes()
   end)
 end
 
--- Of the published parameters that a token meets, those of matrices cost two operations each: see test_select.lua.
+-- The published count of active parameters: those of matrices cost two operations each; see test_select.lua.
 local function assert_active(path, n_layers, n_experts, active)
   local stages, flops = run(path), 0
   local products = { matmul_qkv = 1, matmul_o = 1, norm_router = 1, moe_gate_up = 1, moe_down = 1, unembed_best = 1 }
@@ -415,54 +417,99 @@ end
 function TestKernels.test_scale_of_gated_activations()
   local function scales(limit)
     local of = run(chain.GPT_OSS_20B, function(c) c.swiglu_limit = limit end).kernels.of
-    return { of.moe_gate_up.parameters.gated_scale, of.moe_down.parameters.unscale }
+    return { of.moe_gate_up.parameters.scale, of.moe_down.parameters.scale }
   end
   lu.assertEquals(scales(7.0), { "512.0f", "0.001953125f" })
   lu.assertEquals(scales(180.0), { "1.0f", "1.0f" }) -- 180 * 181 = 32580
 end
 
-TestShares = {}
+TestTilings = {}
 
--- { kind, numbers... } of "staged<4, 8, 1, 4, 2>" (tiles of weights and tokens a wave, waves that split the tokens,
--- waves, kblocks in LDS), "direct<2, 1, 8, 4, 1>" (the same, kblocks of weights and of tokens ahead, waves) or
--- "streamed<16, 3, 4>" (tokens, kblocks of a round, rounds in LDS).
-local function cut(text)
+-- The numbers of a tiling's C++ type, in order; see runtime/target/mixed/tiling.h and sm_90/staged.h.
+local NUMBERS <const> = {
+  staged = { "weights", "tokens", "split", "waves", "ring" },
+  direct = { "weights", "tokens", "weights_ahead", "tokens_ahead", "waves" },
+  streamed = { "capacity", "round", "ring" },
+}
+
+-- "staged<4, 8, 1, 4, 2>" -> { kind = "staged", weights = 4, tokens = 8, split = 1, waves = 4, ring = 2 }
+local function parse(text)
   local kind, numbers = text:match("^(%l+)<(.*)>$")
-  local parts = {}
-  for number in numbers:gmatch("%d+") do parts[#parts + 1] = tonumber(number) end
-  lu.assertEquals(#parts, kind == "streamed" and 3 or 5, text)
-  return kind, table.unpack(parts)
+  local tiling, i = { kind = kind }, 0
+  for number in numbers:gmatch("%d+") do
+    i = i + 1
+    tiling[NUMBERS[kind][i]] = math.tointeger(number)
+  end
+  lu.assertEquals(i, #NUMBERS[kind], text)
+  return tiling
 end
 
--- Tiles of weights and rows of tokens of a block, as runtime/target/tilings.h counts them.
+-- Tiles of weights and tokens of a block.
 local function block_of(text)
-  local kind, frags, tokens, third, fourth, fifth = cut(text)
-  if kind == "streamed" then return 1, frags end
-  if kind == "staged" then return fourth // third * frags, tokens * third * 16 end
-  return fifth * frags, tokens * 16
+  local t = parse(text)
+  if t.kind == "streamed" then return 1, t.capacity end
+  if t.kind == "staged" then return t.waves // t.split * t.weights, t.tokens * t.split * 16 end
+  return t.waves * t.weights, t.tokens * 16
 end
 
-local function tilings_of(kernel) return kernel.parameters.tilings or {} end
+-- All tilings of a kernel, the last of them without a bound.
+local function tilings_of(kernel)
+  local list = table.move(kernel.parameters.tilings or {}, 1, #(kernel.parameters.tilings or {}), 1, {})
+  list[#list + 1] = kernel.parameters.largest
+  return list
+end
 
--- A pass of any size finds its tiling, and ones behind it serve more rows.
-function TestShares.test_every_pass_has_one()
+-- Each tiling serves more rows than the one before it, the last one all other passes.
+function TestTilings.test_every_pass_has_one()
   each(function(stages, path)
     for _, kernel in ipairs(stages.kernels.list) do
-      local last = 0
-      for _, tiling in ipairs(tilings_of(kernel)) do
-        lu.assertTrue(tiling.upto > last, path .. ": " .. kernel.role)
+      local last, list = 0, tilings_of(kernel)
+      for i, tiling in ipairs(list) do
+        lu.assertEquals(tiling.upto == nil, i == #list, path .. ": " .. kernel.role)
+        lu.assertTrue((tiling.upto or last + 1) > last, path .. ": " .. kernel.role)
         last = tiling.upto
       end
-      lu.assertTrue(#tilings_of(kernel) == 0 or last >= 65536, path .. ": " .. kernel.role)
     end
   end)
+end
+
+-- Every tiling of a kernel has a line in summary.txt with its reason, expert kernels one per height.
+function TestTilings.test_reasons()
+  local of = run(chain.GPT_OSS_20B).kernels.of
+  local function reasons(role)
+    local out = {}
+    for i, tiling in ipairs(of[role].tilings) do
+      out[i] = table.concat({ tiling.rows, tiling.type, tiling.because }, " | ")
+    end
+    return out
+  end
+  lu.assertEquals(reasons("matmul_o"), {
+    "16 | direct<1, 1, 8, 8, 1> | few rows: many small blocks",
+    "32 | direct<1, 2, 4, 2, 1> | few rows: many small blocks",
+    "128 | staged<1, 4, 1, 4, 2> | cheapest of 6 forms at 128 rows: 180 blocks in 1 round of up to 208",
+    "256 | staged<2, 4, 1, 4, 2> | cheapest of 6 forms at 256 rows: 180 blocks in 1 round of up to 208",
+    "512 | staged<2, 8, 1, 4, 2> | cheapest of 6 forms at 512 rows: 180 blocks in 1 round of up to 208",
+    "1024 | staged<4, 8, 1, 4, 2> | cheapest of 6 forms at 1024 rows: 184 blocks in 1 round of up to 208",
+    "any | staged<2, 8, 1, 4, 2> | cheapest of 6 forms at 4096 rows: 1440 blocks in 7 rounds of up to 208",
+  })
+  lu.assertEquals(reasons("moe_down"), {
+    "1 | direct<1, 1, 5, 5, 1> | a single row: its experts in order, no work list",
+    "16 | direct<1, 1, 5, 5, 1> | few rows: most experts have one pair, many small blocks",
+    "any | direct<3, 1, 3, 1, 4> | items of up to 16 pairs", "any | direct<3, 2, 1, 1, 4> | items of up to 32 pairs",
+    "any | staged<3, 4, 1, 4, 2> | items of up to 64 pairs", "any | staged<3, 8, 1, 4, 2> | items of up to 128 pairs",
+  })
+  lu.assertEquals(reasons("unembed")[1], "16 | direct<4, 1, 1, 1, 1> | vocabulary: always many tiles per wave")
+  lu.assertEquals(reasons("embed"), {})
+  local summary = chain.files(run(chain.GPT_OSS_20B))["summary.txt"]
+  lu.assertStrContains(summary, "\ntilings: role | rows (unembed: outputs) up to | tiling | because\n"
+    .. "matmul_qkv | 16 | direct<1, 1, 5, 5, 1> | few rows: many small blocks\n")
 end
 
 -- The most pairs of a work item.
 local ITEM <const> = { gfx90a = 128, sm_90 = 64 }
 
--- Blocks of one grid: whatever an item's height, its block has as many tiles of weights, and rows for all its pairs.
-function TestShares.test_heights_of_experts()
+-- Items of all heights are in one grid: a block has the same tiles of weights for each, and room for all pairs.
+function TestTilings.test_heights_of_experts()
   each(function(stages, path)
     for _, role in ipairs { "moe_gate_up", "moe_down" } do
       for _, tiling in ipairs(tilings_of(stages.kernels.of[role])) do
@@ -475,7 +522,7 @@ function TestShares.test_heights_of_experts()
         end
         -- an expert has at most a pair of each row
         lu.assertEquals({ last, tiling.height },
-          { math.min(tiling.upto, ITEM[stages.target.name]), last }, path .. ": " .. role)
+          { math.min(tiling.upto or math.maxinteger, ITEM[stages.target.name]), last }, path .. ": " .. role)
         lu.assertEquals(tiling.single, tiling.upto == 1, path .. ": " .. role)
       end
     end
@@ -483,17 +530,16 @@ function TestShares.test_heights_of_experts()
 end
 
 -- The argmax has an entry for the four tiles of a wave.
-function TestShares.test_four_tiles_an_entry()
+function TestTilings.test_four_tiles_an_entry()
   each(function(stages)
     for _, tiling in ipairs(tilings_of(stages.kernels.of.unembed_best)) do
-      local _, frags = cut(tiling.type)
-      lu.assertEquals(frags, stages.kernels.of.unembed_best.parameters.width)
+      lu.assertEquals(parse(tiling.type).weights, stages.kernels.of.unembed_best.parameters.entry_tiles)
     end
   end)
 end
 
--- Every way to cut a product that a kernel names, each once.
-local function cuts_of(kernel)
+-- The types of all tilings that a kernel names, each once.
+local function types_of(kernel)
   local found = {}
   for _, tiling in ipairs(tilings_of(kernel)) do
     if tiling.type then found[tiling.type] = true end
@@ -502,59 +548,60 @@ local function cuts_of(kernel)
   return chain.sorted_names(found)
 end
 
--- Units of columns that a wave of a kernel goes through.
-local function units_of(kernel) return kernel.parameters.kblocks // (kernel.parameters.splits or 1) end
+-- The kblocks of K that a wave of a kernel multiplies.
+local function kblocks_of(kernel) return kernel.parameters.kblocks // (kernel.parameters.splits or 1) end
 
--- What the product functions take: of a staged block waves in equal parts, whose threads copy eight octets of some rows
--- of tokens at a time; of others whole rounds of kblocks. And no more waves than the target's block has.
-function TestShares.test_cuts()
+-- The product functions need whole rounds: the waves of a staged block divide its tokens evenly, and its threads copy
+-- one octet of each token of a round; the other products need kblocks in whole rounds. No block has more waves than
+-- the target allows.
+function TestTilings.test_whole_rounds()
   each(function(stages, path)
     for _, kernel in ipairs(stages.kernels.list) do
-      for _, text in ipairs(cuts_of(kernel)) do
-        local kind, first, tokens, third, fourth, fifth = cut(text)
+      for _, text in ipairs(types_of(kernel)) do
+        local t, kblocks = parse(text), kblocks_of(kernel)
         local lanes = stages.target.waves == 4 and 64 or 32
-        local place = path .. ": " .. kernel.role .. ": " .. text
-        if kind == "staged" then
-          lu.assertEquals({ fourth % third, tokens * third * 16 % (fourth * lanes // 8) }, { 0, 0 }, place)
-          lu.assertTrue(fourth <= stages.target.waves, place)
-        elseif kind == "streamed" then
-          lu.assertEquals(units_of(kernel) % tokens, 0, place)
-          lu.assertTrue(first <= 16 and third >= 2, place)
+        local where = path .. ": " .. kernel.role .. ": " .. text
+        if t.kind == "staged" then
+          lu.assertEquals({ t.waves % t.split, t.tokens * t.split * 16 % (t.waves * lanes // 8) }, { 0, 0 }, where)
+        elseif t.kind == "streamed" then
+          lu.assertEquals(kblocks % t.round, 0, where)
+          lu.assertTrue(t.capacity <= 16 and t.ring >= 2, where)
         else
-          lu.assertEquals({ units_of(kernel) % third, third % fourth }, { 0, 0 }, place)
-          lu.assertTrue(fifth <= stages.target.waves, place)
+          lu.assertEquals({ kblocks % t.weights_ahead, t.weights_ahead % t.tokens_ahead }, { 0, 0 }, where)
         end
+        lu.assertTrue((t.waves or 1) <= stages.target.waves, where)
       end
     end
   end)
 end
 
--- sm_90: for a single row, rings as long as lets all warps of a launch be on the 132 multiprocessors at a time, each of
--- which has 228 KiB, 1 KiB of a block the system's. { warps, kblocks of a wave, bytes of a kblock with that of its token }.
+-- sm_90: for a single row, rings are as long as they can be if all warps of a launch are to run at a time on the 132
+-- multiprocessors. A multiprocessor has 228 KiB; the system takes 1 KiB per block. Each role: { warps, kblocks of a
+-- warp, bytes of a kblock of weights and of a token }.
 local SINGLE <const> = { matmul_qkv = { 320, 45, 8 * (256 + 32) + 128 }, matmul_o = { 360, 32, 8 * (256 + 32) + 128 },
   moe_gate_up = { 4 * 360, 45, 4 * 128 + 80 + 32 + 128 }, moe_down = { 4 * 180, 45, 4 * 128 + 80 + 32 + 128 } }
 
-function TestShares.test_rings_of_a_single_row()
+function TestTilings.test_rings_of_a_single_row()
   local stages = run(chain.GPT_OSS_20B, nil, { target = sm_90 })
   for role, of in pairs(SINGLE) do
     local warps, kblocks, bytes = table.unpack(of)
-    local kind, tokens, round, ring = cut(tilings_of(stages.kernels.of[role])[1].type)
+    local t = parse(tilings_of(stages.kernels.of[role])[1].type)
     local here = math.ceil(warps / 132)
-    lu.assertEquals({ kind, tokens }, { "streamed", 1 }, role)
-    lu.assertTrue(here * (ring * round * bytes + 1024) <= 228 * 1024, role)
-    lu.assertTrue(ring * round == kblocks or here * ((ring + 1) * round * bytes + 1024) > 228 * 1024, role)
+    lu.assertEquals({ t.kind, t.capacity }, { "streamed", 1 }, role)
+    lu.assertTrue(here * (t.ring * t.round * bytes + 1024) <= 228 * 1024, role)
+    lu.assertTrue(t.ring * t.round == kblocks or here * ((t.ring + 1) * t.round * bytes + 1024) > 228 * 1024, role)
   end
 end
 
--- Passes of more rows get another tiling, or none of their own; but a single row does without a work list.
-function TestShares.test_neighbours_differ()
+-- Neighbouring tilings differ; those for a single row and for few rows differ at least in the work list.
+function TestTilings.test_neighbours_differ()
   each(function(stages, path)
     for _, kernel in ipairs(stages.kernels.list) do
       local last
       for _, tiling in ipairs(tilings_of(kernel)) do
-        local cut_of = { tiling.type or tiling.rows, tiling.single }
-        lu.assertNotEquals(cut_of, last, path .. ": " .. kernel.role)
-        last = cut_of
+        local own = { tiling.type, tiling.single }
+        lu.assertNotEquals(own, last, path .. ": " .. kernel.role)
+        last = own
       end
     end
   end)
@@ -562,8 +609,8 @@ end
 
 TestMemory = {}
 
--- What the committed tree is for: 1536 sequences of 1024 positions on one GCD. A position takes 8 heads of 64 halves
--- for a key and for a value; a region ends with 768 bytes.
+-- The committed tree serves 1536 sequences of 1024 positions on one GCD. The key and the value of a position have 8
+-- heads of 64 halves each; a region ends with 768 bytes.
 function TestMemory.test_gpt_oss_20b_on_gfx90a()
   local stages = chain.run(chain.GPT_OSS_20B, nil, { target = gfx90a, slots = 1536, context = 1024 })
   local account, got = plan.memory(stages.plan, stages.weights, gfx90a), {}
@@ -584,7 +631,7 @@ function TestMemory.test_gpt_oss_20b_on_gfx90a()
   lu.assertEquals(account.limit, 68698000000)
 end
 
--- 61,073,326,080 bytes of experts leave room for few sequences.
+-- Experts of 61,073,326,080 bytes leave room for few sequences.
 function TestMemory.test_gpt_oss_120b()
   chain.refused("gfx90a: want a plan of at most 68,698,000,000 bytes, found 70,736,379,172 (weights packed, MXFP4: "
     .. "61,073,326,080; KV cache: 5,140,905,984; weights packed, F16: 3,071,252,992): lower --slots or --context",
@@ -593,7 +640,7 @@ function TestMemory.test_gpt_oss_120b()
   chain.run(chain.GPT_OSS_120B, nil, { target = sm_90 })
 end
 
--- Rings and whole caches of blocks of 32 positions; keys padded to 32 elements, values to 16.
+-- Rings and whole caches consist of blocks of 32 positions. Keys are padded to 32 elements, values to 16.
 function TestMemory.test_kv()
   local function kv(name, context, change)
     local stages = run(of_tests(name), change, { slots = 2, context = context })
@@ -643,7 +690,7 @@ function TestSchedule.test_lists()
   end
 end
 
--- Both steps of attention in parts, and the sinks in the second alone.
+-- Attention in parts has two steps; only the second reads the sinks.
 function TestSchedule.test_parts()
   local got = texts(run(chain.GPT_OSS_20B, nil, { context = 131072 }).steps[3])
   lu.assertEquals(table.move(got, 2, 3, 1, {}),
@@ -688,29 +735,34 @@ function TestTrees.test_lines_are_clean()
   end)
 end
 
--- Columns of the widest line of a template, of those that become text.
-local function width(template)
-  local widest = 0
-  for _, line in ipairs(chain.lines_of(template)) do
-    if not line:find("^%$[^{]") then widest = math.max(widest, #line) end
+-- Every line is shorter than 120 columns, except the first one, which names the template and the config.
+function TestTrees.test_no_line_is_wide()
+  each_tree(function(stages, files, path)
+    local names = { "kernels.h", "kv.h" }
+    for _, kernel in ipairs(stages.kernels.list) do names[#names + 1] = kernel.file end
+    for _, name in ipairs(names) do
+      for i, line in ipairs(chain.lines_of(files[name])) do
+        lu.assertTrue(i == 1 or #line < 120, string.format("%s: %s:%d", path, name, i))
+      end
+    end
+  end)
+  for path, text in pairs(chain.templates(gfx90a)) do
+    for i, line in ipairs(chain.lines_of(text)) do
+      lu.assertTrue(not path:find("^templates/mixed/") or #line < 120, path .. ":" .. i)
+    end
   end
-  return widest
 end
 
--- No value makes a line wider than its template is, the symbol and the launcher's head aside; no function is longer
--- than those of the sources may be (tests/shape.lua).
-function TestTrees.test_lines_and_functions_are_no_longer_than_in_the_sources()
-  local templates = chain.templates(gfx90a)
+-- The body of an attention kernel has fewer than 70 lines, that of any other function fewer than 80; tests/shape.lua
+-- checks the sources.
+function TestTrees.test_functions_are_short()
   each_tree(function(stages, files, path)
     for _, kernel in ipairs(stages.kernels.list) do
-      local widest, start = width(templates[kernel.template]), nil
+      local limit, start = kernel.role:find("^attn_") and 70 or 80, nil
       for i, line in ipairs(chain.lines_of(files[kernel.file])) do
-        local place = string.format("%s: %s:%d", path, kernel.file, i)
-        local head = i == 1 or line == kernel.prototype .. " {"
-        lu.assertTrue(head or #line:gsub(kernel.symbol, "${symbol}") <= widest, place)
-        if line:find("^static __global__") or line:find("^%S.*%) {$") then start = start or i end
+        if line:find("^%S.*%) {$") or line:find("^    const.*%) {$") then start = start or i end
         if line:find("^}") then
-          lu.assertTrue(i - (start or i) <= 80, place)
+          lu.assertTrue(i - (start or i) - 1 < limit, string.format("%s: %s:%d", path, kernel.file, i))
           start = nil
         end
       end
@@ -718,8 +770,8 @@ function TestTrees.test_lines_and_functions_are_no_longer_than_in_the_sources()
   end)
 end
 
--- The numbers of a text outside of constants, comments, includes and names. How a product is cut, and for how many
--- rows, is neither: it comes from the target.
+-- The numbers of a text outside of constants, comments, includes, names, and the tilings with their bounds, which come
+-- from the target.
 local function numbers(text, symbol)
   local found = {}
   for i, line in ipairs(chain.lines_of(text)) do
@@ -733,12 +785,11 @@ local function numbers(text, symbol)
   return found
 end
 
--- Columns of octets, quads and pairs of fragments, bits of a float, and the halves, zeros and ones of a formula.
+-- Columns of octets, quads and spans, bits of a float, and the zeros, ones and halves of formulas.
 local LITERALS <const> = {}
 for number in ("0 1 2 3 4 8 24 32 255 0x80000000u 1.0f 1e30f"):gmatch("%S+") do LITERALS[number] = true end
 
--- Whatever the model, a body has the numbers of its template; of norm_router's rows a block also those that the
--- target gives. So no dimension stands in it.
+-- For every model a body has only the numbers of its template: no dimension of the model stands in it.
 function TestTrees.test_bodies_have_no_literal_dimension()
   local templates, own = chain.templates(gfx90a), {}
   for path, text in pairs(templates) do
@@ -746,8 +797,6 @@ function TestTrees.test_bodies_have_no_literal_dimension()
     local allowed = path:find("^templates/mixed/") and LITERALS or own[path]
     for number in pairs(own[path]) do lu.assertTrue(allowed[number], path .. ": " .. number) end
   end
-  local router = own["templates/mixed/norm_router.hip.in"]
-  for _, number in ipairs { "1", "2", "3", "4" } do router[number] = true end
   each_tree(function(stages, files, path)
     for _, kernel in ipairs(stages.kernels.list) do
       for number in pairs(numbers(files[kernel.file], kernel.symbol)) do
@@ -757,12 +806,13 @@ function TestTrees.test_bodies_have_no_literal_dimension()
   end)
 end
 
--- The symbol at its definitions and in launches; the launcher as kernels.h has it.
+-- The symbol stands in its definition and its launch; the launcher has the prototype of kernels.h.
 function TestTrees.test_symbols_and_prototypes()
   each_tree(function(stages, files)
     for _, kernel in ipairs(stages.kernels.list) do
       local text = files[kernel.file]
-      lu.assertStrMatches(text, ".*\nstatic __global__ void __launch_bounds__%([%w_:, ()]+%) " .. kernel.symbol .. ".*")
+      local head = ".*\nstatic __global__ void __launch_bounds__%([%w_:, ()]+%)\n"
+      lu.assertStrMatches(text, head .. kernel.symbol .. ".*")
       lu.assertStrMatches(text, ".*\n +LAUNCH[%u_]*%(pass, " .. kernel.symbol .. ".*")
       lu.assertStrContains(text, "\n" .. kernel.prototype .. " {\n")
       lu.assertStrContains(files["kernels.h"], "\n" .. kernel.prototype .. ";\n")
@@ -770,7 +820,8 @@ function TestTrees.test_symbols_and_prototypes()
   end)
 end
 
--- What the engine is told: buckets, and rows of one sequence whose heads fill the 16 columns of an instruction.
+-- The engine reads the buckets, and how many rows of one sequence attention takes: their heads fill the 16 columns of
+-- an instruction.
 function TestTrees.test_kernels_h()
   local function assert_holds(path, given, ...)
     local text = chain.files(run(path, nil, given))["kernels.h"]
@@ -781,14 +832,14 @@ function TestTrees.test_kernels_h()
   end
   assert_holds(chain.GPT_OSS_20B, { slots = 1536, context = 1024 },
     "static const int ROW_BUCKETS[] = {1, 16, 32, 64, 128, 256, 512, 1024, 1536};", "  GROUP_ROWS = 2, //",
-    "  LOGITS_ROWS = 128, //", "  CANDIDATES = 64, //")
+    "  LOGITS_ROWS = 128, //", 'static_assert(CANDIDATES == 64, "gen/precision/mixed.lua");')
   assert_holds(of_tests "odd_all_experts", {}, "static const int ROW_BUCKETS[] = {1, 16, 32, 64, 128};",
     "  GROUP_ROWS = 16, //")
   assert_holds(of_tests "odd_one_expert", { slots = 200 },
     "static const int ROW_BUCKETS[] = {1, 16, 32, 64, 128, 200};", "  GROUP_ROWS = 5, //")
 end
 
--- The parts of the keys stand beside the positions of the cache, if there are any.
+-- kv.h has the parts of the keys, if attention takes them in parts.
 function TestTrees.test_kv_h()
   local function text(context) return chain.files(run(chain.GPT_OSS_20B, nil, { context = context }))["kv.h"] end
   lu.assertNil(text(1024):find("PART"))
@@ -797,25 +848,26 @@ end
 
 function TestTrees.test_weights()
   local got = {}
-  for _, line in ipairs(chain.lines_of(chain.files(run(chain.GPT_OSS_20B))["weights.inc"])) do
+  local text = chain.files(run(chain.GPT_OSS_20B))["weights.inc"]:gsub(",\n    ", ", ")
+  for _, line in ipairs(chain.lines_of(text)) do
     if line:find("^WEIGHT%(W_EMBED") or line:find("^WEIGHT%(W_00_[QGV]") then
       got[#got + 1] = line:gsub("([SR]), %d+,", "%1, AT,")
     end
   end
   local attention, mlp = '"model.layers.0.self_attn.', '"model.layers.0.mlp.'
   lu.assertEquals(got, {
-    'WEIGHT(W_EMBED, "model.embed_tokens.weight", PLAIN, BF16, ROWS, AT, 201088, 2880)',
+    'WEIGHT(W_EMBED, "model.embed_tokens.weight", PLAIN, BF16, CONTIGUOUS, AT, 201088, 2880)',
     'WEIGHT(W_00_Q, ' .. attention .. 'q_proj.weight", PLAIN, F16, PAIRED_TILES, AT, 4096, 2880)',
     'WEIGHT(W_00_V, ' .. attention .. 'v_proj.weight", PLAIN, F16, TILES, AT, 512, 2880)',
     'WEIGHT(W_00_Q_BIAS, ' .. attention .. 'q_proj.bias", PLAIN, F32, PAIRS, AT, 4096)',
-    'WEIGHT(W_00_V_BIAS, ' .. attention .. 'v_proj.bias", PLAIN, F32, ROWS, AT, 512)',
+    'WEIGHT(W_00_V_BIAS, ' .. attention .. 'v_proj.bias", PLAIN, F32, CONTIGUOUS, AT, 512)',
     'WEIGHT(W_00_GATE_UP, ' .. mlp .. 'experts.gate_up_proj", MXFP4, MXFP4, TILES, AT, 32, 5760, 2880)',
-    'WEIGHT(W_00_GATE_UP_BIAS, ' .. mlp .. 'experts.gate_up_proj_bias", PLAIN, F32, ROWS, AT, 32, 5760)',
+    'WEIGHT(W_00_GATE_UP_BIAS, ' .. mlp .. 'experts.gate_up_proj_bias", PLAIN, F32, CONTIGUOUS, AT, 32, 5760)',
   })
 end
 
--- The two GPUs differ in how products are cut, work items too, and in the order of MXFP4: their plans, schedules and
--- weights are one text but for the names of those.
+-- The two GPUs differ in tilings, work items and the order of MXFP4 codes. Apart from names, their plans, schedules and
+-- weights are the same text.
 function TestTrees.test_targets_differ_in_their_kernels()
   for _, path in ipairs(chain.configs()) do
     local one = chain.files(run(path, nil, { target = TARGETS[1] }))
@@ -826,6 +878,39 @@ function TestTrees.test_targets_differ_in_their_kernels()
       local same = text:gsub(",\n    ", ", ") == one[name]:gsub(",\n    ", ", ")
       lu.assertEquals(same, name ~= "matmul_o.hip" and name ~= "moe_sort.hip", path .. ": " .. name)
     end
+  end
+end
+
+TestTemplates = {}
+
+local function refusal(role, change)
+  local stages, templates = run(chain.GPT_OSS_20B), chain.templates(gfx90a)
+  local kernel = stages.kernels.of[role]
+  local parameters = setmetatable(change, { __index = setmetatable({ role = role, symbol = "s", prototype = "p",
+    provenance = "//" }, { __index = kernel.parameters }) })
+  local ok, message = pcall(template.render, templates[kernel.template], kernel.template, parameters)
+  lu.assertFalse(ok, role)
+  return message
+end
+
+-- A template refuses parameters that its kernel cannot serve.
+function TestTemplates.test_refusals()
+  for _, case in ipairs {
+    { "attn_sliding", { n_kv_heads = 7 }, "attention.hip.in:1: attention: n_heads is no multiple of n_kv_heads" },
+    { "attn_sliding", { window = 0 }, "attention.hip.in:5: attention: the window is empty" },
+    { "matmul_o", { splits = 3 }, "matmul_o.hip.in:2: matmul_o: the splits of K are not equal" },
+    { "moe_down", { tiles = 179 }, "moe_matmul.hip.in:1: moe_down: k or tiles do not cover the matrix" },
+    { "norm_router", { threads = 96 },
+      "norm_router.hip.in:4: norm_router: want a thread for each choice of a block" },
+  } do
+    lu.assertEquals(refusal(case[1], case[2]), "templates/mixed/" .. case[3])
+  end
+end
+
+-- Every template opens with a check of its parameters.
+function TestTemplates.test_checks_come_first()
+  for path, text in pairs(chain.templates(gfx90a)) do
+    if path:find("^templates/mixed/") then lu.assertEquals(text:match("^[^(]*"), "$assert", path) end
   end
 end
 

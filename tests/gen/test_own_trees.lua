@@ -43,7 +43,7 @@ local function make_origin()
   must(string.format("git ls-files -co --exclude-standard %s | tar -cf - -T - | tar -xf - -C %s", SOURCES, ORIGIN))
   program.write(ORIGIN .. "/generated/own.ninja", EMPTY)
   must(string.format("cd %s && git init -q && git add -A && git add -f generated/own.ninja "
-    .. "&& git -c user.name=x -c user.email=x@localhost commit -qm x", ORIGIN))
+    .. "&& git -c user.name=x -c user.email=x@y commit -qm x", ORIGIN))
   for _, name in ipairs { "cc", "ar" } do
     program.write(SCRATCH .. "/bin/" .. name, COMPILER)
     must(string.format("chmod +x %s/bin/%s", SCRATCH, name))

@@ -71,7 +71,7 @@ function TestKernels.test_prototypes()
   lu.assertEquals(of.rope_append.prototype,
     "void launch_rope_append(const struct pass *pass, size_t in, size_t kv, int positions)")
   lu.assertEquals(of.matmul_qkv.prototype, "void launch_matmul_qkv(const struct pass *pass, size_t in, size_t out, "
-    .. "enum weight q, enum weight k, enum weight v, enum weight q_bias, enum weight k_bias, enum weight v_bias)")
+    .. "enum weight q, enum weight k, enum weight v,\n    enum weight q_bias, enum weight k_bias, enum weight v_bias)")
   lu.assertEquals(of.moe_sort.prototype,
     "void launch_moe_sort(const struct pass *pass, size_t expert, size_t start, size_t pair)")
 end
@@ -110,7 +110,7 @@ TestCost = {}
 
 local function is_product(kernel) return kernel.role:find("^matmul_") or kernel.role:find("^moe_[gd]") end
 
--- Of the parameters that a token of gpt-oss meets, those of matrices cost two flops each. The others are,
+-- A token of gpt-oss meets these parameters: those of matrices cost two flops each. The others are,
 -- in a layer: two norms, the biases of q, k, v, o and the router, the sinks, and four experts' biases; and
 -- the last norm.
 local function assert_active(path, n_layers, n_experts, active)

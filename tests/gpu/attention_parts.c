@@ -1,7 +1,7 @@
-// attention_parts: full attention that takes the keys in parts, against sums in double, at
-// positions for which nobody would wait: the cache is filled with random keys and values, and so is
-// all that pads. Compiled and linked with a tree, in place of getp's main, whose first layer has
-// full attention; prints TAP.
+// attention_parts: compares full attention in parts with sums in double, at positions that a
+// generated sequence would need hours to reach. The cache is filled with random keys and values,
+// and so is everything that pads them. The program is linked with a tree whose first layer has full
+// attention, instead of getp's main. It prints TAP.
 #include "arena.h"
 #include "device/device.h"
 #include "kernels.h"
@@ -14,14 +14,14 @@
 #include <string.h>
 
 enum {
-  QUERY = (MODEL_D_HEAD + 31) / 32 * 32,               // halves of a head of q, padded
-  OUT = (MODEL_N_HEADS * MODEL_D_HEAD + 63) / 64 * 64, // halves of a row of the result
+  QUERY = (MODEL_D_HEAD + 31) / 32 * 32,               // halves per head of q, padded
+  OUT = (MODEL_N_HEADS * MODEL_D_HEAD + 63) / 64 * 64, // halves per row of the result, padded
   GROUPS = 4,
   MOST_ROWS = GROUPS * GROUP_ROWS,
 };
-static const double BOUND = 2e-3; // relative L2 error of a row: p, values and result are halves
+static const double BOUND = 2e-3; // relative L2 error per row: p, values and results are halves
 
-// Rows of one sequence at positions that follow each other, up to `last`.
+// Rows of one sequence at consecutive positions, the last of them at `last`.
 struct group {
   const char *name;
   int slot, last, rows;
@@ -39,14 +39,14 @@ struct test {
 
 // ---- numbers ----
 
-// A half of random sign and mantissa whose exponent is one of four from `exponent` on.
+// Draws a half with random sign and mantissa. Its exponent is one of four from `exponent` on.
 static uint16_t draw_half(uint64_t *draws, int exponent) {
   *draws = *draws * 6364136223846793005u + 1442695040888963407u;
   const unsigned bits = (unsigned)(*draws >> 40);
   return (uint16_t)((bits & 0x83ffu) | (unsigned)(exponent + (int)(bits >> 16 & 3)) << 10);
 }
 
-// Of a half that is neither subnormal nor infinite.
+// The value of a half that is neither subnormal nor infinite.
 static double value_of(uint16_t half) {
   if ((half & 0x7fff) == 0)
     return 0;
@@ -61,7 +61,7 @@ static void fill(struct test *test, void *halves, size_t n, int exponent) {
 
 // ---- the reference ----
 
-// What attention gives a row's head: `out` has MODEL_D_HEAD numbers.
+// Computes the attention of one head of a row: out (MODEL_D_HEAD).
 static void attend(const struct test *test, int row, int head, double *out) {
   const int kv_head = head / (MODEL_N_HEADS / MODEL_N_KV_HEADS);
   const uint16_t *region = (const uint16_t *)test->host_cache.at +
@@ -85,7 +85,7 @@ static void attend(const struct test *test, int row, int head, double *out) {
     out[d] /= sum;
 }
 
-// The relative L2 error of a row.
+// The relative L2 error of a row of the result.
 static double error_of(const struct test *test, int row, const uint16_t *got) {
   double difference = 0, norm = 0;
   for (int head = 0; head < MODEL_N_HEADS; head++) {
@@ -102,30 +102,30 @@ static double error_of(const struct test *test, int row, const uint16_t *got) {
 
 // ---- the pass ----
 
-static bool take(struct test *test, struct memory *there, struct memory *here, size_t bytes,
-                 struct error *err) {
+static bool allocate_pair(struct test *test, struct memory *there, struct memory *here,
+                          size_t bytes, struct error *err) {
   return device_alloc(test->device, there, bytes, "the test", err) &&
          device_alloc_host(test->device, here, bytes, "the test", err);
 }
 
-static bool put(struct test *test, const struct memory *there, const struct memory *here,
-                struct error *err) {
+static bool upload(struct test *test, const struct memory *there, const struct memory *here,
+                   struct error *err) {
   return device_upload(test->device, there->at, here->at, here->bytes, err);
 }
 
-static bool take_memory(struct test *test, struct error *err) {
+static bool allocate(struct test *test, struct error *err) {
   const size_t numbers = PASS_COUNTS + 2 * MOST_ROWS + GROUPS + 1;
   return device_open(&test->device, err) &&
-         take(test, &test->cache, &test->host_cache,
-              KV_LAYER_SIZE(KV_FULL_POSITIONS) * sizeof(uint16_t), err) &&
-         take(test, &test->arena, &test->host_arena, ARENA_BYTES, err) &&
-         take(test, &test->rows, &test->host_rows, numbers * sizeof(int32_t), err) &&
-         take(test, &test->sink, &test->host_sink, MODEL_N_HEADS * sizeof(float), err) &&
+         allocate_pair(test, &test->cache, &test->host_cache,
+                       KV_LAYER_SIZE(KV_FULL_POSITIONS) * sizeof(uint16_t), err) &&
+         allocate_pair(test, &test->arena, &test->host_arena, ARENA_BYTES, err) &&
+         allocate_pair(test, &test->rows, &test->host_rows, numbers * sizeof(int32_t), err) &&
+         allocate_pair(test, &test->sink, &test->host_sink, MODEL_N_HEADS * sizeof(float), err) &&
          device_alloc_host(test->device, &test->result, MOST_ROWS * OUT * sizeof(uint16_t),
                            "the test", err);
 }
 
-static void give_memory_back(struct test *test) {
+static void release(struct test *test) {
   struct memory *there[] = {&test->cache, &test->arena, &test->rows, &test->sink};
   struct memory *here[] = {&test->host_cache, &test->host_arena, &test->host_rows,
                            &test->host_sink};
@@ -138,7 +138,7 @@ static void give_memory_back(struct test *test) {
   device_close(test->device);
 }
 
-// The record of the rows, as the pass finds it on the device.
+// Makes the row record as a pass finds it on the device.
 static void list_rows(struct test *test, const struct group *groups, struct pass *pass) {
   int32_t *counts = test->host_rows.at, *position = counts + PASS_COUNTS;
   int32_t *slot = position + MOST_ROWS, *group = slot + MOST_ROWS;
@@ -162,7 +162,7 @@ static void list_rows(struct test *test, const struct group *groups, struct pass
   pass->group = there + (group - counts);
 }
 
-// Scores are up to some tens of powers of two apart, so that few keys of all parts count.
+// Scores differ by up to some tens of powers of two, so that few keys of all parts have weight.
 static void draw_all(struct test *test) {
   fill(test, test->host_cache.at, KV_LAYER_SIZE(KV_FULL_POSITIONS), 11);
   fill(test, test->host_arena.at, ARENA_BYTES / sizeof(uint16_t), 12);
@@ -170,14 +170,14 @@ static void draw_all(struct test *test) {
     ((float *)test->host_sink.at)[head] = (float)value_of(draw_half(&test->draws, 14));
 }
 
-// The last row of the last group is to be that of the first.
+// Copies the query of the first row to the last row of the last group: their results must be equal.
 static void repeat_last_row(struct test *test) {
   uint16_t *q = (uint16_t *)((char *)test->host_arena.at + BUF_Q);
   const size_t row = (size_t)MODEL_N_HEADS * QUERY;
   memcpy(q + (size_t)(test->n - 1) * row, q, row * sizeof *q);
 }
 
-// Leaves the rows of the result in test->result.
+// Runs both kernels and downloads the rows of the result to test->result.
 static bool run(struct test *test, const struct group *groups, struct error *err) {
   const uint8_t *weight[WEIGHT_COUNT] = {[W_00_SINKS] = test->sink.at};
   struct pass pass = {.arena = test->arena.at, .kv = test->cache.at, .weight = weight};
@@ -185,10 +185,10 @@ static bool run(struct test *test, const struct group *groups, struct error *err
   list_rows(test, groups, &pass);
   draw_all(test);
   repeat_last_row(test);
-  if (!put(test, &test->cache, &test->host_cache, err) ||
-      !put(test, &test->arena, &test->host_arena, err) ||
-      !put(test, &test->rows, &test->host_rows, err) ||
-      !put(test, &test->sink, &test->host_sink, err))
+  if (!upload(test, &test->cache, &test->host_cache, err) ||
+      !upload(test, &test->arena, &test->host_arena, err) ||
+      !upload(test, &test->rows, &test->host_rows, err) ||
+      !upload(test, &test->sink, &test->host_sink, err))
     return false;
   launch_attn_full(&pass, BUF_Q, BUF_PARTS, KV_00);
   launch_attn_merge(&pass, BUF_PARTS, BUF_ATTN, W_00_SINKS);
@@ -227,7 +227,7 @@ static bool check(const struct test *test, const struct group *groups) {
   const size_t last = (size_t)(test->n - 1) * OUT;
   const bool same = memcmp(got, got + last, OUT * sizeof *got) == 0;
   good = report(same, "a row alone and the last of a group", 0) && good;
-  return report(is_padded(test), "zeros behind each row", 0) && good;
+  return report(is_padded(test), "zeros after each row", 0) && good;
 }
 
 int main(void) {
@@ -240,10 +240,10 @@ int main(void) {
   };
   struct test test = {0};
   struct error err;
-  const bool ran = take_memory(&test, &err) && run(&test, groups, &err);
+  const bool ran = allocate(&test, &err) && run(&test, groups, &err);
   const bool good = ran && check(&test, groups);
   if (!ran)
     printf("not ok attention_parts: %s\n", err.text);
-  give_memory_back(&test);
+  release(&test);
   return !good;
 }

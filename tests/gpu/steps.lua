@@ -96,7 +96,7 @@ end
 -- ---- comparing ----
 
 -- The values of a record's row, counted from 0.
-local function row_of(record, row)
+local function values_of_row(record, row)
   local values, first = {}, record.at + 4 * row * record.columns
   for i = 1, record.columns do values[i] = string.unpack("<f", record.text, first + 4 * (i - 1)) end
   return values
@@ -112,7 +112,7 @@ end
 local function worst_row(got, want, left_out)
   local worst, at = 0.0, nil
   for row = 0, got.rows - 1 do
-    local this = left_out[row] and 0.0 or difference_of(row_of(got, row), row_of(want, row))
+    local this = left_out[row] and 0.0 or difference_of(values_of_row(got, row), values_of_row(want, row))
     if worst == worst and (this > worst or this ~= this) then worst, at = this, row end
   end
   return worst, at
@@ -147,9 +147,9 @@ end
 local function compare_experts(got, want, router, near, rows, left_out)
   local wrong, ties, at = 0, 0, nil
   for row = 0, got.rows - 1 do
-    local a, b = row_of(got, row), row_of(want, row)
+    local a, b = values_of_row(got, row), values_of_row(want, row)
     if not left_out[row] and difference_of(a, b) ~= 0 then
-      if router and is_near_tie(a, b, row_of(router, row), near) then
+      if router and is_near_tie(a, b, values_of_row(router, row), near) then
         ties = ties + 1
         for other = row, got.rows - 1 do
           left_out[other] = left_out[other] or rows[other + 1].sequence == rows[row + 1].sequence

@@ -1,5 +1,5 @@
-// How a block of several waves multiplies on gfx90a: its tokens go through LDS, its weights
-// straight to registers, where a compute kblock has four times as much room as in LDS.
+// The product of a block of several waves on gfx90a. Its tokens go through LDS. Its weights go
+// straight to registers: a compute unit has four times as many bytes of registers as of LDS.
 #ifndef GETP_TARGET_GFX90A_STAGED_H
 #define GETP_TARGET_GFX90A_STAGED_H
 
@@ -7,8 +7,8 @@
 
 #include "target/mixed/matrix.h"
 
-// Copies of 16 bytes from global memory to LDS: start() asks for N of them, finish() sees to it
-// that they arrive. Between the two other work goes on.
+// N copies of 16 bytes from global memory to LDS. start() issues a load, finish() stores what has
+// been loaded; other work goes on between the two.
 template <int N> struct lds_copy {
   uint4 held[N];
   uint4 *to[N];
@@ -22,43 +22,45 @@ template <int N> struct lds_copy {
   }
 };
 
-// Tokens of a block in LDS: two buffers of a kblock each, an octet of every token side by side.
-template <class Kblock, int FRAGS, int TOKENS, int SPLIT, int WAVES, int RING> struct ring_of {
+// The tokens of a block in LDS: two buffers of one kblock each. The octets of all tokens at the
+// same columns lie side by side.
+template <class Kblock, int WEIGHTS, int TOKENS, int SPLIT, int WAVES, int RING> struct ring_of {
   static_assert(RING == 2, "one buffer is filled while the other is read");
   uint4 octet[RING][OCTETS][TOKENS * SPLIT * TILE];
 };
 
-// sums = weights x tokens over KBLOCKS kblocks from `first_kblock` on. All threads of a block
-// tiling TOKENS * SPLIT fragments of tokens through LDS; token t of the block begins at byte
-// offset(t) of `tokens`, t < present; the sums of others mean nothing. Weights go straight to
-// registers, a kblock ahead.
-template <class Kblock, int KBLOCKS, int FRAGS, int TOKENS, int SPLIT, int WAVES, int RING,
+// sums = weights x tokens over KBLOCKS kblocks from `first_kblock` on. Tile i of the block's
+// weights is tile_at(i). Token t of the block begins at byte offset(t) of `tokens`, t < present;
+// the sums of other tokens are meaningless. Weights are loaded one kblock before they are
+// multiplied.
+template <class Kblock, int KBLOCKS, int WEIGHTS, int TOKENS, int SPLIT, int WAVES, int RING,
           class Tile, class Offset>
-DEVICE void product_staged(sums<FRAGS, TOKENS> &sum, Tile tile_at, int first_kblock,
-                           ring_of<Kblock, FRAGS, TOKENS, SPLIT, WAVES, RING> &lds,
+DEVICE void product_staged(sums<WEIGHTS, TOKENS> &sum, Tile tile_at, int first_kblock,
+                           ring_of<Kblock, WEIGHTS, TOKENS, SPLIT, WAVES, RING> &lds,
                            const char *tokens, Offset offset, int present) {
-  constexpr int ROWS = WAVES * WAVE / OCTETS, COPIES = TOKENS * SPLIT * TILE / ROWS;
-  static_assert(COPIES * ROWS == TOKENS * SPLIT * TILE, "every thread copies as much");
+  // A round of copies brings one octet of each of ROUND tokens to LDS.
+  constexpr int ROUND = WAVES * WAVE / OCTETS, COPIES = TOKENS * SPLIT * TILE / ROUND;
+  static_assert(COPIES * ROUND == TOKENS * SPLIT * TILE, "every thread copies the same amount");
   const int octet = (int)threadIdx.x % OCTETS, mine = (int)threadIdx.x / OCTETS,
             lane = lane_of_wave();
-  const int first_tile = first_tile_of_wave<FRAGS, SPLIT>(),
+  const int first_tile = first_tile_of_wave<WEIGHTS, SPLIT>(),
             first_token = first_token_of_wave<TOKENS, SPLIT>();
-  const char *tile[FRAGS];
+  const char *tile[WEIGHTS];
 #pragma unroll
-  for (int f = 0; f < FRAGS; f++)
+  for (int f = 0; f < WEIGHTS; f++)
     tile[f] = tile_at(first_tile + f);
   uint32_t from[COPIES];
   lds_copy<COPIES> copy;
-  Kblock now[FRAGS], next[FRAGS];
+  Kblock now[WEIGHTS], next[WEIGHTS];
 #pragma unroll
   for (int i = 0; i < COPIES; i++) {
-    const int t = mine + i * ROWS;
+    const int t = mine + i * ROUND;
     from[i] = offset(t < present ? t : present - 1) + (uint32_t)octet * 16;
-    copy.start(i, &lds.octet[0][octet][mine + i * ROWS],
+    copy.start(i, &lds.octet[0][octet][mine + i * ROUND],
                (const uint4 *)(tokens + first_kblock * KBLOCK * 2 + from[i]));
   }
 #pragma unroll
-  for (int f = 0; f < FRAGS; f++)
+  for (int f = 0; f < WEIGHTS; f++)
     next[f].load(tile[f], first_kblock);
   sum.clear();
   copy.finish();
@@ -69,10 +71,10 @@ DEVICE void product_staged(sums<FRAGS, TOKENS> &sum, Tile tile_at, int first_kbl
     const char *columns = tokens + (first_kblock + ahead) * KBLOCK * 2;
 #pragma unroll
     for (int i = 0; i < COPIES; i++)
-      copy.start(i, &lds.octet[1 - buffer][octet][mine + i * ROWS],
+      copy.start(i, &lds.octet[1 - buffer][octet][mine + i * ROUND],
                  (const uint4 *)(columns + offset_of_lane(from[i])));
 #pragma unroll
-    for (int f = 0; f < FRAGS; f++) {
+    for (int f = 0; f < WEIGHTS; f++) {
       now[f] = next[f];
       next[f].load(tile[f], first_kblock + ahead);
     }
@@ -90,10 +92,10 @@ DEVICE void product_staged(sums<FRAGS, TOKENS> &sum, Tile tile_at, int first_kbl
   }
 }
 
-// What a kernel has in LDS for its tilings.
+// Declares `name`, the LDS that a kernel needs for its tiling.
 #define TILING_LDS(Tiling, Kblock, name) __shared__ typename Tiling::template shared<Kblock> name
 
-// Starts a kernel of a tiling on a grid of blocks.
+// Launches a kernel of a tiling on a grid of blocks, on the stream of the pass.
 #define LAUNCH_TILING(pass, kernel, Tiling, Kblock, grid, ...)                                     \
   LAUNCH_STEP(pass, kernel, grid, Tiling::THREADS, __VA_ARGS__)
 

@@ -1,5 +1,6 @@
-// The primitives of the machine that a kernel is compiled for: target/<machine>/mixed.h includes
-// its own first. Read alone, the headers of this folder are gfx90a's, the machine that matters.
+// The primitives of the machine that a kernel is compiled for. target/<machine>/mixed.h includes
+// its own machine.h before anything else. A header of this folder that is compiled alone gets the
+// primitives of gfx90a.
 #ifndef GETP_TARGET_MIXED_MACHINE_H
 #define GETP_TARGET_MIXED_MACHINE_H
 

@@ -1,11 +1,10 @@
-// What the kernels of precision `mixed` that work on whole rows are made of: one block of threads a
-// row, every thread with some of its elements, four side by side. Sums have one order, the same for
+// The kernels of precision `mixed` that work on whole rows are built from these: one block has one
+// row, each thread some quads of it (four neighbouring elements). Sums have the same order for
 // every row.
 #ifndef GETP_TARGET_MIXED_ROWS_H
 #define GETP_TARGET_MIXED_ROWS_H
 
 #include "target/mixed/machine.h"
-
 #include "target/mixed/vectors.h"
 
 template <class Combine> DEVICE float wave_reduce(float value, Combine combine) {
@@ -15,7 +14,7 @@ template <class Combine> DEVICE float wave_reduce(float value, Combine combine) 
   return value;
 }
 
-// The sum over a block of THREADS, the same for every thread. All threads must come.
+// The sum over all THREADS of a block, returned to every thread. All of them must call it.
 template <int THREADS> DEVICE float block_total(float value) {
   constexpr int WAVES = THREADS / WAVE;
   __shared__ float of_wave[WAVES];
@@ -31,8 +30,8 @@ template <int THREADS> DEVICE float block_total(float value) {
   return value;
 }
 
-// What thread t of a block has of a row of N: elements 4t..4t+3, the four 4 THREADS behind them,
-// ...
+// The elements of a row of N that thread t holds: 4t..4t+3, and the same 4 THREADS further on, as
+// often as the row is long.
 template <int N, int THREADS> struct row_slice {
   static_assert(N % 4 == 0, "whole quads");
   static constexpr int COUNT = (N / 4 + THREADS - 1) / THREADS;
@@ -41,25 +40,25 @@ template <int N, int THREADS> struct row_slice {
   static DEVICE_MEMBER size_t first(int j) {
     return (threadIdx.x + (size_t)j * THREADS) * 4;
   }
-  // Only the last needs to look.
+  // Whether the row has quad j of this thread. Only the last quad may be outside.
   static DEVICE_MEMBER bool has(int j) {
     return j + 1 < COUNT || first(j) < N;
   }
-  // value = f(first of four elements). A thread without its last four looks at the row's last in
-  // their place, so that no load waits for a branch.
+  // value = f(first element of a quad). A thread without a last quad calls f with the row's last
+  // quad, so that no load waits for a branch.
   template <class F> DEVICE_MEMBER void fill(F f) {
 #pragma unroll
     for (int j = 0; j < COUNT; j++)
       value[j] = f(has(j) ? first(j) : N - 4);
   }
-  // f(first of four elements, values, the other's values)
+  // Calls f(first element of a quad, its values, the values of `other`).
   template <class F> DEVICE_MEMBER void each(const row_slice &other, F f) const {
 #pragma unroll
     for (int j = 0; j < COUNT; j++)
       if (has(j))
         f(first(j), value[j], other.value[j]);
   }
-  // 1 / sqrt(mean of squares + eps); all threads must come
+  // 1 / sqrt(mean of squares + eps). All threads of the block must call it.
   DEVICE_MEMBER float inverse_rms(float eps) const {
     float squares = 0;
 #pragma unroll
@@ -69,13 +68,13 @@ template <int N, int THREADS> struct row_slice {
   }
 };
 
-// Writes elements N..PADDED-1 of a row of halves as zeros.
+// Stores zeros in elements N..PADDED-1 of a row of halves.
 template <int N, int PADDED, int THREADS> DEVICE void pad_row(uint16_t *row) {
   for (int i = N + (int)threadIdx.x; i < PADDED; i += THREADS)
     row[i] = 0;
 }
 
-// Four neighbours of a row of weights, as they lie in memory.
+// Four neighbouring elements of a table, as they lie in memory: BF16 or FP32.
 template <class T> struct quad_of;
 
 template <> struct quad_of<uint16_t> {

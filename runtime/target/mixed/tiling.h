@@ -1,5 +1,4 @@
-// How the blocks of a matrix kernel tiling the work out, and what they do with the sums. The
-// target's headers and matrix.h come first.
+// Tilings: how the blocks of a matrix kernel divide its product, and how a kernel uses the sums.
 #ifndef GETP_TARGET_MIXED_TILING_H
 #define GETP_TARGET_MIXED_TILING_H
 
@@ -8,25 +7,33 @@
 
 #include "target/mixed/vectors.h"
 
-// ---- how a block tilings a product out ----
-// Each has the sums of a wave for FRAGS tiles of weights and TOKENS tiles of tokens, and says which
-// of the block's they are; `shared` is the LDS that it needs. EARLY: its multiply calls
-// await_inputs and let_next_begin once weights are on their way, the kernel does not.
-// THROUGH_CACHE: all its loads.
+// ---- the tilings ----
+// A tiling is a type. Its object holds the sums of one wave. Its members:
+//   THREADS, BLOCKS          the arguments of __launch_bounds__
+//   BLOCK_TILES              tiles of weights of a block
+//   BLOCK_TOKENS             tokens of a block
+//   WAVE_TILES, WAVE_TOKENS  tiles of weights and tiles of tokens of a wave
+//   shared<Kblock>           the shared memory (LDS) of a block
+//   first_tile, first_token  what the wave begins with, within its block
+//   idles                    true if the wave has nothing to multiply
+//   multiply                 computes the sums
+//   EARLY                    multiply calls await_inputs and let_next_begin itself, once its first
+//                            weights are being loaded; otherwise the kernel calls them before
+//   THROUGH_CACHE            all loads go through the cache, none through shared memory
 
-// A block of WAVES waves. SPLIT of them tiling the same weights and split the tokens; RING kblocks
-// are in LDS.
-template <int FRAGS, int TOKENS, int SPLIT, int WAVES, int RING> struct staged {
-  static constexpr int THREADS = WAVES * WAVE, BLOCKS = residents(WAVES, FRAGS *(TOKENS + 2));
-  static constexpr int WEIGHT_TILES = WAVES / SPLIT * FRAGS;
-  static constexpr int TOKEN_ROWS = TOKENS * SPLIT * TILE;
-  static constexpr int WIDTH = FRAGS, HEIGHT = TOKENS;
+// Tokens, and on some machines weights, go through a ring of RING kblocks in shared memory. A block
+// has WAVES waves. SPLIT of them have the same WEIGHTS tiles of weights and divide the block's
+// tokens, TOKENS tiles for each wave.
+template <int WEIGHTS, int TOKENS, int SPLIT, int WAVES, int RING> struct staged {
+  static constexpr int THREADS = WAVES * WAVE, BLOCKS = residents(WAVES, WEIGHTS *(TOKENS + 2));
+  static constexpr int BLOCK_TILES = WAVES / SPLIT * WEIGHTS, BLOCK_TOKENS = TOKENS * SPLIT * TILE;
+  static constexpr int WAVE_TILES = WEIGHTS, WAVE_TOKENS = TOKENS;
   static constexpr bool EARLY = false, THROUGH_CACHE = false;
-  template <class Kblock> using shared = ring_of<Kblock, FRAGS, TOKENS, SPLIT, WAVES, RING>;
-  sums<FRAGS, TOKENS> sum;
+  template <class Kblock> using shared = ring_of<Kblock, WEIGHTS, TOKENS, SPLIT, WAVES, RING>;
+  sums<WEIGHTS, TOKENS> sum;
 
   static DEVICE_MEMBER int first_tile() {
-    return first_tile_of_wave<FRAGS, SPLIT>();
+    return first_tile_of_wave<WEIGHTS, SPLIT>();
   }
   static DEVICE_MEMBER int first_token() {
     return first_token_of_wave<TOKENS, SPLIT>();
@@ -37,23 +44,24 @@ template <int FRAGS, int TOKENS, int SPLIT, int WAVES, int RING> struct staged {
   template <class Kblock, int KBLOCKS, class Tile, class Offset>
   DEVICE_MEMBER void multiply(Tile tile_at, int first_kblock, shared<Kblock> &lds,
                               const char *tokens, Offset offset, int present) {
-    product_staged<Kblock, KBLOCKS, FRAGS, TOKENS, SPLIT, WAVES, RING>(
+    product_staged<Kblock, KBLOCKS, WEIGHTS, TOKENS, SPLIT, WAVES, RING>(
         sum, tile_at, first_kblock, lds, tokens, offset, present);
   }
 };
 
-// Waves on their own, for few tokens; waves of a block past WAVES have nothing to do.
-template <int FRAGS, int TOKENS, int DEPTH, int NEAR, int WAVES> struct direct {
+// For few tokens: each wave multiplies on its own (product_direct). The block of an expert kernel
+// may have more than WAVES waves; the others idle.
+template <int WEIGHTS, int TOKENS, int WEIGHTS_AHEAD, int TOKENS_AHEAD, int WAVES> struct direct {
   static constexpr int THREADS = WAVES * WAVE, BLOCKS = residents(WAVES, 16);
-  static constexpr int WEIGHT_TILES = WAVES * FRAGS, TOKEN_ROWS = TOKENS * TILE;
-  static constexpr int WIDTH = FRAGS, HEIGHT = TOKENS;
+  static constexpr int BLOCK_TILES = WAVES * WEIGHTS, BLOCK_TOKENS = TOKENS * TILE;
+  static constexpr int WAVE_TILES = WEIGHTS, WAVE_TOKENS = TOKENS;
   static constexpr bool EARLY = false, THROUGH_CACHE = true;
   struct nothing {};
   template <class Kblock> using shared = nothing;
-  sums<FRAGS, TOKENS> sum;
+  sums<WEIGHTS, TOKENS> sum;
 
   static DEVICE_MEMBER int first_tile() {
-    return wave_of_block() * FRAGS;
+    return wave_of_block() * WEIGHTS;
   }
   static DEVICE_MEMBER int first_token() {
     return 0;
@@ -64,15 +72,27 @@ template <int FRAGS, int TOKENS, int DEPTH, int NEAR, int WAVES> struct direct {
   template <class Kblock, int KBLOCKS, class Tile, class Offset>
   DEVICE_MEMBER void multiply(Tile tile_at, int first_kblock, nothing &, const char *tokens,
                               Offset offset, int present) {
-    product_direct<Kblock, KBLOCKS, DEPTH, NEAR, FRAGS, TOKENS>(sum, tile_at, first_kblock, tokens,
-                                                                offset, present);
+    static_assert(KBLOCKS % WEIGHTS_AHEAD == 0 && WEIGHTS_AHEAD % TOKENS_AHEAD == 0,
+                  "whole rounds");
+    product_direct<Kblock, KBLOCKS, WEIGHTS_AHEAD, TOKENS_AHEAD, WEIGHTS, TOKENS>(
+        sum, tile_at, first_kblock, tokens, offset, present);
   }
 };
 
-// tiling's sums = the product of its tiles of weights, the block's beginning with `first_tile` of
-// TILES, and tokens at bytes offset(0) .. offset(present - 1) of `tokens`, over KBLOCKS kblocks of
-// all KBLOCKS_PER_TILE. False: this wave has no part in it. A tile past the last stands for the
-// last.
+// The numbers of blocks that cover all tiles of weights, and all tokens.
+template <class Tiling> constexpr unsigned weight_blocks(int tiles) {
+  return (unsigned)((tiles + Tiling::BLOCK_TILES - 1) / Tiling::BLOCK_TILES);
+}
+template <class Tiling> constexpr unsigned token_blocks(int tokens) {
+  return (unsigned)((tokens + Tiling::BLOCK_TOKENS - 1) / Tiling::BLOCK_TOKENS);
+}
+
+// ---- the product ----
+
+// Computes the sums of a wave: its tiles of weights by tokens, over KBLOCKS of KBLOCKS_PER_TILE
+// kblocks. `first_tile` of TILES is the block's first tile; a tile past the last one is replaced by
+// the last. Token t begins at byte offset(t) of `tokens`, t < present. Returns false if the wave
+// has no sums.
 template <class Kblock, int TILES, int KBLOCKS_PER_TILE, int KBLOCKS, class Tiling, class Offset>
 DEVICE bool multiply_tiles(Tiling &tiling, const char *weights, int first_tile, int first_kblock,
                            typename Tiling::template shared<Kblock> &lds, const void *tokens,
@@ -88,10 +108,15 @@ DEVICE bool multiply_tiles(Tiling &tiling, const char *weights, int first_tile, 
   return true;
 }
 
-// What a kernel needs besides the sums of a lane: the scales of the weights' rows, what
-// weight_context says of each feature and the three after it, and what token_context says of each
-// token of the block. An EARLY tiling loads it before its product, so it must not be what the step
-// before wrote; others behind it.
+// ---- the use of its sums ----
+
+// The context of a feature or a token for which a kernel loads nothing.
+struct no_context {};
+
+// What a kernel loads to use the sums of a lane: the scale of each feature; weight_context(n), what
+// the kernel needs of features n..n+3; and token_context(t), what it needs of token t of the block.
+// An EARLY tiling loads all this before its product, hence before await_inputs: the previous step
+// must not write it. Other tilings load it after the product.
 template <class Kblock, int TILES, int KBLOCKS_PER_TILE, class Tiling, class WeightContext,
           class TokenContext>
 struct quad_context {
@@ -99,9 +124,9 @@ struct quad_context {
   int first_tile;
   WeightContext weight_context;
   TokenContext token_context;
-  decltype(token_context(0)) token[Tiling::HEIGHT][HELD];
-  decltype(weight_context(0)) weight[Tiling::WIDTH];
-  float4 scale[Tiling::WIDTH];
+  decltype(token_context(0)) token[Tiling::WAVE_TOKENS][HELD];
+  decltype(weight_context(0)) weight[Tiling::WAVE_TILES];
+  float4 scale[Tiling::WAVE_TILES];
 
   DEVICE_MEMBER quad_context(const char *of_weights, int first, WeightContext of_weight,
                              TokenContext of_token)
@@ -117,12 +142,12 @@ struct quad_context {
   }
   DEVICE_MEMBER void load() {
 #pragma unroll
-    for (int n = 0; n < Tiling::HEIGHT; n++)
+    for (int n = 0; n < Tiling::WAVE_TOKENS; n++)
 #pragma unroll
       for (int h = 0; h < HELD; h++)
         token[n][h] = token_context(token_at(n, h));
 #pragma unroll
-    for (int f = 0; f < Tiling::WIDTH; f++) {
+    for (int f = 0; f < Tiling::WAVE_TILES; f++) {
       const int tile = tile_at(f) < TILES ? tile_at(f) : TILES - 1;
       scale[f] = tile_scales<Kblock>(weights, tile, KBLOCKS_PER_TILE);
       weight[f] = weight_context(tile * TILE + first_column(lane_of_wave()));
@@ -138,9 +163,9 @@ DEVICE auto context_of(const Tiling &, const char *weights, int first_tile,
       weights, first_tile, weight_context, token_context);
 }
 
-// use(feature of the weights, what is known of it, token of the block, what is known of it, four
-// sums of that feature and the next, scaled) for all of the lane's sums but those of tiles past the
-// last.
+// Calls use(n, weight_context(n), t, token_context(t), sums) for every quad of the lane: the scaled
+// sums of features n..n+3 for token t of the block. Tiles past the last one are left out, tokens
+// past the last one are not.
 template <class Kblock, int TILES, int KBLOCKS_PER_TILE, class Tiling, class WeightContext,
           class TokenContext, class Use>
 DEVICE void each_quad(
@@ -150,11 +175,11 @@ DEVICE void each_quad(
   if (!Tiling::EARLY)
     context.load();
 #pragma unroll
-  for (int f = 0; f < Tiling::WIDTH; f++) {
+  for (int f = 0; f < Tiling::WAVE_TILES; f++) {
     if (context.tile_at(f) >= TILES)
       break;
 #pragma unroll
-    for (int n = 0; n < Tiling::HEIGHT; n++)
+    for (int n = 0; n < Tiling::WAVE_TOKENS; n++)
 #pragma unroll
       for (int h = 0; h < HELD; h++) {
         quad &q = tiling.sum.at[f][n][h];
@@ -166,18 +191,19 @@ DEVICE void each_quad(
   }
 }
 
-// A feature or a token that needs nothing loaded.
-struct no_context {};
+// ---- expert matrices ----
 
-// A kernel has the shared memory of its highest tiling, and so for all.
+// True if a block of tiling Highest has room for Tiling, with as many tiles of weights: one launch
+// then serves items of either.
 template <class Tiling, class Highest, class Kblock> constexpr bool fits() {
   return sizeof(typename Tiling::template shared<Kblock>) <=
              sizeof(typename Highest::template shared<Kblock>) &&
-         Tiling::THREADS <= Highest::THREADS && Tiling::WEIGHT_TILES == Highest::WEIGHT_TILES;
+         Tiling::THREADS <= Highest::THREADS && Tiling::BLOCK_TILES == Highest::BLOCK_TILES;
 }
 
-// Blocks of a work item and some weights: of those that run at the same time most tiling the
-// weights, or else the item's tokens. MANY: of passes with more than a few rows.
+// Which block of a grid has which work item and which tiles of weights. Blocks with neighbouring
+// numbers run at the same time: they have the same tiles and different items if there are MANY
+// items and the machine has ITEMS_FIRST, otherwise the same item and different tiles.
 template <bool MANY> struct item_order {
   static constexpr bool ITEMS = MANY && ITEMS_FIRST;
   static DEVICE_MEMBER int item() {
@@ -190,13 +216,5 @@ template <bool MANY> struct item_order {
     return ITEMS ? dim3((unsigned)items, weights) : dim3(weights, (unsigned)items);
   }
 };
-
-// The blocks of a tiling that cover so many tiles of weights, or tokens.
-template <class Tiling> constexpr unsigned weight_blocks(int tiles) {
-  return (unsigned)((tiles + Tiling::WEIGHT_TILES - 1) / Tiling::WEIGHT_TILES);
-}
-template <class Tiling> constexpr unsigned token_blocks(int tokens) {
-  return (unsigned)((tokens + Tiling::TOKEN_ROWS - 1) / Tiling::TOKEN_ROWS);
-}
 
 #endif

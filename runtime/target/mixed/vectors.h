@@ -1,5 +1,4 @@
-// Four numbers side by side, as a lane loads, adds and stores them. The target's header comes
-// first.
+// Four numbers side by side: a quad, as one lane loads, adds and stores it.
 #ifndef GETP_TARGET_MIXED_VECTORS_H
 #define GETP_TARGET_MIXED_VECTORS_H
 

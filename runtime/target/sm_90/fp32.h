@@ -1,4 +1,4 @@
-// All that kernels of precision `fp32` use on sm_90.
+// The one header that a kernel of precision `fp32` includes on sm_90, besides kernels.h.
 #ifndef GETP_TARGET_SM_90_FP32_H
 #define GETP_TARGET_SM_90_FP32_H
 

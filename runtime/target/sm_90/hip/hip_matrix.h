@@ -1,5 +1,6 @@
-// What sm_90 has and HIP has no word for, as PTX: the tensor-core instruction on halves, copies
-// from global to shared memory that pass by the registers, pairs of halves, fast functions.
+// Features of sm_90 for which HIP has no function, mostly as PTX: the tensor-core instruction on
+// halves, asynchronous copies from global to shared memory, launches that overlap, pairs of halves,
+// fast functions.
 #ifndef GETP_HIP_MATRIX_H
 #define GETP_HIP_MATRIX_H
 
@@ -7,8 +8,11 @@
 #include <stdint.h>
 #include <string.h>
 
-// c += a b, a (16, 16) in rows, b (16, 8) in columns, in the registers that the PTX manual says:
-// c0, c1 of row lane / 4 and c2, c3 of row lane / 4 + 8, columns 2 (lane % 4) and the next.
+// ---- matrices ----
+
+// c += a b, a (16, 16) in rows, b (16, 8) in columns. The PTX manual says which elements a lane has
+// (mma.m16n8k16): c0, c1 are of line lane / 4, c2, c3 of line lane / 4 + 8, all at columns
+// 2 (lane % 4) and the next.
 static __device__ __forceinline__ void mma_m16n8k16(float &c0, float &c1, float &c2, float &c3,
                                                     uint32_t a0, uint32_t a1, uint32_t a2,
                                                     uint32_t a3, uint32_t b0, uint32_t b1) {
@@ -18,23 +22,29 @@ static __device__ __forceinline__ void mma_m16n8k16(float &c0, float &c1, float 
                : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
 }
 
-// The same for what other blocks of the multiprocessor read too: through its cache.
-static __device__ __forceinline__ void copy_async_shared_16(void *shared, const void *global) {
-  const uint32_t to = (uint32_t)__cvta_generic_to_shared(shared);
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 16;" ::"r"(to), "l"(global) : "memory");
+// Loads four matrices of 8 by 8 halves. Lane l gives the address of line l % 8 of matrix l / 8. It
+// gets columns 2 (l % 4) and the next of line l / 4 of each matrix.
+static __device__ __forceinline__ void load_matrices_x4(uint32_t (&to)[4], const void *line) {
+  const uint32_t from = (uint32_t)__cvta_generic_to_shared(line);
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+               : "r"(from)
+               : "memory");
 }
 
-// How a multiprocessor's memory is parted between what its blocks share and the cache: all kernels
-// take the same, since the memory would have to be empty before it is parted anew, but for those
-// whose loads wait in the cache.
+// ---- launches ----
+
+// How a multiprocessor divides its memory between shared memory and cache (the carveout). All
+// kernels use the same division, because the multiprocessor must be idle to change it. The
+// exception are kernels whose loads need the cache.
 constexpr int MOST_SHARED = cudaSharedmemCarveoutMaxShared,
               DRIVERS_CHOICE = cudaSharedmemCarveoutDefault;
 
-// Launches a kernel whose blocks may begin once those of the kernel before it have all come to
-// let_next_kernel_begin or ended, with so many bytes of dynamic shared memory; a number that is too
-// large shows as the launch's error.
+// Launches a kernel with `bytes` of dynamic shared memory. Its blocks may begin once every block of
+// the previous kernel has called let_next_kernel_begin or has ended. Errors, as of too many bytes,
+// are those of the launch.
 template <class... P, class... A>
-void launch_early(void (*kernel)(P...), int parting, dim3 grid, dim3 block, size_t bytes,
+void launch_early(void (*kernel)(P...), int carveout, dim3 grid, dim3 block, size_t bytes,
                   cudaStream_t stream, A... given) {
   cudaLaunchAttribute early = {};
   early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
@@ -42,7 +52,7 @@ void launch_early(void (*kernel)(P...), int parting, dim3 grid, dim3 block, size
   cudaLaunchConfig_t config = {grid, block, bytes, stream, &early, 1};
   const void *function = (const void *)kernel;
   (void)cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
-  (void)cudaFuncSetAttribute(function, cudaFuncAttributePreferredSharedMemoryCarveout, parting);
+  (void)cudaFuncSetAttribute(function, cudaFuncAttributePreferredSharedMemoryCarveout, carveout);
   (void)cudaLaunchKernelEx(&config, kernel, given...);
 }
 #define LAUNCH_EARLY(kernel, ...) launch_early((kernel), __VA_ARGS__)
@@ -51,27 +61,26 @@ static __device__ __forceinline__ void let_next_kernel_begin() {
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
 }
 
-// Waits until the kernels before this one are done, and what they wrote is there.
+// Waits until the previous kernels have ended and their results can be read.
 static __device__ __forceinline__ void await_kernels_before() {
   asm volatile("griddepcontrol.wait;" ::: "memory");
 }
 
-// Four matrices of eight rows of eight halves: lane l says where row l % 8 of matrix l / 8 is, and
-// gets of each matrix columns 2 (l % 4) and the next of row l / 4.
-static __device__ __forceinline__ void load_matrices_x4(uint32_t (&to)[4], const void *row) {
-  const uint32_t from = (uint32_t)__cvta_generic_to_shared(row);
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
-               : "r"(from)
-               : "memory");
-}
+// ---- copies ----
 
+// Starts to copy 16 bytes from global to shared memory.
 static __device__ __forceinline__ void copy_async_16(void *shared, const void *global) {
   const uint32_t to = (uint32_t)__cvta_generic_to_shared(shared);
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(global) : "memory");
 }
 
-// Closes the group of the copies that this thread has begun since it closed the last one.
+// The same through the cache of the multiprocessor, for data that its other blocks read too.
+static __device__ __forceinline__ void copy_async_shared_16(void *shared, const void *global) {
+  const uint32_t to = (uint32_t)__cvta_generic_to_shared(shared);
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 16;" ::"r"(to), "l"(global) : "memory");
+}
+
+// Closes a group: the copies that this thread has started since it closed the previous group.
 static __device__ __forceinline__ void commit_copies() {
   asm volatile("cp.async.commit_group;" ::: "memory");
 }
@@ -80,10 +89,12 @@ static __device__ __forceinline__ void wait_for_copies() {
   asm volatile("cp.async.wait_all;" ::: "memory");
 }
 
-// Waits for all groups that are closed but the newest GROUPS.
+// Waits for all closed groups but the newest GROUPS.
 template <int GROUPS> static __device__ __forceinline__ void wait_for_copies_but() {
   asm volatile("cp.async.wait_group %0;" ::"n"(GROUPS) : "memory");
 }
+
+// ---- halves and functions ----
 
 static __device__ __forceinline__ uint32_t half2_bits(__half2 pair) {
   uint32_t bits;

@@ -1,5 +1,5 @@
-// The calls of HIP's runtime that this project makes, over CUDA's: put first on the include path,
-// it lets the HIP sources build unchanged for an NVIDIA GPU. Plain C; a new call is a new line.
+// The calls of HIP's runtime that this project uses, over CUDA. With this folder first on the
+// include path the HIP sources compile unchanged for an NVIDIA GPU. Plain C; one line per call.
 #ifndef GETP_HIP_OVER_CUDA_API_H
 #define GETP_HIP_OVER_CUDA_API_H
 
@@ -56,7 +56,7 @@ typedef cudaGraphNode_t hipGraphNode_t;
 #define hipGraphExecDestroy cudaGraphExecDestroy
 #define hipGraphDestroy cudaGraphDestroy
 
-// CUDA's has neither the node nor the text of an error; HIP gets none of them.
+// CUDA reports neither the node nor the text of an error; both stay empty.
 static inline hipError_t hipGraphInstantiate(hipGraphExec_t *exec, hipGraph_t graph,
                                              hipGraphNode_t *error_node, char *log,
                                              size_t log_bytes) {

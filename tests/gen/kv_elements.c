@@ -1,7 +1,8 @@
-// Walks over a tree's KV cache as kv.h lays it out: every element of every key and value claims its
-// place, and none may be outside, taken, or elsewhere when its position comes round again. Prints
-// the bytes of the cache and how many elements nobody claimed; tests/gen/test_kv.lua builds it with
-// LAYERS, a list of LAYER(where the layer begins, its positions).
+// Checks a tree's KV cache as kv.h lays it out: every element of every key and value has an offset
+// of its own within the cache, and the same offset when its position recurs in a ring. Prints the
+// bytes of the cache and the number of elements that belong to no key or value.
+// tests/gen/test_kv.lua compiles it with LAYERS, a list of LAYER(offset of the layer, its
+// positions).
 #include "kv.h"
 
 #include <stdbool.h>
@@ -23,9 +24,9 @@ static size_t value_at(struct vector v, int d, int positions) {
   return KV_REGION(v.slot, v.head, positions) + (size_t)KV_VALUE(v.position, d, positions);
 }
 
-// What attention loads: 8 elements of a key at a time, and of 8 positions the same element of the
-// value, each 16 bytes on their own boundary; positions go by whole blocks.
-static bool in_order(size_t layer, struct vector v, int positions) {
+// Attention loads 16 bytes at a time: 8 elements of a key, and the same element of the values of 8
+// positions. Both are aligned to 16 bytes, and positions fill whole blocks.
+static bool suits_attention(size_t layer, struct vector v, int positions) {
   const size_t key = layer + key_at(v, 0, positions), value = layer + value_at(v, 0, positions);
   return key % 8 == 0 && key_at(v, 7, positions) == key - layer + 7 &&
          value % 8 == (size_t)v.position % 8 && positions % KV_BLOCK == 0 && KV_BLOCK % 8 == 0 &&
@@ -42,13 +43,13 @@ static size_t value_at(struct vector v, int d, int positions) {
   return KV_HALF(positions) + key_at(v, d, positions);
 }
 
-static bool in_order(size_t layer, struct vector v, int positions) {
+static bool suits_attention(size_t layer, struct vector v, int positions) {
   (void)layer, (void)v, (void)positions;
   return true;
 }
 #endif
 
-static unsigned char taken[KV_BYTES / ELEMENT];
+static unsigned char claimed[KV_BYTES / ELEMENT];
 
 static void refuse(const char *what, struct vector v, int d) {
   printf("%s: slot %d, head %d, position %d, element %d\n", what, v.slot, v.head, v.position, d);
@@ -56,24 +57,24 @@ static void refuse(const char *what, struct vector v, int d) {
 }
 
 static void claim(size_t at, const char *what, struct vector v, int d) {
-  if (at >= sizeof taken || taken[at])
+  if (at >= sizeof claimed || claimed[at])
     refuse(what, v, d);
-  taken[at] = 1;
+  claimed[at] = 1;
 }
 
 static void claim_vector(size_t layer, struct vector v, int positions) {
   const struct vector again = {v.slot, v.head, v.position + 3 * positions};
-  if (!in_order(layer, v, positions))
-    refuse("order", v, 0);
+  if (!suits_attention(layer, v, positions))
+    refuse("alignment", v, 0);
   for (int d = 0; d < KEY_SIZE; d++) {
     claim(layer + key_at(v, d, positions), "key", v, d);
     if (key_at(again, d, positions) != key_at(v, d, positions))
-      refuse("key again", v, d);
+      refuse("key of the next round", v, d);
   }
   for (int d = 0; d < VALUE_SIZE; d++) {
     claim(layer + value_at(v, d, positions), "value", v, d);
     if (value_at(again, d, positions) != value_at(v, d, positions))
-      refuse("value again", v, d);
+      refuse("value of the next round", v, d);
   }
 }
 
@@ -89,7 +90,7 @@ int main(void) {
 #define LAYER(layer, positions) claim_layer(layer, positions);
   LAYERS
   size_t left = 0;
-  for (size_t i = 0; i < sizeof taken; i++)
-    left += !taken[i];
+  for (size_t i = 0; i < sizeof claimed; i++)
+    left += !claimed[i];
   printf("%zu %zu\n", (size_t)KV_BYTES, left);
 }
