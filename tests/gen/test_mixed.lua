@@ -896,12 +896,12 @@ end
 -- A template refuses parameters that its kernel cannot serve.
 function TestTemplates.test_refusals()
   for _, case in ipairs {
-    { "attn_sliding", { n_kv_heads = 7 }, "attention.hip.in:1: attention: n_heads is no multiple of n_kv_heads" },
-    { "attn_sliding", { window = 0 }, "attention.hip.in:5: attention: the window is empty" },
-    { "matmul_o", { splits = 3 }, "matmul_o.hip.in:2: matmul_o: the splits of K are not equal" },
-    { "moe_down", { tiles = 179 }, "moe_matmul.hip.in:1: moe_down: k or tiles do not cover the matrix" },
+    { "attn_sliding", { n_kv_heads = 7 }, "attention.hip.in:1: want n_kv_heads to divide n_heads" },
+    { "attn_sliding", { window = 0 }, "attention.hip.in:5: want a window of at least 1 position" },
+    { "matmul_o", { splits = 3 }, "matmul_o.hip.in:2: want splits to divide kblocks" },
+    { "moe_down", { tiles = 179 }, "moe_matmul.hip.in:1: want k = 64 kblocks, and tiles for all features" },
     { "norm_router", { threads = 96 },
-      "norm_router.hip.in:4: norm_router: want a thread for each choice of a block" },
+      "norm_router.hip.in:4: want whole waves, and a thread per choice of a block" },
   } do
     lu.assertEquals(refusal(case[1], case[2]), "templates/mixed/" .. case[3])
   end

@@ -25,11 +25,12 @@ static const float HEADROOM = 14;
 
 // The keys and values of KEYS positions as fragments: two tiles of keys, D_TILES tiles of values.
 // Line r of key tile j is key 8 (r / 4) + 4 j + r % 4: then a lane's scores lie in its registers as
-// the product with the values wants p.
+// the product with the values needs p.
 //
-// Keys says how a kernel sees the cache: locate(block, key, value) sets the offsets of the key and
-// the value of a block's first position in a head's region, visible(key, last) whether a token at
-// position `last` sees the key at position `key`.
+// The functions of Keys say how a kernel sees the cache. key(block) and value(block) are the
+// offsets in a head's region of the first key and the first value of a block. mask(score, key,
+// last) is the score of the key at position `key` for a token at position `last`, or -INFINITY if
+// the token does not see that key.
 template <class Keys, int SPANS, int D_TILES> struct kv_block {
   uint4 key[2][SPANS][HELD], value[D_TILES][HELD];
 
@@ -88,7 +89,7 @@ DEVICE void multiply_keys(quad (&score)[2][HELD], const fragments (&query)[SPANS
 }
 
 // Adds a block of keys, the first of them at `position`, to a state. last[h] is the position of the
-// lane's h-th token, visible(key, last) whether that token sees a key.
+// lane's h-th token.
 template <class Keys, int SPANS, int D_TILES>
 DEVICE void attend(state<D_TILES> &state, const fragments (&query)[SPANS],
                    const kv_block<Keys, SPANS, D_TILES> &kv, int position,
