@@ -53,7 +53,7 @@ end
 local function weight_entries(weights)
   local entries = {}
   for i, tensor in ipairs(weights.tensors) do
-    local front = string.format('WEIGHT(%s, "%s", %s, %s, %s,', tensor.symbol, tensor.name, tensor.source,
+    local front = string.format('WEIGHT(%s, "%s", %s, %s, %s,', tensor.symbol, tensor.name, tensor.form,
       tensor.stored, tensor.layout)
     local offset, shape = tensor.offset and ctext.integer(tensor.offset) or "MAPPED", list(tensor.shape)
     local width = #front + #" " + OFFSET_DIGITS + #")"

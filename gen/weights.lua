@@ -8,7 +8,7 @@
 -- }
 -- tensor = {
 --   symbol = "W_07_Q", name = "model.layers.7.self_attn.q_proj.weight" (as in the checkpoint),
---   source = "PLAIN" | "MXFP4" (NAME_blocks and NAME_scales) | "TRANSPOSED" (experts, k, n),
+--   form = "PLAIN" | "MXFP4" (NAME_blocks and NAME_scales) | "TRANSPOSED" (experts, k, n),
 --   shape = { 4096, 2880 } as stored, before any padding; stored = "BF16" | "F32" | "F16" | "MXFP4" | "U8" (MXFP4
 --     codes and scales as in the checkpoint), layout = "CONTIGUOUS" | "PAIRS" | "TILES" | "PAIRED_TILES" |
 --     "WOVEN_TILES" (runtime/formats/tiles.h), bytes,
@@ -31,7 +31,7 @@ end
 
 -- Kinds: "vector", "heads" (a vector along the heads of q or k), "table" (of which single rows are read), "matrix",
 -- "head_matrix" (its features are those of heads of q or k), "experts", "codes" (MXFP4 in the checkpoint's form). The
--- target says how it stores a matrix. A vector becomes F32, which holds every source dtype exactly and costs next to
+-- target says how it stores a matrix. A vector becomes F32, which holds every dtype of a checkpoint exactly and costs next to
 -- nothing.
 local function storage(kind, model, target)
   if kind == "codes" then return "U8", "CONTIGUOUS" end
@@ -55,8 +55,8 @@ end
 -- or in HF's unpacked layout [experts, k, n].
 local function expert_tensors(add, model, target, symbol, name, n, k)
   if target.expands_experts then
-    local source = model.experts == "mxfp4" and "MXFP4" or "TRANSPOSED"
-    add("experts", symbol, name, { model.n_experts, n, k }, source)
+    local form = model.experts == "mxfp4" and "MXFP4" or "TRANSPOSED"
+    add("experts", symbol, name, { model.n_experts, n, k }, form)
   elseif model.experts == "mxfp4" then
     add("codes", symbol, name .. "_blocks", { model.n_experts, n, k // 32, 16 })
     add("codes", symbol .. "_SCALES", name .. "_scales", { model.n_experts, n, k // 32 })
@@ -113,9 +113,9 @@ end
 
 -- A function that appends tensors to `list`; a packed tensor lies after the packed tensor before it.
 local function appender(list, model, target)
-  return function(kind, symbol, name, shape, source)
+  return function(kind, symbol, name, shape, form)
     local stored, layout = storage(kind, model, target)
-    local tensor = { symbol = symbol, name = name, source = source or "PLAIN", shape = shape, stored = stored,
+    local tensor = { symbol = symbol, name = name, form = form or "PLAIN", shape = shape, stored = stored,
       layout = layout, bytes = stored_bytes(shape, stored, layout) }
     if is_mapped(kind, stored, model, target) then
       list.mapped_bytes = list.mapped_bytes + tensor.bytes
@@ -136,8 +136,8 @@ function weights.list(model, target)
   local add = appender(list, model, target)
   head_tensors(add, model)
   for _, layer in ipairs(model.layers) do
-    local function add_layer(kind, symbol, name, shape, source)
-      add(kind, names.weight(layer, symbol), string.format("model.layers.%d.%s", layer.index, name), shape, source)
+    local function add_layer(kind, symbol, name, shape, form)
+      add(kind, names.weight(layer, symbol), string.format("model.layers.%d.%s", layer.index, name), shape, form)
     end
     attention_tensors(add_layer, model)
     mlp_tensors(add_layer, model, target)

@@ -10,8 +10,8 @@
 enum { MAPPED = WEIGHT_MAPPED }; // the word that weights.inc writes for an offset
 
 static const struct weight_spec WEIGHTS[WEIGHT_COUNT] = {
-#define WEIGHT(symbol, name, source, stored, layout, offset, ...)                                  \
-  {name, FORM_##source, STORED_##stored, LAYOUT_##layout, offset, MODEL_D_HEAD, {__VA_ARGS__}},
+#define WEIGHT(symbol, name, form, stored, layout, offset, ...)                                    \
+  {name, FORM_##form, STORED_##stored, LAYOUT_##layout, offset, MODEL_D_HEAD, {__VA_ARGS__}},
 #include "weights.inc"
 #undef WEIGHT
 };

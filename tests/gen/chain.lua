@@ -73,10 +73,10 @@ function chain.in_checkpoint(list)
   local found = {}
   for _, tensor in ipairs(list.tensors) do
     local e, n, k = table.unpack(tensor.shape)
-    if tensor.source == "MXFP4" then
+    if tensor.form == "MXFP4" then
       found[tensor.name .. "_blocks"], found[tensor.name .. "_scales"] = { e, n, k // 32, 16 }, { e, n, k // 32 }
     else
-      found[tensor.name] = tensor.source == "TRANSPOSED" and { e, k, n } or tensor.shape
+      found[tensor.name] = tensor.form == "TRANSPOSED" and { e, k, n } or tensor.shape
     end
   end
   return found

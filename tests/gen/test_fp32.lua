@@ -24,7 +24,7 @@ TestWeights = {}
 
 local STORED <const> = { U8 = "BF16", bfloat16 = "BF16", float16 = "F32", float32 = "F32" }
 
--- { source, stored dtype of the MoE matrices } by the words of the config.
+-- { form, stored dtype of the MoE matrices } by the words of the config.
 local function expected_experts(path)
   local text = chain.read(path)
   if text:find('"quant_method": "mxfp4"', 1, true) then return { "MXFP4", "BF16" } end
@@ -39,7 +39,7 @@ function TestWeights.test_sources_and_types()
     local want = expected_experts(path)
     seen[table.concat(want, " ")] = true
     for _, tensor in ipairs(stages.weights.tensors) do
-      lu.assertEquals({ tensor.source, tensor.stored }, is_expert_matrix(tensor) and want or { "PLAIN", "F32" },
+      lu.assertEquals({ tensor.form, tensor.stored }, is_expert_matrix(tensor) and want or { "PLAIN", "F32" },
         path .. ": " .. tensor.symbol)
       lu.assertEquals(tensor.layout, "CONTIGUOUS", path .. ": " .. tensor.symbol)
     end

@@ -83,7 +83,7 @@ end
 -- The layout of MXFP4 that suits a GPU's instructions.
 local CODES <const> = { gfx90a = "TILES", sm_90 = "WOVEN_TILES" }
 
--- What the config says of the expert matrices, and of the tables: { source, stored type, layout }.
+-- What the config says of the expert matrices, and of the tables: { form, stored type, layout }.
 local function expected(path, target)
   local text = chain.read(path)
   local packed = text:find('"quant_method": "mxfp4"', 1, true)
@@ -103,7 +103,7 @@ function TestWeights.test_sources_types_and_layouts()
     local own = { GATE_UP = experts, DOWN = experts, EMBED = tables, ROUTER = tables }
     for _, tensor in ipairs(stages.weights.tensors) do
       local what = tensor.symbol:gsub("^W_", ""):gsub("^%d+_", "")
-      lu.assertEquals({ tensor.source, tensor.stored, tensor.layout },
+      lu.assertEquals({ tensor.form, tensor.stored, tensor.layout },
         own[what] or FORMS[what] or { "PLAIN", "F32", "CONTIGUOUS" }, path .. ": " .. tensor.symbol)
     end
   end)

@@ -179,7 +179,7 @@ function TestStorage.test_bytes_and_offsets()
     local list, mapped, last = list_of(path), 0, 0
     for _, tensor in ipairs(list.tensors) do
       local size = ({ U8 = 1, BF16 = 2, F32 = 4 })[tensor.stored]
-      lu.assertEquals({ tensor.bytes, tensor.layout, tensor.source },
+      lu.assertEquals({ tensor.bytes, tensor.layout, tensor.form },
         { size * elements(tensor), "CONTIGUOUS", "PLAIN" })
       lu.assertIs(list.of[tensor.symbol], tensor)
       if tensor.offset then

@@ -11,7 +11,7 @@
 // This file defines what engine/timing.h declares, so that the linker leaves the library's timing
 // out: a timed engine launches its passes step by step and reports each step to timing_step. The
 // addresses of the engine's memory are those of engine/state.h.
-#include "../runtime/support.h"
+#include "../runtime/warm_up.h"
 #include "base/lines.h"
 #include "engine/state.h"
 #include "step_values.h"
@@ -71,7 +71,7 @@ static const void *find_weight(const struct engine *engine, int layer, const cha
 // What the host finds at `from` of the device after device_wait. Nothing is found at NULL.
 static bool get(struct timing *dump, const void *from, size_t bytes, const struct memory *to,
                 const void **found, struct error *err) {
-  *found = from ? device_get(dump->engine->device, from, bytes, to->at, err) : NULL;
+  *found = from ? device_download(dump->engine->device, from, bytes, to->at, err) : NULL;
   return !from || *found;
 }
 
