@@ -31,7 +31,7 @@ end
 
 -- Kinds: "vector", "heads" (a vector along the heads of q or k), "table" (of which single rows are read), "matrix",
 -- "head_matrix" (its features are those of heads of q or k), "experts", "codes" (MXFP4 in the checkpoint's form). The
--- target says how it stores a matrix. A vector becomes F32, which holds every dtype of a checkpoint exactly and costs next to
+-- target says how it stores a matrix. A vector becomes F32, which holds every dtype exactly and costs next to
 -- nothing.
 local function storage(kind, model, target)
   if kind == "codes" then return "U8", "CONTIGUOUS" end

@@ -78,6 +78,7 @@ local function list_thorough()
   suite_alone("harness, waves of 32, all models", "lua5.4 tests/gpu/run.lua simt_32")
   suite_alone("attention in parts", "lua5.4 tests/gpu/test_attention_parts.lua")
   suite_alone("mutants of the kernels", "lua5.4 tests/gpu/mutants.lua")
+  suite_alone("sm_90 kernels", "lua5.4 tests/machine_code/check_sm_90.lua -o tap")
 end
 
 if thorough then

@@ -15,7 +15,7 @@ constexpr int many_height = 128; // pairs of a work item at most
 static_assert(fits<direct<3, 1, 3, 1, 4>, many, kblock>(), "one block for every height");
 static_assert(fits<direct<3, 2, 1, 1, 4>, many, kblock>(), "one block for every height");
 static_assert(fits<staged<3, 4, 1, 4, 2>, many, kblock>(), "one block for every height");
-constexpr int D_FF = 2880, OUT = 2880;
+constexpr int OUT = 2880;
 static const float LIMIT = 7.0f, ALPHA = 1.702f, LOG2_E = 1.44269504f;
 static const float SCALE = 512.0f; // moe_down undoes it: keeps small values clear of the subnormal halves
 
