@@ -63,7 +63,6 @@ local function list_kernels()
   suite_alone("harness, waves of 32", "lua5.4 tests/gpu/run.lua simt_32 mixed rand_bf16 rand_mxfp4")
   suite_alone("tests/gpu/test_diff_steps.lua", "lua5.4 tests/gpu/test_diff_steps.lua -o tap")
   suite_alone("tests/gpu/test_faults.lua", "lua5.4 tests/gpu/test_faults.lua -o tap")
-  suite("gfx90a kernels", "lua5.4 tests/machine_code/check_gfx90a.lua")
   lua_suite("tests/gpu/test_passes.lua")
 end
 
@@ -78,6 +77,7 @@ local function list_thorough()
   suite_alone("harness, waves of 32, all models", "lua5.4 tests/gpu/run.lua simt_32")
   suite_alone("attention in parts", "lua5.4 tests/gpu/test_attention_parts.lua")
   suite_alone("mutants of the kernels", "lua5.4 tests/gpu/mutants.lua")
+  suite_alone("gfx90a kernels", "lua5.4 tests/machine_code/check_gfx90a.lua")
   suite_alone("sm_90 kernels", "lua5.4 tests/machine_code/check_sm_90.lua -o tap")
 end
 
