@@ -102,8 +102,8 @@ function ctext.wrapped(open, values, close, after)
 end
 
 -- { {"n", 5760}, {"k", 2880} } -> { "n5760", "k2880" } in the order of DIMENSIONS.
-local function dimension_parts(dims)
-  local size, parts = {}, {}
+local function dimension_words(dims)
+  local size, words = {}, {}
   for _, dim in ipairs(dims) do
     if size[dim[1]] then return nil, "dimension given twice: " .. dim[1] end
     if math.type(dim[2]) ~= "integer" or dim[2] < 1 then
@@ -112,25 +112,25 @@ local function dimension_parts(dims)
     size[dim[1]] = dim[2]
   end
   for _, letter in ipairs(DIMENSIONS) do
-    if size[letter] then parts[#parts + 1] = string.format("%s%d", letter, size[letter]) end
+    if size[letter] then words[#words + 1] = string.format("%s%d", letter, size[letter]) end
   end
-  if #parts ~= #dims then
+  if #words ~= #dims then
     return nil, "want dimensions out of " .. table.concat(DIMENSIONS, " ")
   end
-  return parts
+  return words
 end
 
 -- The name of a device function, `<act>_<weight>w_<op>[_<fused>]_<dims>__<target>`, for instance
 -- `bf16_mf4w_moe_gate_up_swiglu_n5760_k2880_e32_top4__gfx90a`. `weight` is nil if the op reads no weights, `fused` is
 -- nil if it fuses nothing; `dims` is a list of { letter, size } in any order.
 function ctext.symbol(s)
-  local parts, message = dimension_parts(s.dims)
-  if not parts then refuse("ctext.symbol: %s: %s", show(s.op), message) end
-  if s.fused then table.insert(parts, 1, s.fused) end
-  table.insert(parts, 1, s.op)
-  if s.weight then table.insert(parts, 1, s.weight .. "w") end
-  table.insert(parts, 1, s.act)
-  local name = table.concat(parts, "_") .. "__" .. s.target
+  local words, message = dimension_words(s.dims)
+  if not words then refuse("ctext.symbol: %s: %s", show(s.op), message) end
+  if s.fused then table.insert(words, 1, s.fused) end
+  table.insert(words, 1, s.op)
+  if s.weight then table.insert(words, 1, s.weight .. "w") end
+  table.insert(words, 1, s.act)
+  local name = table.concat(words, "_") .. "__" .. s.target
   if not is_identifier(name) then refuse("ctext.symbol: want a C identifier, found %s", show(name)) end
   return name
 end

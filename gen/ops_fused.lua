@@ -42,8 +42,8 @@ end
 local function attention_ops(add, model, layer, parts, w)
   local kv, positions = arguments.kv(layer), arguments.positions(layer)
   local qkv = { weight("q", w("Q")), weight("k", w("K")), weight("v", w("V")) }
-  for _, part in ipairs(model.attention_bias and { "q", "k", "v" } or {}) do
-    qkv[#qkv + 1] = weight(part .. "_bias", w(part:upper() .. "_BIAS"))
+  for _, name in ipairs(model.attention_bias and { "q", "k", "v" } or {}) do
+    qkv[#qkv + 1] = weight(name .. "_bias", w(name:upper() .. "_BIAS"))
   end
   add("matmul_qkv", "matmul_qkv", reads("in", "h"), writes("out", "q"), kv, positions, table.unpack(qkv))
   if parts and layer.attention == "full" then
