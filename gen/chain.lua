@@ -11,8 +11,8 @@ local weights = require "gen.weights"
 
 local chain = {}
 
--- config: of gen/config.lua. target: a record of gen/target.lua. given = { slots, context }, each an integer or nil for
--- the target's default.
+-- config: the value of gen/config.lua. target: a record of gen/target.lua. given = { slots, context }, each an integer
+-- or nil for the target's default.
 -- -> { config, target, model, weights, limits, ops, kernels, plan, steps, costs }, each as its stage describes it.
 function chain.run(config, target, given)
   local out = { config = config, target = target, model = model.describe(config) }

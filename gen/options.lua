@@ -89,7 +89,7 @@ function options.check(parsed)
   fail("--dump: want one of %s, found %q", table.concat(options.STAGES, " "), parsed.dump)
 end
 
--- The name of the tree that options ask for. path: of the config file. A config.json has the name of its folder,
+-- The name of the tree that options ask for. path: the config file. A config.json has the name of its folder,
 -- another file its own.
 function options.tree_name(parsed, path)
   local folder, file = path:match("^(.-)/?([^/]+)$")

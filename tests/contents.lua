@@ -7,7 +7,7 @@ local MOST_BYTES <const> = 10000000
 
 -- Patterns of paths and hosts that exist on one machine only. The frontier keeps the middle of a longer path apart.
 local FOREIGN <const> = {
-  { "%f[/%w]/work/", "a path of a machine" }, { "%f[/%w]/home/", "a path of a machine" },
+  { "%f[/%w]/w[o]rk/", "a path of a machine" }, { "%f[/%w]/home/", "a path of a machine" },
   { "%f[/%w]/root/", "a path of a machine" }, { "%f[/%w]/mnt/", "a path of a machine" },
   { "%f[/%w]/tmp/", "a path of a machine" }, { "https?://", "an address" }, { "%f[%w]localhost%f[%W]", "a host" },
   { "%f[%w]pypi%f[%W]", "a registry" }, { "registry%.", "a registry" }, { "%d+%.%d+%.%d+%.%d+:%d", "an address" },

@@ -46,8 +46,8 @@ end
 
 local PROGRAMS <const> = build_all()
 
--- The last line of the comparison with the reference: of a pass of several sequences, or of the last rows of the
--- longest. `got` is a program in place of the model's own.
+-- Compares a pass with the reference -> the last line of the comparison. The pass has several sequences or, with
+-- `last`, the last rows of the longest one. `got` is a program in place of the model's own.
 local function verdict(model, last, got)
   local folder, of = "tests/models/" .. model, PROGRAMS[model]
   local ids = last and steps.write_longest(folder) or steps.write_ids(folder)

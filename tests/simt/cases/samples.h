@@ -59,8 +59,8 @@ hipError_t launch_shuffles(int *seen, hipStream_t stream);
 // ticket (4, 128) = the position of each thread in the order of execution, for 4 blocks of 128
 // threads
 hipError_t launch_tickets(unsigned *ticket, unsigned *counter, hipStream_t stream);
-// seen (2, 4, 3) = the first contents of 4 words of LDS in each of 2 blocks: of a kernel template,
-// of a function template, and of dynamic LDS
+// seen (2, 4, 3) = the first contents of 4 words of LDS in each of 2 blocks. A kernel template owns
+// the first such array, a function template the second, and the third is dynamic LDS.
 hipError_t launch_read_lds(unsigned *seen, hipStream_t stream);
 // Writes the last of `bytes` of dynamic LDS, after raising the limit to `allowed` if that is not 0.
 hipError_t launch_dynamic_lds(size_t bytes, size_t allowed, hipStream_t stream);
