@@ -4,13 +4,14 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 const char OPTIONS_HELP[] =
     "usage: getp CHECKPOINT -m getp -i PROMPTS -o IDS [-n TOKENS] [-b SLOTS]\n"
     "       getp CHECKPOINT [-m generate] -i TEXT\n"
-    "       getp CHECKPOINT -m chat [-y TEXT]\n"
+    "       getp CHECKPOINT -m chat [-y TEXT] [--effort LEVEL] [--tools FILE]\n"
     "       getp CHECKPOINT -m logits -i IDS -o FLOATS [--reference]\n"
     "       getp decode -z TOKENIZER -i IDS\n"
     "       getp pack CHECKPOINT -o FILE\n"
@@ -23,14 +24,22 @@ const char OPTIONS_HELP[] =
     "  -i, --input IN          generate: the text to continue; chat: the first message; getp: a\n"
     "                          file with the number of prompts, then one prompt per line; logits,\n"
     "                          decode: a file with one sequence of ids per line\n"
+    "  -f, --file FILE         generate, chat: a file with the text, instead of -i\n"
     "  -o, --output FILE       getp: one line of ids per prompt; logits: vocab_size float32 per\n"
     "                          position of each sequence; pack: weights, stop ids and tokenizer\n"
     "  -n, --steps N           tokens of a prompt and its output together (1024; 0: the context)\n"
     "  -t, --temperature T     0: pick the most probable token (0)\n"
     "  -p, --top-p P           draw from the most probable tokens that hold P; 0 or 1: all (0.9)\n"
+    "      --top-k K           draw from the K most probable tokens; 0: all (0)\n"
+    "      --min-p P           draw from tokens with P times the greatest probability (0)\n"
     "  -s, --seed S            seed of the random draws (0: from the clock)\n"
     "  -z, --tokenizer FILE    tokenizer.json (the checkpoint's)\n"
-    "  -y, --system TEXT       chat: the system message\n"
+    "      --special           getp, generate: the text of a special token is that token\n"
+    "  -y, --system TEXT       chat: instructions, which go into the developer message\n"
+    "      --effort LEVEL      chat: reasoning effort: low, medium or high (medium)\n"
+    "      --date DATE         chat: the current date as YYYY-MM-DD (today)\n"
+    "      --tools FILE        chat: a JSON list of the functions that the model may call\n"
+    "      --reasoning WHAT    chat: show, hide, or only: the reasoning, on stderr (show)\n"
     "  -b, --slots N           sequences that run at the same time (all slots)\n"
     "      --chunk N           rows of one prompt in a pass (all)\n"
     "      --reference         logits: use the plain C forward pass, not the generated one\n"
@@ -43,7 +52,21 @@ const char OPTIONS_HELP[] =
     "positions with those of the plain C forward pass, and fails if they differ.\n";
 
 // Numbers of the flags without a letter, above all letters.
-enum { FLAG_CHUNK = 256, FLAG_REFERENCE, FLAG_PROFILE, FLAG_TRACE, FLAG_PLAN, FLAG_HELP };
+enum {
+  FLAG_CHUNK = 256,
+  FLAG_TOP_K,
+  FLAG_MIN_P,
+  FLAG_SPECIAL,
+  FLAG_EFFORT,
+  FLAG_DATE,
+  FLAG_TOOLS,
+  FLAG_REASONING,
+  FLAG_REFERENCE,
+  FLAG_PROFILE,
+  FLAG_TRACE,
+  FLAG_PLAN,
+  FLAG_HELP
+};
 
 static const struct option LONG_OPTIONS[] = {
     {"mode", required_argument, NULL, 'm'},
@@ -54,7 +77,15 @@ static const struct option LONG_OPTIONS[] = {
     {"temperature", required_argument, NULL, 't'},
     {"seed", required_argument, NULL, 's'},
     {"tokenizer", required_argument, NULL, 'z'},
+    {"file", required_argument, NULL, 'f'},
+    {"top-k", required_argument, NULL, FLAG_TOP_K},
+    {"min-p", required_argument, NULL, FLAG_MIN_P},
+    {"special", no_argument, NULL, FLAG_SPECIAL},
     {"system", required_argument, NULL, 'y'},
+    {"effort", required_argument, NULL, FLAG_EFFORT},
+    {"date", required_argument, NULL, FLAG_DATE},
+    {"tools", required_argument, NULL, FLAG_TOOLS},
+    {"reasoning", required_argument, NULL, FLAG_REASONING},
     {"slots", required_argument, NULL, 'b'},
     {"chunk", required_argument, NULL, FLAG_CHUNK},
     {"reference", no_argument, NULL, FLAG_REFERENCE},
@@ -96,17 +127,69 @@ static bool parse_seed(uint64_t *out, const char *text, struct error *err) {
              : fail(err, "-s: want an integer from 0 to 2^64 - 1, found \"%s\"", text);
 }
 
+// The number of a text in a list of n texts, or -1.
+static int find_text(const char *text, const char *const *list, int n) {
+  for (int i = 0; i < n; i++)
+    if (strcmp(text, list[i]) == 0)
+      return i;
+  return -1;
+}
+
 static bool parse_mode(enum mode *out, const char *text, struct error *err) {
   static const char *const NAMES[] = {[MODE_GENERATE] = "generate",
                                       [MODE_CHAT] = "chat",
                                       [MODE_PROMPTS] = "getp",
                                       [MODE_LOGITS] = "logits"};
-  for (int i = 0; i < (int)(sizeof NAMES / sizeof *NAMES); i++)
-    if (strcmp(text, NAMES[i]) == 0) {
-      *out = (enum mode)i;
-      return true;
-    }
-  return fail(err, "-m: want generate, chat, getp or logits, found \"%s\"", text);
+  const int mode = find_text(text, NAMES, sizeof NAMES / sizeof *NAMES);
+  *out = (enum mode)mode;
+  return mode >= 0 ? true
+                   : fail(err, "-m: want generate, chat, getp or logits, found \"%s\"", text);
+}
+
+static bool parse_reasoning(enum reasoning *out, const char *text, struct error *err) {
+  static const char *const NAMES[] = {
+      [REASONING_SHOW] = "show", [REASONING_HIDE] = "hide", [REASONING_ONLY] = "only"};
+  const int reasoning = find_text(text, NAMES, sizeof NAMES / sizeof *NAMES);
+  *out = (enum reasoning)reasoning;
+  return reasoning >= 0 ? true
+                        : fail(err, "--reasoning: want show, hide or only, found \"%s\"", text);
+}
+
+static bool parse_effort(const char **out, const char *text, struct error *err) {
+  static const char *const NAMES[] = {"low", "medium", "high"};
+  *out = text;
+  return find_text(text, NAMES, sizeof NAMES / sizeof *NAMES) >= 0
+             ? true
+             : fail(err, "--effort: want low, medium or high, found \"%s\"", text);
+}
+
+// Accepts the days of the Gregorian calendar.
+static bool parse_date(const char **out, const char *text, struct error *err) {
+  static const int DAYS[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+  int year = 0, month = 0, day = 0, end = 0;
+  const bool shaped = strspn(text, "0123456789-") == 10 && text[4] == '-' && text[7] == '-' &&
+                      sscanf(text, "%4d-%2d-%2d%n", &year, &month, &day, &end) == 3 && end == 10 &&
+                      !text[end];
+  const bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+  const bool real = shaped && month >= 1 && month <= 12 && day >= 1 &&
+                    day <= DAYS[month - 1] + (month == 2 && leap);
+  *out = text;
+  return real ? true : fail(err, "--date: want a date as YYYY-MM-DD, found \"%s\"", text);
+}
+
+// Parses a flag of chat that has no letter.
+static bool parse_chat_flag(struct options *o, int flag, const char *text, struct error *err) {
+  switch (flag) {
+  case FLAG_EFFORT:
+    return parse_effort(&o->effort, text, err);
+  case FLAG_DATE:
+    return parse_date(&o->date, text, err);
+  case FLAG_REASONING:
+    return parse_reasoning(&o->reasoning, text, err);
+  default:
+    o->tools = text;
+    return true;
+  }
 }
 
 static bool parse_flag(struct options *o, int flag, const char *text, struct error *err) {
@@ -122,8 +205,11 @@ static bool parse_flag(struct options *o, int flag, const char *text, struct err
   case 'z':
     o->tokenizer = text;
     return true;
+  case 'f':
+    o->file = text;
+    return true;
   case 'y':
-    o->system = text;
+    o->instructions = text;
     return true;
   case 'n':
     return parse_integer(&o->max_tokens, "-n", text, INT_MIN, err);
@@ -135,8 +221,19 @@ static bool parse_flag(struct options *o, int flag, const char *text, struct err
     return parse_float(&o->temperature, "-t", text, 1000.0f, err);
   case 'p':
     return parse_float(&o->top_p, "-p", text, 1.0f, err);
+  case FLAG_TOP_K:
+    return parse_integer(&o->top_k, "--top-k", text, 0, err);
+  case FLAG_MIN_P:
+    return parse_float(&o->min_p, "--min-p", text, 1.0f, err);
   case 's':
     return parse_seed(&o->seed, text, err);
+  case FLAG_SPECIAL:
+    return o->special = true;
+  case FLAG_EFFORT:
+  case FLAG_DATE:
+  case FLAG_TOOLS:
+  case FLAG_REASONING:
+    return parse_chat_flag(o, flag, text, err);
   case FLAG_REFERENCE:
     return o->reference = true;
   case FLAG_PROFILE:
@@ -205,10 +302,10 @@ static bool refuse_flag(char **argv, struct error *err) {
 }
 
 bool options_parse(struct options *options, int argc, char **argv, struct error *err) {
-  *options = (struct options){.top_p = 0.9f, .max_tokens = 1024};
+  *options = (struct options){.top_p = 0.9f, .max_tokens = 1024, .effort = "medium"};
   opterr = 0;
   for (int flag;
-       (flag = getopt_long(argc, argv, ":m:i:o:n:t:p:s:z:y:b:h", LONG_OPTIONS, NULL)) >= 0;) {
+       (flag = getopt_long(argc, argv, ":m:i:f:o:n:t:p:s:z:y:b:h", LONG_OPTIONS, NULL)) >= 0;) {
     if (flag == ':')
       return fail(err, "%s: want a value, found none: see --help", argv[optind - 1]);
     if (flag == '?')

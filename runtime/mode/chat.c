@@ -152,7 +152,7 @@ static bool converse(struct chat *chat, struct error *err) {
 }
 
 int mode_chat(struct session *session, struct error *err) {
-  const char *system = session->options->system;
+  const char *system = session->options->instructions;
   struct chat chat = {.session = session, .terminal = isatty(STDIN_FILENO) == 1};
   chat.output = calloc((size_t)session->max_tokens, sizeof *chat.output);
   bool ok = chat.output || fail(err, "chat: out of memory for %d tokens", session->max_tokens);
