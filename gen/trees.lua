@@ -4,6 +4,7 @@ return {
   { config = "tests/models/abacus", target = "cpu" },
   { config = "tests/models/abacus", target = "gfx90a" },
   { config = "tests/models/abacus", target = "gfx90a", precision = "fp32" },
+  { config = "tests/models/abacus_chat", target = "cpu" },
   { config = "gen/configs/gpt-oss-20b.json", target = "gfx90a", slots = 1536, context = 1024 },
   { config = "gen/configs/gpt-oss-20b.json", target = "gfx90a", precision = "fp32", context = 1024 },
 }

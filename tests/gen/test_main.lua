@@ -115,6 +115,7 @@ function TestPrinting.test_list()
     .. "target sm_90" .. baseline .. "target cpu, mixed: weights as in the checkpoint, arithmetic and KV cache FP32\n"
     .. "tree abacus-cpu: tests/models/abacus/config.json\ntree abacus-gfx90a: tests/models/abacus/config.json\n"
     .. "tree abacus-gfx90a-fp32: tests/models/abacus/config.json\n"
+    .. "tree abacus_chat-cpu: tests/models/abacus_chat/config.json\n"
     .. "tree gpt-oss-20b-gfx90a: gen/configs/gpt-oss-20b.json\n"
     .. "tree gpt-oss-20b-gfx90a-fp32: gen/configs/gpt-oss-20b.json\n")
 end
@@ -274,8 +275,8 @@ local INSIDE <const> = "cd " .. COPY .. " &&"
 -- --check prints `lines` in a copy of the generator, whose trees were current before the shell command `change` ran
 -- there.
 local function assert_check(lines, change)
-  assert(os.execute(string.format("rm -rf %s && mkdir -p %s/tests/models/abacus %s/generated && cp -r gen templates %s "
-    .. "&& cp tests/models/abacus/config.json %s/tests/models/abacus", COPY, COPY, COPY, COPY, COPY)))
+  assert(os.execute(string.format("rm -rf %s && mkdir -p %s/generated && cp -r gen templates %s && cp --parents "
+    .. "tests/models/abacus/config.json tests/models/abacus_chat/config.json %s", COPY, COPY, COPY, COPY)))
   succeed("--regen", INSIDE)
   assert(os.execute(string.format("cd %s && %s", COPY, change)))
   if #lines == 0 then
@@ -332,7 +333,7 @@ function TestCheck.test_a_folder_that_is_no_tree() assert_check({}, "mkdir gener
 
 function TestCheck.test_an_edited_template()
   assert_check({ "generated/abacus-cpu/kv.h: stale", "generated/abacus-gfx90a-fp32/kv.h: stale",
-    "generated/gpt-oss-20b-gfx90a-fp32/kv.h: stale" }, "sed -i s/LIMIT_CONTEXT/LIMIT_POSITIONS/ templates/kv.h.in")
+    "generated/abacus_chat-cpu/kv.h: stale", "generated/gpt-oss-20b-gfx90a-fp32/kv.h: stale" }, "sed -i s/LIMIT_CONTEXT/LIMIT_POSITIONS/ templates/kv.h.in")
   regen_mends()
 end
 

@@ -15,7 +15,7 @@ local ORIGIN <const>, BUILT <const>, CLONE <const> = SCRATCH .. "/origin", SCRAT
 local INSIDE <const> = "cd " .. CLONE .. " &&"
 local MINE <const> = "--config tests/models/abacus --target cpu --name mine"
 local SOURCES <const> = "gen templates runtime generated build.ninja .gitignore .gitattributes tests/demo.lua "
-  .. "tests/models/abacus/config.json"
+  .. "tests/models/abacus/config.json tests/models/abacus_chat/config.json"
 local EMPTY <const> = emit.own_ninja {}
 
 local COMPILER <const> = [[
@@ -171,7 +171,7 @@ function TestStale.test_a_newer_template()
   must_build "regen"
   must_build "mine"
   lu.assertEquals(generate "--check", "")
-  assert_git_sees { "generated/abacus-cpu/embed.c", "templates/cpu/embed.c.in" }
+  assert_git_sees { "generated/abacus-cpu/embed.c", "generated/abacus_chat-cpu/embed.c", "templates/cpu/embed.c.in" }
 end
 
 -- Stale committed trees are an error, as without own trees.
@@ -181,7 +181,8 @@ function TestStale.test_committed_and_own()
   must(INSIDE .. " echo '// newer' >>templates/cpu/embed.c.in")
   local status, out, err = program.run("--check", INSIDE)
   lu.assertEquals({ status, out, err }, { 1, "generated/mine: stale: run ninja regen\n",
-    "gen/main.lua: generated/abacus-cpu/embed.c: stale\ngenerated/ is not current: run `ninja regen`\n" })
+    "gen/main.lua: generated/abacus-cpu/embed.c: stale\ngenerated/abacus_chat-cpu/embed.c: stale\n"
+      .. "generated/ is not current: run `ninja regen`\n" })
 end
 
 function TestStale.test_check_of_one_tree()

@@ -359,6 +359,7 @@ int main(void) {
       IN_FOLDER(bytes_are_refused_as_numbers),
       cmocka_unit_test(a_visitor_can_stop),
       AGREES("abacus"),
+      AGREES("abacus_chat"),
       AGREES("rand_mxfp4"),
       AGREES("rand_bf16"),
       AGREES("rand_tied"),

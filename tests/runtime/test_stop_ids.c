@@ -9,7 +9,7 @@
 static void assert_stop_ids(const char *folder, int n, const int32_t *ids) {
   struct stop_ids stop;
   struct error err;
-  if (!stop_ids_read(&stop, folder, 1024, &err))
+  if (!stop_ids_read(&stop, folder, 1536, &err))
     fail_msg("%s", err.text);
   assert_int_equal(stop.n, n);
   assert_memory_equal(stop.id, ids, (size_t)n * sizeof *ids);
@@ -17,6 +17,7 @@ static void assert_stop_ids(const char *folder, int n, const int32_t *ids) {
 
 static void ids_are_read_from_either_file(void **state) {
   assert_stop_ids(MODELS "abacus", 3, (int32_t[]){1016, 1015, 1022});
+  assert_stop_ids(MODELS "abacus_chat", 3, (int32_t[]){1528, 1527, 1534});
   assert_stop_ids(MODELS "rand_tied", 1, (int32_t[]){297});
   write_quoted(*state, CONFIG, "{'eos_token_id': [5, 6.0]}");
   assert_stop_ids(*state, 2, (int32_t[]){5, 6});
