@@ -205,3 +205,22 @@ bool session_encode(const struct session *session, const char *where, const char
   return check_text(where, text, bytes, err) &&
          tokenizer_encode(session->tokenizer, text, bytes, ids, err);
 }
+
+bool session_read_input(const struct session *session, struct text *text, const char **where,
+                        struct error *err) {
+  const struct options *options = session->options;
+  *text = (struct text){0};
+  *where = options->file ? options->file : "-i";
+  if (options->file) {
+    if (!text_read(text, options->file, err))
+      return false;
+    if (text->n > 0 && text->bytes[text->n - 1] == '\n')
+      text->bytes[--text->n] = 0;
+  } else if (options->input) {
+    text->bytes = strdup(options->input);
+    if (!text->bytes)
+      return fail(err, "-i: out of memory for a text");
+    text->n = strlen(text->bytes);
+  }
+  return !text->bytes || check_text(*where, text->bytes, text->n, err);
+}
