@@ -38,22 +38,28 @@ static bool add_stray(struct header *header, struct buffer *stray) {
   return true;
 }
 
-static bool is_recipient(const struct header *header) {
+static bool begins_recipient(const struct buffer *word) {
   const size_t prefix = sizeof RECIPIENT - 1;
-  const struct buffer *word = &header->word;
-  return !header->recipient && header->next != WORD_STRAY && word->n > prefix &&
-         memcmp(word->bytes, RECIPIENT, prefix) == 0;
+  return word->n >= prefix && memcmp(word->bytes, RECIPIENT, prefix) == 0;
+}
+
+static bool add_recipient(struct header *header, struct buffer *stray) {
+  const bool named = header->word.n > sizeof RECIPIENT - 1;
+  if (header->recipient || !named || header->next == WORD_STRAY)
+    return add_stray(header, stray);
+  if (header->next == WORD_ROLE) { // the role is missing
+    header->well_formed = false;
+    header->next = WORD_FREE;
+  }
+  return set_field(&header->recipient, &header->word, sizeof RECIPIENT - 1);
 }
 
 // Says what the word is, which has at least one byte.
 static bool end_word(struct header *header, struct buffer *stray) {
   struct buffer *word = &header->word;
   const enum header_word next = header->next;
-  if (is_recipient(header)) {
-    header->well_formed = header->well_formed && next != WORD_ROLE;
-    header->next = next == WORD_ROLE ? WORD_FREE : next;
-    return set_field(&header->recipient, word, sizeof RECIPIENT - 1);
-  }
+  if (begins_recipient(word))
+    return add_recipient(header, stray);
   header->next = WORD_FREE;
   if (next == WORD_ROLE)
     return set_field(&header->role, word, 0);

@@ -187,11 +187,18 @@ static bool write_string(struct schema_writer *writer, const json_t *schema) {
   return any ? true : schema_write(writer, "string");
 }
 
+static bool refuse_type(struct schema_writer *writer, const json_t *type) {
+  const size_t key = schema_enter(writer, "type");
+  schema_refuse(writer, "a type or a list of types", type);
+  schema_leave(writer, key);
+  return false;
+}
+
 static bool write_list_of_types(struct schema_writer *writer, const json_t *types) {
   for (size_t i = 0; i < json_array_size(types); i++) {
     const char *type = json_string_value(json_array_get(types, i));
     if (!type)
-      return schema_refuse(writer, "a type or a list of types", types);
+      return refuse_type(writer, types);
     if ((i > 0 && !schema_write(writer, " | ")) ||
         !schema_write(writer, strcmp(type, "integer") == 0 ? "number" : type))
       return false;
@@ -234,11 +241,11 @@ static bool write_type(struct schema_writer *writer, const json_t *schema, struc
   else if (json_is_array(type))
     ok = write_list_of_types(writer, type);
   else
-    ok = type ? schema_refuse(writer, "a schema with a type", schema) : schema_write(writer, "any");
+    ok = type ? refuse_type(writer, type) : schema_write(writer, "any");
   const bool nullable = json_is_true(json_object_get(schema, "nullable")) && !lists_null(type);
   return ok && (!nullable || schema_write(writer, " | null"));
 }
 
-bool schema_write_type(struct schema_writer *writer, const json_t *schema) {
-  return write_type(writer, schema, (struct nesting){0});
+bool schema_write_object(struct schema_writer *writer, const json_t *schema) {
+  return write_object(writer, schema, (struct nesting){0});
 }

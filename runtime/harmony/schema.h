@@ -31,9 +31,9 @@ bool schema_write(struct schema_writer *writer, const char *text);
 bool schema_write_description(struct schema_writer *writer, const json_t *description,
                               size_t indent);
 
-// Adds the type. An object's properties stand on lines of their own, in the order of the schema;
-// those of an object within an object are indented by 4 more spaces. Refuses what is no schema and
-// objects and arrays nested more than 32 deep.
-bool schema_write_type(struct schema_writer *writer, const json_t *schema);
+// Adds the type of an object. Its properties stand on lines of their own, in the order of the
+// schema; those of an object within an object are indented by 4 more spaces. Refuses properties
+// that are no schemas, and objects and arrays nested more than 32 deep.
+bool schema_write_object(struct schema_writer *writer, const json_t *schema);
 
 #endif

@@ -58,7 +58,7 @@ static bool write_parameters(struct schema_writer *writer, const json_t *paramet
   bool ok = is_object_schema(parameters)
                 ? true
                 : schema_refuse(writer, "a schema of type object", parameters);
-  ok = ok && schema_write(writer, " = (_: ") && schema_write_type(writer, parameters) &&
+  ok = ok && schema_write(writer, " = (_: ") && schema_write_object(writer, parameters) &&
        schema_write(writer, ") => any;\n\n");
   schema_leave(writer, key);
   return ok;
