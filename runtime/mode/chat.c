@@ -1,41 +1,40 @@
 // -m chat: holds a conversation.
 #include "base/interrupt.h"
+#include "harmony/conversation.h"
 #include "mode/mode.h"
-#include "tokenizer/harmony.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 struct chat {
   struct session *session;
   struct harmony harmony;
-  struct id_list history; // the conversation, without the reasoning of earlier replies
-  struct id_list cached;  // the ids whose keys and values slot 0 holds
-  int32_t *output;        // (max_tokens) of the running turn
+  struct conversation conversation;
+  struct id_list cached; // the ids whose keys and values slot 0 holds
+  int32_t *output;       // (max_tokens) of the running turn
   struct reply reply;
-  struct id_list answer; // the final message so far
-  bool terminal;         // stdin is one
+  bool terminal; // stdin is one
 };
 
 // Prints the answer on stdout as it comes, reasoning and tool calls on stderr.
+static void print(const struct reply_piece *piece) {
+  FILE *stream = piece->kind == REPLY_ANSWER ? stdout : stderr;
+  fwrite(piece->bytes, 1, piece->n, stream);
+  fflush(stream);
+}
+
 static bool on_token(void *context, const struct request *request, struct error *err) {
   struct chat *chat = context;
-  const int32_t id = request->output[request->n_output - 1];
-  const enum reply_kind kind = reply_read(&chat->reply, &chat->harmony, id);
-  size_t n;
-  const char *bytes = tokenizer_bytes(chat->session->tokenizer, id, &n);
-  if (kind == REPLY_CONTROL || !bytes)
-    return true;
-  FILE *stream = kind == REPLY_FINAL ? stdout : stderr;
-  fwrite(bytes, 1, n, stream);
-  fflush(stream);
-  return kind != REPLY_FINAL || id_list_add(&chat->answer, id)
-             ? true
-             : fail(err, "chat: out of memory for an answer");
+  struct reply_piece piece;
+  if (!reply_read(&chat->reply, request->output[request->n_output - 1], &piece, err))
+    return false;
+  print(&piece);
+  return true;
 }
 
 static bool go_on(void *context) {
@@ -82,11 +81,13 @@ static bool reply(struct chat *chat, const struct id_list *prompt, uint64_t turn
       .output = chat->output,
       .stream = turn,
   };
-  chat->reply = (struct reply){0};
-  chat->answer.n = 0;
+  struct reply_piece piece;
+  reply_begin(&chat->reply, &chat->harmony);
   if (!session_parity(session, prompt->id, prompt->n, err) ||
-      !batch_run(session->engine, &request, 1, &options, &events, err))
+      !batch_run(session->engine, &request, 1, &options, &events, err) ||
+      !reply_finish(&chat->reply, request.done, &piece, err))
     return false;
+  print(&piece);
   putchar('\n');
   fflush(stdout);
   if (request.done && (int)prompt->n + request.n_output == session->max_tokens)
@@ -95,31 +96,37 @@ static bool reply(struct chat *chat, const struct id_list *prompt, uint64_t turn
   return remember_cache(chat, prompt, &request, err);
 }
 
-// One turn: generates the reply to the user's text and adds both to the history. A turn that was
-// stopped before its answer began is forgotten.
+// Renders the conversation and generates the reply.
+static bool ask(struct chat *chat, uint64_t number, struct error *err) {
+  struct id_list prompt = {0};
+  bool ok = conversation_render(&chat->conversation, &prompt, err);
+  if (ok && prompt.n >= (size_t)chat->session->max_tokens)
+    ok = fail(err, "chat: want a conversation of fewer than %d tokens, found %zu: start a new one",
+              chat->session->max_tokens, prompt.n);
+  ok = ok && reply(chat, &prompt, number, err);
+  free(prompt.id);
+  return ok;
+}
+
+// One turn: generates the reply to the user's text and adds both to the conversation. A turn that
+// was stopped before its answer began is forgotten.
 static bool turn(struct chat *chat, const char *text, size_t bytes, uint64_t number,
                  struct error *err) {
-  const struct harmony *harmony = &chat->harmony;
-  const size_t before = chat->history.n;
+  struct conversation *conversation = &chat->conversation;
+  const size_t before = conversation->n;
   if (!check_text("the message", text, bytes, err)) {
     fprintf(stderr, "getp: %s\n", err->text);
     return true;
   }
-  if (!harmony_add(harmony, "user", text, bytes, &chat->history, err))
-    return false;
-  const size_t after = chat->history.n;
-  if (!harmony_begin_reply(harmony, &chat->history, err))
-    return false;
-  if (chat->history.n >= (size_t)chat->session->max_tokens)
-    return fail(err,
-                "chat: want a conversation of fewer than %d tokens, found %zu: start a new one",
-                chat->session->max_tokens, chat->history.n);
-  if (!reply(chat, &chat->history, number, err))
+  const struct message message = {.role = "user", .text = text, .bytes = bytes};
+  if (!conversation_add(conversation, &message, err) || !ask(chat, number, err))
     return false;
   if (interrupt_signal() == SIGINT) // it stopped this turn, not the conversation
     interrupt_clear();
-  chat->history.n = chat->answer.n ? after : before;
-  return chat->answer.n == 0 || harmony_add_answer(harmony, &chat->answer, &chat->history, err);
+  if (reply_has(&chat->reply, REPLY_ANSWER))
+    return conversation_add_reply(conversation, &chat->reply, err);
+  conversation_forget(conversation, before);
+  return true;
 }
 
 // The next line of stdin without its newline; -1 at the end or when interrupted.
@@ -152,20 +159,28 @@ static bool converse(struct chat *chat, struct error *err) {
 }
 
 int mode_chat(struct session *session, struct error *err) {
-  const char *system = session->options->instructions;
+  char today[16];
+  const time_t now = time(NULL);
+  strftime(today, sizeof today, "%F", localtime(&now));
+  const struct options *options = session->options;
+  const struct conversation_settings settings = {
+      .effort = options->effort,
+      .date = options->date ? options->date : today,
+      .instructions = options->instructions,
+  };
   struct chat chat = {.session = session, .terminal = isatty(STDIN_FILENO) == 1};
   chat.output = calloc((size_t)session->max_tokens, sizeof *chat.output);
   bool ok = chat.output || fail(err, "chat: out of memory for %d tokens", session->max_tokens);
   ok = ok && harmony_open(&chat.harmony, session->tokenizer, err);
-  ok = ok && (!system || check_text("-y", system, strlen(system), err));
-  ok = ok && (!system ||
-              harmony_add(&chat.harmony, "system", system, strlen(system), &chat.history, err));
+  ok = ok && (!settings.instructions ||
+              check_text("-y", settings.instructions, strlen(settings.instructions), err));
+  ok = ok && conversation_open(&chat.conversation, &chat.harmony, &settings, err);
   interrupt_catch();
   ok = ok && session_warm_up(session, err) && converse(&chat, err);
-  free(chat.history.id);
+  conversation_close(&chat.conversation);
+  reply_free(&chat.reply);
   free(chat.cached.id);
   free(chat.output);
-  free(chat.answer.id);
   if (!ok)
     return -1;
   return interrupt_signal() ? 128 + interrupt_signal() : 0;
