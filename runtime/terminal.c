@@ -73,11 +73,6 @@ void terminal_end(struct terminal *terminal) {
     print_stray_byte(terminal);
 }
 
-void terminal_style(struct terminal *terminal, const char *sequence) {
-  if (terminal->is_styled)
-    fputs(sequence, terminal->file);
-}
-
 void remark(const char *format, ...) {
   struct terminal terminal = terminal_open(stderr);
   char *text;
