@@ -13,7 +13,7 @@ local STOP <const> = { [1527] = true, [RETURN] = true, [1534] = true }
 local abacus_chat = {
   MODEL = MODEL,
   TOKENIZER = MODEL .. "/tokenizer.json",
-  GETP = "timeout 60 " .. support.getp "abacus_chat-cpu",
+  GETP = "OMP_NUM_THREADS=1 timeout 60 " .. support.getp "abacus_chat-cpu", -- waiting threads take cores from others
   PROGRAM = support.getp "abacus_chat-cpu",
   CONTEXT = 1024,
   CONVERSATIONS = json.decode(support.read(MODEL .. "/conversations.json")),

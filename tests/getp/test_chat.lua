@@ -94,7 +94,9 @@ function TestChat.test_history()
   local input = table.concat(texts, "\n") .. "\n"
   lu.assertEquals({ chat(input, flags) }, { out, err })
   lu.assertEquals(#support.lines(err), 3, "a line of reasoning before each answer")
-  for _, more in ipairs { " --chunk 5", " -b 1" } do lu.assertEquals({ chat(input, flags .. more) }, { out, err }, more) end
+  for _, more in ipairs { " --chunk 5", " -b 1" } do
+    lu.assertEquals({ chat(input, flags .. more) }, { out, err }, more)
+  end
   lu.assertEquals((chat(table.concat(texts, "\n", 2), flags .. " -i '" .. texts[1] .. "'")), out)
   -- The next prompt has the history without reasoning. `long` needs more room than the replies before it.
   local long = ("27 + 4 = "):rep(20)
@@ -116,17 +118,18 @@ function TestChat.test_forgotten_turns()
   end
 end
 
--- The first turn writes far into the rings, the second goes back and is short, the third goes back further. What the
--- rings held there was lost in the first turn.
+-- The first turn writes far into the rings of 160 positions, the second goes back and is short, the third goes back
+-- further. What it needs was lost in the first turn, though the second ended less than 128 positions after it.
 function TestChat.test_going_back_twice()
-  local flags = DATE .. " --effort high"
-  for _, times in ipairs { 16, 18, 20, 22, 24, 26 } do
-    local first = "Sort" .. (" 9 4"):rep(times) .. "."
-    local second, third = "Sort" .. (" 9 4"):rep(times // 2 - 2) .. ".", "Add 79 and 9."
-    local input = table.concat({ first, "/new", second, "/new", third }, "\n") .. "\n"
-    local want, wanted = {}, {}
-    for i, message in ipairs { first, second, third } do want[i], wanted[i] = chat(message .. "\n", flags) end
-    lu.assertEquals({ chat(input, flags) }, { table.concat(want), table.concat(wanted) }, times)
+  local flags = DATE .. " --effort low"
+  local function tokens(message) return count(message, flags .. " -n 2") end
+  local part, third = "27 + 4 = ", "Reverse w d u x l j h t g."
+  local step = tokens(part:rep(3)) - tokens(part:rep(2))
+  local want = chat(third .. "\n", flags)
+  for _, room in ipairs { 140, 150, 160, 170, 180, 190 } do
+    local first, second = part:rep(room // step), part:rep(room // step - 100 // step)
+    local out = chat(table.concat({ first, "/new", second, "/new", third }, "\n") .. "\n", flags)
+    lu.assertEquals(support.lines(out)[3] .. "\n", want, room)
   end
 end
 
