@@ -17,6 +17,44 @@ enum { MARK_BYTES = sizeof PASTE_BEGINS - 1 };
 #define BRACKETS_ON "\033[?2004h"
 #define BRACKETS_OFF "\033[?2004l"
 
+// ---- the terminal ----
+
+// The signals that end or stop a process which does not catch them.
+static const int LEAVING[] = {SIGHUP, SIGQUIT, SIGTSTP};
+enum { LEAVING_SIGNALS = sizeof LEAVING / sizeof *LEAVING };
+
+static void set_brackets(const char *sequence) {
+  const ssize_t ignored = write(STDOUT_FILENO, sequence, strlen(sequence));
+  (void)ignored;
+}
+
+static void leave_terminal(int signal);
+
+static void guard_terminal(int signal) {
+  struct sigaction action = {.sa_handler = leave_terminal, .sa_flags = SA_RESETHAND | SA_NODEFER};
+  sigemptyset(&action.sa_mask);
+  sigaction(signal, &action, NULL);
+}
+
+// Leaves the terminal as it was, and lets the signal act, whose default action SA_RESETHAND has
+// restored. After SIGTSTP the process goes on here.
+static void leave_terminal(int signal) {
+  set_brackets(BRACKETS_OFF);
+  raise(signal);
+  guard_terminal(signal);
+  set_brackets(BRACKETS_ON);
+}
+
+// A signal that is ignored stays so.
+static void begin_brackets(void) {
+  for (int i = 0; i < LEAVING_SIGNALS; i++) {
+    struct sigaction before;
+    if (sigaction(LEAVING[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+      guard_terminal(LEAVING[i]);
+  }
+  set_brackets(BRACKETS_ON);
+}
+
 void messages_open(struct messages *messages) {
   struct stat status;
   *messages = (struct messages){.screen = terminal_open(isatty(STDOUT_FILENO) ? stdout : stderr)};
@@ -26,65 +64,23 @@ void messages_open(struct messages *messages) {
     messages->source = FROM_PIPE;
   messages->brackets = messages->source == FROM_TERMINAL && messages->screen.file == stdout &&
                        messages->screen.is_styled;
+  if (messages->brackets)
+    begin_brackets();
 }
 
 void messages_close(struct messages *messages) {
+  if (messages->brackets)
+    set_brackets(BRACKETS_OFF);
   free(messages->text.bytes);
-}
-
-// ---- the terminal ----
-
-static const int LEAVING[] = {SIGHUP, SIGQUIT, SIGTSTP};
-enum { LEAVING_SIGNALS = sizeof LEAVING / sizeof *LEAVING };
-
-// Leaves the terminal as it was before the default action of a signal, which SA_RESETHAND has
-// restored. After SIGTSTP the process goes on here.
-static void leave_terminal(int signal) {
-  const ssize_t ignored = write(STDOUT_FILENO, BRACKETS_OFF, sizeof BRACKETS_OFF - 1);
-  (void)ignored;
-  raise(signal);
-}
-
-// Makes signals that would leave the terminal with brackets switch them off first, or makes them
-// act as usual again. A signal that is ignored stays so.
-static void guard_terminal(bool guarded) {
-  struct sigaction action = {.sa_handler = SIG_DFL};
-  sigemptyset(&action.sa_mask);
-  if (guarded) {
-    action.sa_handler = leave_terminal;
-    action.sa_flags = SA_RESETHAND | SA_NODEFER;
-  }
-  for (int i = 0; i < LEAVING_SIGNALS; i++) {
-    struct sigaction before;
-    if (sigaction(LEAVING[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
-      sigaction(LEAVING[i], &action, NULL);
-  }
 }
 
 static void ask(struct messages *messages, const char *prompt) {
   if (messages->source != FROM_TERMINAL)
     return;
-  if (messages->brackets) {
-    guard_terminal(true);
-    fputs(BRACKETS_ON, messages->screen.file);
-  }
   terminal_write(&messages->screen, prompt, strlen(prompt));
   terminal_write(&messages->screen, "> ", 2);
   terminal_end(&messages->screen);
   fflush(messages->screen.file);
-}
-
-// Ends asking. Without a message the cursor is still on the line of the prompt.
-static void end_asking(struct messages *messages, bool has_message) {
-  if (messages->source != FROM_TERMINAL)
-    return;
-  if (messages->brackets)
-    fputs(BRACKETS_OFF, messages->screen.file);
-  if (!has_message)
-    fputc('\n', messages->screen.file);
-  fflush(messages->screen.file);
-  if (messages->brackets)
-    guard_terminal(false);
 }
 
 // ---- lines ----
@@ -211,7 +207,8 @@ bool messages_next(struct messages *messages, const char *prompt, struct text *m
     ask(messages, prompt);
     const bool ok = read_message(messages, prompt, &any, err);
     const bool ended = !ok || !any || interrupt_signal();
-    end_asking(messages, !ended);
+    if (ended && messages->source == FROM_TERMINAL) // the cursor is still on the line of the prompt
+      terminal_write(&messages->screen, "\n", 1);
     *message = ended ? (struct text){0} : trimmed(&messages->text);
     if (ended || message->n > 0)
       return ok;

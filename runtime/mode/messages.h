@@ -15,13 +15,15 @@
 struct messages {
   enum { FROM_FILE, FROM_TERMINAL, FROM_PIPE } source;
   struct terminal screen; // for prompts
-  bool brackets;          // the terminal can mark pasted text
+  bool brackets;          // the terminal marks pasted text
   bool pasting;           // the line ends in pasted text
   char input[4096];
   size_t start, end; // input[start] to input[end - 1] were read and not used
   struct buffer text;
 };
 
+// A terminal marks pasted text from messages_open to messages_close, except while the process is
+// stopped; SIGHUP and SIGQUIT end the marking, too. A zeroed struct can be closed.
 void messages_open(struct messages *messages);
 void messages_close(struct messages *messages);
 
