@@ -122,14 +122,15 @@ static void report_reply(const struct chat *chat) {
   const struct reply *reply = &chat->reply;
   const struct reply_message *vain = vain_call(chat);
   if (reply->end == REPLY_CUT && reply->header_text.n > 0)
-    remark("chat: the reply is cut off in the header \"%s\": %s", reply->header_text.bytes, FULL);
+    remark("chat: the reply is cut off in the header \"%.200s\": %s", reply->header_text.bytes,
+           FULL);
   else if (reply->end == REPLY_CUT && vain && !vain->complete)
-    remark("chat: the reply is cut off in the call %s %s: %s", vain->recipient,
+    remark("chat: the reply is cut off in the call %.200s %.200s: %s", vain->recipient,
            vain->text.n ? vain->text.bytes : "", FULL);
   else if (reply->end == REPLY_CUT)
     remark("chat: the reply is cut off: %s", FULL);
   else if (vain)
-    remark("chat: the reply calls %s, which is no function of --tools: %s", vain->recipient,
+    remark("chat: the reply calls %.200s, which is no function of --tools: %.200s", vain->recipient,
            vain->text.n ? vain->text.bytes : "");
   else if (!reply_is_well_formed(reply))
     remark("chat: the reply does not keep to the harmony format");

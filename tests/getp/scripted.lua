@@ -1,10 +1,11 @@
--- Makes a checkpoint that says what a script says: the next token depends on the last one alone. It has the shapes of
--- abacus. Attention and experts add nothing, and each token of the script has a direction of the embedding of its own.
+-- Makes a checkpoint that says what a script says: the next token depends on the last one alone. It has the shapes and
+-- the tokenizer of abacus_chat. Attention and experts add nothing, and each token of the script has a dimension of the
+-- embedding to itself.
 
 local json = require "dkjson"
 local support = require "tests.support"
 
-local MODEL <const> = "tests/models/abacus"
+local MODEL <const> = "tests/models/abacus_chat"
 local ONE <const>, ZERO <const> = "\x80\x3f", "\0\0" -- in BF16
 local scripted = {}
 

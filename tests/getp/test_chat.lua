@@ -178,13 +178,13 @@ end
 TestSignals = {}
 
 -- Runs a chat whose stdin is a pipe, while the shell runs `commands` -> status, stdout, stderr.
-local function chat_during(model, flags, environment, commands, program)
+local function chat_during(model, flags, environment, commands)
   return support.run(string.format([[
     fifo=%s/chat.fifo; rm -f $fifo; mkfifo $fifo
     %s %s %s -m chat %s <$fifo & chat=$!
     exec 3>$fifo
     %s
-    exec 3>&-; wait $chat]], support.scratch, environment, program or PROGRAM, model, flags, commands))
+    exec 3>&-; wait $chat]], support.scratch, environment, PROGRAM, model, flags, commands))
 end
 
 -- The signal must come while the engine reads some 900 tokens one by one; so several delays are tried.
@@ -202,14 +202,14 @@ end
 
 -- Counts `!` up to the end of the context: the model says this for ever.
 local function endless()
-  return scripted.model("endless", { "<|channel|>", "final", "<|message|>", "!", "!" })
+  return scripted.model("endless", { "<|channel|>", "f", "inal", "<|message|>", "!", "!" })
 end
 
 -- The reply to this message would fill the context; it is stopped after it has begun.
 function TestSignals.test_ctrl_c_keeps_the_answer_so_far()
   local status, out, err = chat_during(endless(), "--chunk 1", "OMP_NUM_THREADS=4", string.format([[echo hi >&3
     for i in $(seq 500); do [ -s %s/stdout ] && break; sleep 0.02; done
-    kill -INT $chat; sleep 0.2; echo hi >&3]], support.scratch), support.getp "abacus-cpu")
+    kill -INT $chat; sleep 0.2; echo hi >&3]], support.scratch))
   local lines = support.lines(out)
   lu.assertEquals({ status, #lines }, { 0, 2 }, err)
   lu.assertStrMatches(lines[1], "!+")
