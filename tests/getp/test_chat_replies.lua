@@ -89,7 +89,8 @@ function TestHeaders.test_cut_off_replies()
       "getp: chat: the reply is cut off in the call functions.get_code !!!" .. FULL,
       flags = DATE .. "-n " .. tokens + 12 },
     in_a_header = { script(FINAL, "<|message|>"), "\n",
-      'getp: chat: the reply is cut off in the header "<|channel|>final"' .. FULL, flags = DATE .. "-n " .. tokens + 3 },
+      'getp: chat: the reply is cut off in the header "<|channel|>final"' .. FULL,
+      flags = DATE .. "-n " .. tokens + 3 },
   }
 end
 
