@@ -34,8 +34,8 @@ function scripted.word(word)
   return list
 end
 
--- The ids of a script: special tokens by their name, all else as words.
-local function script_ids(script)
+-- The ids of a script: tokens by their text, all else as words.
+function scripted.ids(script)
   local list = {}
   for _, word in ipairs(script) do
     local more = ids[word] and { ids[word] } or scripted.word(word)
@@ -81,7 +81,7 @@ end
 -- The script begins after `assistant`. Each of its tokens may occur once. The model goes on with <|return|> after
 -- any other token. Returns the folder of the checkpoint.
 function scripted.model(name, script)
-  local list, following, seen = script_ids(script), {}, {}
+  local list, following, seen = scripted.ids(script), {}, {}
   local assistant = scripted.word "assistant"
   table.insert(list, 1, assistant[#assistant])
   for i = 1, #list - 1 do

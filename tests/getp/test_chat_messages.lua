@@ -185,8 +185,8 @@ function TestTerminal.test_signals()
       rm -f %s; fifo=%s/messages.fifo; rm -f $fifo; mkfifo $fifo; exec 4<>$fifo
       (TERM=xterm script -qfec %s %s <$fifo >/dev/null; echo "status $?") & script=$!
       for i in $(seq 250); do grep -q 2004h %s 2>/dev/null && break; sleep 0.02; done
-      sleep 0.3; %s; wait $script; cat %s]], typescript, support.scratch, support.quote(command), typescript, typescript,
-      kills:gsub("PID", "$(cat " .. pid .. ")"), typescript))
+      sleep 0.3; %s; wait $script; cat %s]], typescript, support.scratch, support.quote(command), typescript,
+      typescript, kills:gsub("PID", "$(cat " .. pid .. ")"), typescript))
   end
   for signal, status in pairs { INT = 130, TERM = 143, QUIT = 131, HUP = 129 } do
     local _, screen = screen_after("kill -" .. signal .. " PID")

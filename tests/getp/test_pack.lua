@@ -54,7 +54,8 @@ function TestFile.test_all_modes()
   assert_same("getp", MODEL, DEMO)
   assert_same("logits", MODEL, support.ids("packed.ids", SEQUENCES))
   lu.assertStrContains(select(2, support.run(GETP .. " " .. FILE .. " -i '47 + 85 ='")), "47 + 85 = 132\n")
-  lu.assertEquals(run(FILE .. " -m chat -i '47 + 85 =' </dev/null"), "132\n")
+  local chat = " -m chat --date 2026-11-27 -i '47 + 85 =' </dev/null"
+  lu.assertEquals(run(FILE .. chat), run(MODEL .. chat))
 end
 
 function TestFile.test_logits_of_other_models()
