@@ -5,6 +5,7 @@
 #include "base/progress.h"
 #include "base/utf8.h"
 #include "reference/parity.h"
+#include "tokenizer/rendered.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -200,8 +201,37 @@ bool check_text(const char *where, const char *text, size_t bytes, struct error 
                              (unsigned char)text[bad]);
 }
 
-bool session_encode(const struct session *session, const char *where, const char *text,
-                    size_t bytes, struct id_list *ids, struct error *err) {
-  return check_text(where, text, bytes, err) &&
-         tokenizer_encode(session->tokenizer, text, bytes, ids, err);
+// Says, once for each of the two kinds of prompts, how a prompt with special tokens is read.
+static void tell_reading(struct session *session, const char *where, bool rendered, int32_t first) {
+  bool *told = rendered ? &session->told_rendered : &session->told_special;
+  size_t n = 0;
+  const char *token = tokenizer_bytes(session->tokenizer, first, &n);
+  if (*told)
+    return;
+  *told = true;
+  if (rendered)
+    fprintf(stderr, "getp: %s: a rendered conversation: its special tokens are read as tokens\n",
+            where);
+  else
+    fprintf(stderr,
+            "getp: %s: the special token %.*s is read as text: --special reads it as a token\n",
+            where, (int)(n < 40 ? n : 40), token);
+}
+
+bool session_encode(struct session *session, const char *where, const char *text, size_t bytes,
+                    struct id_list *ids, struct error *err) {
+  const struct tokenizer *tokenizer = session->tokenizer;
+  const size_t before = ids->n;
+  int32_t first;
+  if (!check_text(where, text, bytes, err) ||
+      !tokenizer_encode_special(tokenizer, text, bytes, ids, &first, err))
+    return false;
+  if (first < 0 || session->options->special)
+    return true;
+  const bool rendered = is_rendered(tokenizer, ids->id + before, ids->n - before);
+  tell_reading(session, where, rendered, first);
+  if (rendered)
+    return true;
+  ids->n = before;
+  return tokenizer_encode(tokenizer, text, bytes, ids, err);
 }

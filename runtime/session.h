@@ -21,6 +21,7 @@ struct session {
   struct sampler sampler;
   struct profile *profile; // NULL: passes are not timed
   int parity; // positions of the first request to compare with reference.c; 0: none are left
+  bool told_rendered, told_special; // session_encode has made its remark
 };
 
 // Opens everything and refuses a checkpoint of another model. It does not warm up the engine.
@@ -45,9 +46,11 @@ struct batch_options session_batch(const struct session *session);
 // The engine must be warm; slot 0 of its KV cache is overwritten.
 bool session_parity(struct session *session, const int32_t *ids, size_t n, struct error *err);
 
-// Appends the ids of a text from the user, after check_text.
-bool session_encode(const struct session *session, const char *where, const char *text,
-                    size_t bytes, struct id_list *ids, struct error *err);
+// Appends the ids of a prompt, after check_text. With --special, and in a conversation that
+// is_rendered, the texts of special tokens are these tokens; in any other prompt they are text.
+// Without --special, the first prompt of each of these two kinds gets a remark on stderr.
+bool session_encode(struct session *session, const char *where, const char *text, size_t bytes,
+                    struct id_list *ids, struct error *err);
 
 // Refuses a text that is empty, contains a NUL or is not UTF-8; `where` names the text in messages.
 bool check_text(const char *where, const char *text, size_t bytes, struct error *err);
