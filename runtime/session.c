@@ -202,13 +202,13 @@ bool check_text(const char *where, const char *text, size_t bytes, struct error 
 }
 
 // Says, once for each of the two kinds of prompts, how a prompt with special tokens is read.
-static void tell_reading(struct session *session, const char *where, bool rendered, int32_t first) {
-  bool *told = rendered ? &session->told_rendered : &session->told_special;
+static void say_reading(struct session *session, const char *where, bool rendered, int32_t first) {
+  bool *said = rendered ? &session->said_rendered : &session->said_special;
   size_t n = 0;
   const char *token = tokenizer_bytes(session->tokenizer, first, &n);
-  if (*told)
+  if (*said)
     return;
-  *told = true;
+  *said = true;
   if (rendered)
     fprintf(stderr, "getp: %s: a rendered conversation: its special tokens are read as tokens\n",
             where);
@@ -229,7 +229,7 @@ bool session_encode(struct session *session, const char *where, const char *text
   if (first < 0 || session->options->special)
     return true;
   const bool rendered = is_rendered(tokenizer, ids->id + before, ids->n - before);
-  tell_reading(session, where, rendered, first);
+  say_reading(session, where, rendered, first);
   if (rendered)
     return true;
   ids->n = before;

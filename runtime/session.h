@@ -21,7 +21,7 @@ struct session {
   struct sampler sampler;
   struct profile *profile; // NULL: passes are not timed
   int parity; // positions of the first request to compare with reference.c; 0: none are left
-  bool told_rendered, told_special; // session_encode has made its remark
+  bool said_rendered, said_special; // session_encode has made its remark
 };
 
 // Opens everything and refuses a checkpoint of another model. It does not warm up the engine.

@@ -134,7 +134,8 @@ local function lengths(prompts, flags)
 end
 
 function TestSpecial.test_without_the_flag()
-  local spelled, rest, path = lengths { "Hello.", "Is <|end|> a token?", "<|endoftext|>", CHAT, CHAT, CHAT .. "<|end|>" }
+  local prompts = { "Hello.", "Is <|end|> a token?", "<|endoftext|>", CHAT, CHAT, CHAT .. "<|end|>" }
+  local spelled, rest, path = lengths(prompts)
   lu.assertEquals(spelled[4], 18)
   lu.assertEquals(spelled[5], 18)
   lu.assertTrue(spelled[3] > 5 and spelled[6] > 40)
