@@ -1,5 +1,6 @@
 // Reads the command line, runs the mode, and turns an error into one line and an exit status.
 #include "mode/mode.h"
+#include "terminal.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -48,7 +49,7 @@ int main(int argc, char **argv) {
   if (options_parse(&options, argc, argv, &err))
     status = options.help ? (fputs(OPTIONS_HELP, stdout), 0) : run(&options, &err);
   if (status < 0)
-    fprintf(stderr, "getp: %s\n", err.text);
+    remark("%s", err.text);
   if (status >= 0 && (fflush(stdout) != 0 || ferror(stdout))) {
     perror("getp: standard output");
     status = -1;

@@ -10,8 +10,8 @@
 
 const char OPTIONS_HELP[] =
     "usage: getp CHECKPOINT -m getp -i PROMPTS -o IDS [-n TOKENS] [-b SLOTS]\n"
-    "       getp CHECKPOINT [-m generate] -i TEXT\n"
-    "       getp CHECKPOINT -m chat [-y TEXT] [--effort LEVEL] [--tools FILE]\n"
+    "       getp CHECKPOINT [-m generate] -i TEXT | -f FILE\n"
+    "       getp CHECKPOINT -m chat [-i TEXT | -f FILE] [-y TEXT] [--effort LEVEL] [--tools FILE]\n"
     "       getp CHECKPOINT -m logits -i IDS -o FLOATS [--reference]\n"
     "       getp decode -z TOKENIZER -i IDS\n"
     "       getp pack CHECKPOINT -o FILE\n"
@@ -24,7 +24,9 @@ const char OPTIONS_HELP[] =
     "  -i, --input IN          generate: the text to continue; chat: the first message; getp: a\n"
     "                          file with the number of prompts, then one prompt per line; logits,\n"
     "                          decode: a file with one sequence of ids per line\n"
-    "  -f, --file FILE         generate, chat: a file with the text, instead of -i\n"
+    "  -f, --file FILE         generate, chat: a file with the text, instead of -i; its last "
+    "newline\n"
+    "                          does not count\n"
     "  -o, --output FILE       getp: one line of ids per prompt; logits: vocab_size float32 per\n"
     "                          position of each sequence; pack: weights, stop ids and tokenizer\n"
     "  -n, --steps N           tokens of a prompt and its output together (1024; 0: the context)\n"
@@ -47,6 +49,19 @@ const char OPTIONS_HELP[] =
     "      --trace FILE        write the time of every step, and of the host, for Perfetto\n"
     "      --plan              print how much memory this getp needs; needs no checkpoint\n"
     "  -h, --help              print this text\n"
+    "\n"
+    "Chat sends the system message of the harmony format: the date, the effort, the channels. Then "
+    "it\n"
+    "reads messages from standard input; a line is one, and empty lines do not count. There are "
+    "three\n"
+    "ways to give a message of several lines: end a line with \\ to go on on the next one; paste "
+    "the\n"
+    "lines into the terminal; or pipe them, as lines that arrive together are one message. `/new`\n"
+    "begins a new conversation. Answers go to stdout, all else to stderr. If the model calls a "
+    "function\n"
+    "of --tools, stderr gets the line `call functions.NAME ARGUMENTS`, and the next message is "
+    "the\n"
+    "result. Ctrl-C stops a reply; between replies it ends chat, as Ctrl-D does.\n"
     "\n"
     "GETP_PARITY=N in the environment compares the logits of the first request's first N\n"
     "positions with those of the plain C forward pass, and fails if they differ.\n";
@@ -177,17 +192,25 @@ static bool parse_date(const char **out, const char *text, struct error *err) {
   return real ? true : fail(err, "--date: want a date as YYYY-MM-DD, found \"%s\"", text);
 }
 
-// Parses a flag of chat that has no letter.
+// Parses a flag that only chat reads.
 static bool parse_chat_flag(struct options *o, int flag, const char *text, struct error *err) {
   switch (flag) {
   case FLAG_EFFORT:
+    o->chat_flag = "--effort";
     return parse_effort(&o->effort, text, err);
   case FLAG_DATE:
+    o->chat_flag = "--date";
     return parse_date(&o->date, text, err);
   case FLAG_REASONING:
+    o->chat_flag = "--reasoning";
     return parse_reasoning(&o->reasoning, text, err);
-  default:
+  case FLAG_TOOLS:
+    o->chat_flag = "--tools";
     o->tools = text;
+    return true;
+  default:
+    o->chat_flag = "-y";
+    o->instructions = text;
     return true;
   }
 }
@@ -208,9 +231,6 @@ static bool parse_flag(struct options *o, int flag, const char *text, struct err
   case 'f':
     o->file = text;
     return true;
-  case 'y':
-    o->instructions = text;
-    return true;
   case 'n':
     return parse_integer(&o->max_tokens, "-n", text, INT_MIN, err);
   case 'b':
@@ -229,6 +249,7 @@ static bool parse_flag(struct options *o, int flag, const char *text, struct err
     return parse_seed(&o->seed, text, err);
   case FLAG_SPECIAL:
     return o->special = true;
+  case 'y':
   case FLAG_EFFORT:
   case FLAG_DATE:
   case FLAG_TOOLS:
@@ -255,9 +276,25 @@ static bool require(const char *where, const char *value, const char *want, stru
              : fail(err, "%s: want %s, found %s: see --help", where, want, value ? "\"\"" : "none");
 }
 
+// The flags of a text: -i or -f gives one, and some flags are only for chat.
+static bool check_texts(const struct options *o, struct error *err) {
+  const bool reads_file = o->mode == MODE_GENERATE || o->mode == MODE_CHAT;
+  const bool needs_input = o->mode != MODE_CHAT && o->mode != MODE_PACK && !o->file;
+  if (o->chat_flag && o->mode != MODE_CHAT)
+    return fail(err, "%s: want -m chat, found another mode: see --help", o->chat_flag);
+  if (o->file && !reads_file)
+    return fail(err, "-f: want -m generate or chat, found another mode: see --help");
+  if (o->file && o->input)
+    return fail(err, "-f: want -i or -f, found both: see --help");
+  if (o->file && !require("-f", o->file, "the name of a file", err))
+    return false;
+  if (o->tools && !require("--tools", o->tools, "the name of a file", err))
+    return false;
+  return !(needs_input || o->input) || require("-i", o->input, "a text or the name of a file", err);
+}
+
 static bool check(const struct options *o, struct error *err) {
   const bool writes = o->mode == MODE_PROMPTS || o->mode == MODE_LOGITS || o->mode == MODE_PACK;
-  const bool reads = o->mode != MODE_CHAT && o->mode != MODE_PACK;
   if (o->plan)
     return true;
   if (o->mode != MODE_DECODE &&
@@ -265,7 +302,7 @@ static bool check(const struct options *o, struct error *err) {
     return false;
   if (o->mode == MODE_DECODE && !require("-z", o->tokenizer, "a tokenizer.json to decode by", err))
     return false;
-  if ((reads || o->input) && !require("-i", o->input, "a text or the name of a file", err))
+  if (!check_texts(o, err))
     return false;
   if ((writes || o->output) && !require("-o", o->output, "the name of a file", err))
     return false;

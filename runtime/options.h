@@ -28,6 +28,7 @@ struct options {
   const char *effort;       // chat: "low", "medium" or "high"
   const char *date;         // chat: YYYY-MM-DD, or NULL: today
   enum reasoning reasoning; // chat
+  const char *chat_flag;    // the last flag given that only chat reads, or NULL
   bool special;             // prompts, generate: the text of a special token is that token
   float temperature;
   float top_p, min_p; // 0: no bound

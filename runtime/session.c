@@ -5,6 +5,7 @@
 #include "base/progress.h"
 #include "base/utf8.h"
 #include "reference/parity.h"
+#include "terminal.h"
 #include "tokenizer/rendered.h"
 
 #include <errno.h>
@@ -210,12 +211,10 @@ static void say_reading(struct session *session, const char *where, bool rendere
     return;
   *said = true;
   if (rendered)
-    fprintf(stderr, "getp: %s: a rendered conversation: its special tokens are read as tokens\n",
-            where);
+    remark("%s: a rendered conversation: its special tokens are read as tokens", where);
   else
-    fprintf(stderr,
-            "getp: %s: the special token %.*s is read as text: --special reads it as a token\n",
-            where, (int)(n < 40 ? n : 40), token);
+    remark("%s: the special token %.*s is read as text: --special reads it as a token", where,
+           (int)(n < 40 ? n : 40), token);
 }
 
 bool session_encode(struct session *session, const char *where, const char *text, size_t bytes,
@@ -234,4 +233,23 @@ bool session_encode(struct session *session, const char *where, const char *text
     return true;
   ids->n = before;
   return tokenizer_encode(tokenizer, text, bytes, ids, err);
+}
+
+bool session_read_input(const struct session *session, struct text *text, const char **where,
+                        struct error *err) {
+  const struct options *options = session->options;
+  *text = (struct text){0};
+  *where = options->file ? options->file : "-i";
+  if (options->file) {
+    if (!text_read(text, options->file, err))
+      return false;
+    if (text->n > 0 && text->bytes[text->n - 1] == '\n')
+      text->bytes[--text->n] = 0;
+  } else if (options->input) {
+    text->bytes = strdup(options->input);
+    if (!text->bytes)
+      return fail(err, "-i: out of memory for a text");
+    text->n = strlen(text->bytes);
+  }
+  return !text->bytes || check_text(*where, text->bytes, text->n, err);
 }

@@ -52,6 +52,12 @@ bool session_parity(struct session *session, const int32_t *ids, size_t n, struc
 bool session_encode(struct session *session, const char *where, const char *text, size_t bytes,
                     struct id_list *ids, struct error *err);
 
+// Reads the text that -i gives or that the file of -f holds, in which a newline at the end does not
+// count. *where names it in messages. The caller frees text->bytes; it is NULL if neither flag was
+// given. The text has passed check_text.
+bool session_read_input(const struct session *session, struct text *text, const char **where,
+                        struct error *err);
+
 // Refuses a text that is empty, contains a NUL or is not UTF-8; `where` names the text in messages.
 bool check_text(const char *where, const char *text, size_t bytes, struct error *err);
 

@@ -8,8 +8,12 @@ bool fail(struct error *err, const char *format, ...) {
   va_start(args, format);
   vsnprintf(err->text, sizeof err->text, format, args);
   va_end(args);
-  for (char *c = err->text; *c; c++)
+  make_line(err->text);
+  return false;
+}
+
+void make_line(char *text) {
+  for (char *c = text; *c; c++)
     if ((unsigned char)*c < ' ' || *c == 127)
       *c = '?';
-  return false;
 }

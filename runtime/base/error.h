@@ -22,4 +22,7 @@ struct error {
 // `return fail(err, ...)`. Control characters, which a name may contain, are printed as '?'.
 bool fail(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+// Replaces the control characters of a text by '?', so that it is one line.
+void make_line(char *text);
+
 #endif

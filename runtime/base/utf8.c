@@ -1,7 +1,5 @@
 #include "base/utf8.h"
 
-#include <stdbool.h>
-
 static bool between(unsigned char c, unsigned char low, unsigned char high) {
   return low <= c && c <= high;
 }
@@ -55,4 +53,14 @@ size_t utf8_check(const char *text, size_t bytes) {
     at += n;
   }
   return at;
+}
+
+bool utf8_begins(const char *text, size_t bytes) {
+  const unsigned char *s = (const unsigned char *)text;
+  if (bytes == 0 || bytes >= character_bytes(s[0]))
+    return false;
+  for (size_t i = 1; i < bytes; i++)
+    if (i == 1 ? !second_byte_fits(s[0], s[1]) : !between(s[i], 0x80, 0xbf))
+      return false;
+  return true;
 }

@@ -1,8 +1,23 @@
 // decode: prints the text of ids.
 #include "base/lines.h"
 #include "mode/mode.h"
+#include "terminal.h"
 
 #include <stdio.h>
+
+static void print_lines(const struct tokenizer *tokenizer, const struct id_lines *lines) {
+  struct terminal screen = terminal_open(stdout);
+  for (size_t line = 0; line < lines->n; line++) {
+    for (size_t i = lines->start[line]; i < lines->start[line + 1]; i++) {
+      size_t n;
+      const char *bytes = tokenizer_bytes(tokenizer, lines->ids[i], &n);
+      if (bytes)
+        terminal_write(&screen, bytes, n);
+    }
+    terminal_end(&screen);
+    putchar('\n');
+  }
+}
 
 int mode_decode(const struct options *options, struct error *err) {
   struct tokenizer *tokenizer;
@@ -13,15 +28,7 @@ int mode_decode(const struct options *options, struct error *err) {
     tokenizer_close(tokenizer);
     return -1;
   }
-  for (size_t line = 0; line < lines.n; line++) {
-    for (size_t i = lines.start[line]; i < lines.start[line + 1]; i++) {
-      size_t n;
-      const char *bytes = tokenizer_bytes(tokenizer, lines.ids[i], &n);
-      if (bytes)
-        fwrite(bytes, 1, n, stdout);
-    }
-    putchar('\n');
-  }
+  print_lines(tokenizer, &lines);
   id_lines_free(&lines);
   tokenizer_close(tokenizer);
   return 0;

@@ -4,6 +4,7 @@
 #include "base/replace.h"
 #include "mode/mode.h"
 #include "reference/reference.h"
+#include "terminal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,6 +103,6 @@ int mode_logits(struct session *session, struct error *err) {
   id_lines_free(&job.lines);
   if (ok || !interrupt_signal())
     return ok ? 0 : -1;
-  fprintf(stderr, "getp: %s\n", err->text);
+  remark("%s", err->text);
   return 128 + interrupt_signal();
 }

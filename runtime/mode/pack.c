@@ -3,6 +3,7 @@
 #include "base/interrupt.h"
 #include "base/progress.h"
 #include "mode/mode.h"
+#include "terminal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,8 +22,8 @@ static bool on_piece(void *context, size_t written, size_t total, struct error *
 
 static bool read_tokenizer(const struct session *session, struct text *text, struct error *err) {
   if (!session->tokenizer) {
-    fprintf(stderr, "getp: %s: want a tokenizer.json in it, found none: %s will need -z\n",
-            session->options->checkpoint, session->options->output);
+    remark("%s: want a tokenizer.json in it, found none: %s will need -z",
+           session->options->checkpoint, session->options->output);
     return true;
   }
   char *path = session_tokenizer_path(session, err);
@@ -55,6 +56,6 @@ int mode_pack(struct session *session, struct error *err) {
   free(tokenizer.bytes);
   if (ok || !interrupt_signal())
     return ok ? 0 : -1;
-  fprintf(stderr, "getp: %s\n", err->text);
+  remark("%s", err->text);
   return 128 + interrupt_signal();
 }

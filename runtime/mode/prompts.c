@@ -5,6 +5,7 @@
 #include "base/progress.h"
 #include "mode/mode.h"
 #include "serve/output.h"
+#include "terminal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,10 +81,8 @@ static void plan_request(struct job *job, int i, size_t first, size_t end) {
     job->max_tokens += max_tokens - (int64_t)n;
     return;
   }
-  fprintf(
-      stderr,
-      "getp: %s:%d: want fewer than %d tokens, but the prompt has %zu tokens: its line is empty\n",
-      job->session->options->input, i + 2, max_tokens, n);
+  remark("%s:%d: want fewer than %d tokens, but the prompt has %zu tokens: its line is empty",
+         job->session->options->input, i + 2, max_tokens, n);
   job->skipped++;
 }
 
@@ -168,11 +167,9 @@ static bool check_parity(const struct job *job, struct error *err) {
 
 static void report_stop(const struct job *job) {
   const char *journal = job->output.journal_path;
-  fprintf(stderr, "getp: %s: not written: signal %d after %d of %d prompts", job->output.path,
-          interrupt_signal(), job->done, job->n);
-  if (journal)
-    fprintf(stderr, ": finished lines are in %s", journal);
-  fputc('\n', stderr);
+  remark("%s: not written: signal %d after %d of %d prompts%s%s", job->output.path,
+         interrupt_signal(), job->done, job->n, journal ? ": finished lines are in " : "",
+         journal ? journal : "");
 }
 
 static int run_job(struct job *job, struct error *err) {
