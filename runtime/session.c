@@ -4,9 +4,9 @@
 #include "base/path.h"
 #include "base/progress.h"
 #include "base/utf8.h"
+#include "harmony/rendered.h"
 #include "reference/parity.h"
 #include "terminal.h"
-#include "tokenizer/rendered.h"
 
 #include <errno.h>
 #include <stdio.h>

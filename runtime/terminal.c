@@ -54,12 +54,15 @@ void terminal_write(struct terminal *terminal, const char *bytes, size_t n) {
   }
   for (size_t i = 0; i < n; i++) {
     terminal->part[terminal->kept++] = bytes[i];
-    while (terminal->kept > 0 && !utf8_begins(terminal->part, terminal->kept)) {
-      if (utf8_check(terminal->part, terminal->kept) == terminal->kept) {
-        print_character(terminal->file, terminal->part, terminal->kept);
-        terminal->kept = 0;
-      } else {
+    while (terminal->kept > 0) {
+      const size_t length = utf8_length(terminal->part, terminal->kept);
+      if (length > terminal->kept)
+        break;
+      if (length == 0) {
         print_stray_byte(terminal);
+      } else {
+        print_character(terminal->file, terminal->part, length);
+        terminal->kept = 0;
       }
     }
   }
@@ -68,11 +71,6 @@ void terminal_write(struct terminal *terminal, const char *bytes, size_t n) {
 void terminal_end(struct terminal *terminal) {
   while (terminal->kept > 0)
     print_stray_byte(terminal);
-}
-
-void terminal_style(struct terminal *terminal, const char *sequence) {
-  if (terminal->is_styled)
-    fputs(sequence, terminal->file);
 }
 
 void remark(const char *format, ...) {

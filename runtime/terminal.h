@@ -26,9 +26,6 @@ void terminal_write(struct terminal *terminal, const char *bytes, size_t n);
 // Prints what is kept of a character, since no more of it comes.
 void terminal_end(struct terminal *terminal);
 
-// Prints an escape sequence if the terminal understands it.
-void terminal_style(struct terminal *terminal, const char *sequence);
-
 // Prints "getp: ", the text and a newline on stderr.
 void remark(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -1,9 +1,9 @@
 #include "base/json.h"
 
+#include "base/file.h"
 #include "base/path.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,20 +17,27 @@ bool json_file_exists(const char *directory, const char *name) {
   return exists;
 }
 
+json_t *json_read(const char *path, struct error *err) {
+  struct text text;
+  json_error_t detail;
+  if (!text_read(&text, path, err))
+    return NULL;
+  json_t *root = json_loadb(text.bytes, text.n, JSON_REJECT_DUPLICATES, &detail);
+  free(text.bytes);
+  if (!root)
+    fail(err, "%s:%d: want JSON, found an error: %s", path, detail.line, detail.text);
+  return root;
+}
+
 static bool read_root(struct json_file *file, struct error *err) {
   struct stat status;
   if (stat(file->path, &status))
     return fail(err, "%s: %s", file->path, strerror(errno));
   if (!S_ISREG(status.st_mode))
     return fail(err, "%s: want a regular file, found something else", file->path);
-  FILE *stream = fopen(file->path, "r");
-  if (!stream)
-    return fail(err, "%s: %s", file->path, strerror(errno));
-  json_error_t detail;
-  file->root = json_loadf(stream, JSON_REJECT_DUPLICATES, &detail);
-  fclose(stream);
+  file->root = json_read(file->path, err);
   if (!file->root)
-    return fail(err, "%s:%d: want JSON, found an error: %s", file->path, detail.line, detail.text);
+    return false;
   if (!json_is_object(file->root))
     return fail(err, "%s: want a JSON object, found an array", file->path);
   return true;

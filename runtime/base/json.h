@@ -1,5 +1,4 @@
-// Reads a JSON file of a checkpoint folder, and writes messages that name the file, the key and the
-// value found.
+// Reads JSON files, and writes messages that name the file, the key and the value found.
 #ifndef GETP_BASE_JSON_H
 #define GETP_BASE_JSON_H
 
@@ -7,7 +6,11 @@
 
 #include <jansson.h>
 
-// An open file, whose root is an object. A zeroed one is closed.
+// Reads a file or a pipe whose root is an object or an array. Returns NULL with a message if it is
+// not JSON, or if an object has a key twice. The caller calls json_decref.
+json_t *json_read(const char *path, struct error *err);
+
+// An open file of a checkpoint folder, whose root is an object. A zeroed one is closed.
 struct json_file {
   char *path; // DIRECTORY/NAME, for messages
   json_t *root;

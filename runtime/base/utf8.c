@@ -1,5 +1,7 @@
 #include "base/utf8.h"
 
+#include <stdbool.h>
+
 static bool between(unsigned char c, unsigned char low, unsigned char high) {
   return low <= c && c <= high;
 }
@@ -32,9 +34,8 @@ static size_t character_bytes(unsigned char lead) {
   return between(lead, 0xf0, 0xf4) ? 4 : 0;
 }
 
-static bool character_fits(const unsigned char *s, size_t n, size_t left) {
-  if (n == 0 || n > left)
-    return false;
+// True if the first n bytes of a character with this lead byte are what it may consist of.
+static bool bytes_fit(const unsigned char *s, size_t n) {
   if (n > 1 && !second_byte_fits(s[0], s[1]))
     return false;
   for (size_t i = 2; i < n; i++)
@@ -43,24 +44,20 @@ static bool character_fits(const unsigned char *s, size_t n, size_t left) {
   return true;
 }
 
+size_t utf8_length(const char *text, size_t bytes) {
+  const unsigned char *s = (const unsigned char *)text;
+  const size_t n = character_bytes(s[0]);
+  return bytes <= n && bytes_fit(s, bytes) ? n : 0;
+}
+
 size_t utf8_check(const char *text, size_t bytes) {
   const unsigned char *s = (const unsigned char *)text;
   size_t at = 0;
   while (at < bytes) {
     size_t n = character_bytes(s[at]);
-    if (!character_fits(s + at, n, bytes - at))
+    if (n == 0 || n > bytes - at || !bytes_fit(s + at, n))
       break;
     at += n;
   }
   return at;
-}
-
-bool utf8_begins(const char *text, size_t bytes) {
-  const unsigned char *s = (const unsigned char *)text;
-  if (bytes == 0 || bytes >= character_bytes(s[0]))
-    return false;
-  for (size_t i = 1; i < bytes; i++)
-    if (i == 1 ? !second_byte_fits(s[0], s[1]) : !between(s[i], 0x80, 0xbf))
-      return false;
-  return true;
 }

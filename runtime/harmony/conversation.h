@@ -66,9 +66,10 @@ void conversation_close(struct conversation *conversation);
 bool conversation_add(struct conversation *conversation, const struct message *message,
                       struct error *err);
 
-// Adds the messages of a finished reply: the ids of those that are well formed as generated, the
-// text of others, and headers in the canonical order. A message without a channel, such as stray
-// text, is added as an answer on the channel `final`. Messages of other roles are left out.
+// Adds the messages of a finished reply, with headers in the canonical order: the ids of those that
+// are well formed, as generated, and the text of others. A message without a channel, such as stray
+// text, is added as an answer on the channel `final`. Messages of other roles, calls that were cut
+// off and headers without a message, except those of calls, are left out.
 bool conversation_add_reply(struct conversation *conversation, const struct reply *reply,
                             struct error *err);
 

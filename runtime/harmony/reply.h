@@ -13,6 +13,7 @@
 #include "base/id_list.h"
 #include "harmony/buffer.h"
 #include "harmony/harmony.h"
+#include "harmony/header.h"
 
 // For whom the text of a message is.
 enum reply_kind {
@@ -53,29 +54,22 @@ struct reply_piece {
   size_t n;
 };
 
-// A header while it is read. Only reply.c and header.c look into it.
-struct reply_header {
-  char *role, *channel, *recipient, *content_type;
-  struct buffer word, space; // the word that is being read and the white space before it
-  enum { WORD_ROLE, WORD_CHANNEL, WORD_CONTENT_TYPE, WORD_ANY } next; // what a word would be
-  bool begun;                                                         // it has an id
-  bool well_formed;
-  bool stray; // the last message is stray text of this header
-};
-
-// A reply is zeroed before reply_begin. `message`, `n`, `end` and `header_text` are for the caller.
+// A reply is zeroed before its first reply_begin. The fields from in_content on are for reply.c.
 struct reply {
   const struct harmony *harmony;
   struct reply_message *message; // (n) in the order of their text
   size_t n, capacity;
   enum reply_end end;        // after reply_finish
-  struct buffer header_text; // after reply_finish: a header in which the reply was cut, else empty
+  struct buffer header_text; // after reply_finish: a header in which the reply was cut, or empty
 
-  bool in_content; // of the last message, else in a header
-  struct reply_header header;
-  char held[4]; // the first bytes of a character of which more must come
+  bool in_content; // of the last message; false: in a header
+  struct header header;
+  bool header_has_special; // beginning with its <|start|>
+  char held[4];            // the first bytes of a character of which more must come
   size_t n_held;
-  struct buffer fresh; // the text of the piece
+  struct buffer decoded; // text of the last id in a header
+  struct buffer fresh;   // the text of the piece
+  size_t fresh_message;
 };
 
 // Begins a reply; frees what an earlier one left.

@@ -1,41 +1,42 @@
 // -m chat: holds a conversation.
 #include "base/interrupt.h"
+#include "harmony/conversation.h"
+#include "mode/messages.h"
 #include "mode/mode.h"
-#include "tokenizer/harmony.h"
+#include "mode/transcript.h"
+#include "terminal.h"
 
-#include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <time.h>
 
 struct chat {
   struct session *session;
   struct harmony harmony;
-  struct id_list history; // the conversation, without the reasoning of earlier replies
-  struct id_list cached;  // the ids whose keys and values slot 0 holds
-  int32_t *output;        // (max_tokens) of the running turn
+  struct tools tools;
+  char today[sizeof "YYYY-MM-DD"];
+  struct conversation conversation;
+  struct id_list prompt;
+  struct id_list cached; // the ids whose keys and values slot 0 holds
+  size_t written;        // positions that slot 0 has held since it began again at position 0
+  int32_t *output;       // (max_tokens) of the running reply
   struct reply reply;
-  struct id_list answer; // the final message so far
-  bool terminal;         // stdin is one
+  struct transcript transcript;
+  struct messages messages;
+  uint64_t replies;
+  bool refused; // a message
 };
 
-// Prints the answer on stdout as it comes, reasoning and tool calls on stderr.
+// ---- a reply ----
+
 static bool on_token(void *context, const struct request *request, struct error *err) {
   struct chat *chat = context;
-  const int32_t id = request->output[request->n_output - 1];
-  const enum reply_kind kind = reply_read(&chat->reply, &chat->harmony, id);
-  size_t n;
-  const char *bytes = tokenizer_bytes(chat->session->tokenizer, id, &n);
-  if (kind == REPLY_CONTROL || !bytes)
-    return true;
-  FILE *stream = kind == REPLY_FINAL ? stdout : stderr;
-  fwrite(bytes, 1, n, stream);
-  fflush(stream);
-  return kind != REPLY_FINAL || id_list_add(&chat->answer, id)
-             ? true
-             : fail(err, "chat: out of memory for an answer");
+  struct reply_piece piece;
+  if (!reply_read(&chat->reply, request->output[request->n_output - 1], &piece, err))
+    return false;
+  transcript_add(&chat->transcript, &piece);
+  return true;
 }
 
 static bool go_on(void *context) {
@@ -44,129 +45,282 @@ static bool go_on(void *context) {
 }
 
 // The positions of the cache that the prompt can use: as many ids as both begin with. It is 0 if
-// the sequence would have to go back further than the rings of the sliding layers allow.
-static int reusable(const struct chat *chat, const struct id_list *prompt) {
-  const struct id_list *cached = &chat->cached;
+// the sequence would have to go back further than the rings of the sliding layers allow. A ring
+// lost what lies further back when it was written, even if the sequence went back since.
+static int reusable(const struct chat *chat) {
+  const struct id_list *cached = &chat->cached, *prompt = &chat->prompt;
   size_t n = 0;
   while (n < cached->n && n + 1 < prompt->n && cached->id[n] == prompt->id[n])
     n++;
-  return cached->n - n <= (size_t)chat->session->limits.rewind ? (int)n : 0;
+  return chat->written - n <= (size_t)chat->session->limits.rewind ? (int)n : 0;
 }
 
-// The cache then holds the prompt and all ids of the output but the last. An interrupted turn may
+// The cache then holds the prompt and all ids of the output but the last. An interrupted reply may
 // have sent only the beginning of the prompt: then the cache counts as empty.
-static bool remember_cache(struct chat *chat, const struct id_list *prompt,
-                           const struct request *request, struct error *err) {
+static bool remember_cache(struct chat *chat, const struct request *request, struct error *err) {
   bool ok = true;
   chat->cached.n = 0;
-  if (request->n_output == 0)
-    return true;
-  for (size_t i = 0; ok && i < prompt->n; i++)
-    ok = id_list_add(&chat->cached, prompt->id[i]);
+  for (size_t i = 0; ok && request->n_output > 0 && i < chat->prompt.n; i++)
+    ok = id_list_add(&chat->cached, chat->prompt.id[i]);
   for (int i = 0; ok && i + 1 < request->n_output; i++)
     ok = id_list_add(&chat->cached, request->output[i]);
+  if (request->cached == 0 || chat->written < chat->cached.n)
+    chat->written = chat->cached.n;
   return ok ? true : fail(err, "chat: out of memory for a conversation");
 }
 
-// Generates and prints the reply to `prompt`.
-static bool reply(struct chat *chat, const struct id_list *prompt, uint64_t turn,
-                  struct error *err) {
+// Generates and prints the reply to the prompt.
+static bool generate_reply(struct chat *chat, struct error *err) {
   struct session *session = chat->session;
   const struct batch_options options = session_batch(session);
   const struct batch_events events = {.context = chat, .token = on_token, .go_on = go_on};
   struct request request = {
-      .prompt = prompt->id,
-      .n_prompt = (int)prompt->n,
-      .cached = reusable(chat, prompt),
+      .prompt = chat->prompt.id,
+      .n_prompt = (int)chat->prompt.n,
+      .cached = reusable(chat),
       .max_tokens = session->max_tokens,
       .output = chat->output,
-      .stream = turn,
+      .stream = chat->replies++,
   };
-  chat->reply = (struct reply){0};
-  chat->answer.n = 0;
-  if (!session_parity(session, prompt->id, prompt->n, err) ||
+  struct reply_piece piece;
+  reply_begin(&chat->reply, &chat->harmony);
+  if (!session_parity(session, chat->prompt.id, chat->prompt.n, err) ||
       !batch_run(session->engine, &request, 1, &options, &events, err))
     return false;
-  putchar('\n');
-  fflush(stdout);
-  if (request.done && (int)prompt->n + request.n_output == session->max_tokens)
-    fprintf(stderr, "getp: chat: the conversation is full: it has %d tokens\n",
-            session->max_tokens);
-  return remember_cache(chat, prompt, &request, err);
+  const bool stopped =
+      request.n_output > 0 && is_stop_id(&session->stop, request.output[request.n_output - 1]);
+  if (!reply_finish(&chat->reply, stopped, &piece, err))
+    return false;
+  transcript_add(&chat->transcript, &piece);
+  return remember_cache(chat, &request, err);
 }
 
-// One turn: generates the reply to the user's text and adds both to the history. A turn that was
-// stopped before its answer began is forgotten.
-static bool turn(struct chat *chat, const char *text, size_t bytes, uint64_t number,
-                 struct error *err) {
-  const struct harmony *harmony = &chat->harmony;
-  const size_t before = chat->history.n;
-  if (!check_text("the message", text, bytes, err)) {
-    fprintf(stderr, "getp: %s\n", err->text);
+// What a reply leaves to do.
+enum turn {
+  TURN_CALLS,     // its calls need results, then the turn goes on
+  TURN_DONE,      // the conversation has the reply
+  TURN_FORGOTTEN, // the conversation must be as before the turn
+};
+
+static bool is_call(const struct reply_message *message) {
+  return message->kind == REPLY_CALL;
+}
+
+// A call that nobody can answer: it is cut off, or of a function that was not offered.
+static const struct reply_message *vain_call(const struct chat *chat) {
+  for (size_t i = 0; i < chat->reply.n; i++) {
+    const struct reply_message *message = &chat->reply.message[i];
+    if (is_call(message) && !(message->complete && tools_have(&chat->tools, message->recipient)))
+      return message;
+  }
+  return NULL;
+}
+
+// Says on stderr what is wrong with a reply that the user did not stop.
+static void report_reply(const struct chat *chat) {
+  static const char FULL[] = "the conversation is full: /new begins a new one";
+  const struct reply *reply = &chat->reply;
+  const struct reply_message *vain = vain_call(chat);
+  if (reply->end == REPLY_CUT && reply->header_text.n > 0)
+    remark("chat: the reply is cut off in the header \"%s\": %s", reply->header_text.bytes, FULL);
+  else if (reply->end == REPLY_CUT && vain && !vain->complete)
+    remark("chat: the reply is cut off in the call %s %s: %s", vain->recipient,
+           vain->text.n ? vain->text.bytes : "", FULL);
+  else if (reply->end == REPLY_CUT)
+    remark("chat: the reply is cut off: %s", FULL);
+  else if (vain)
+    remark("chat: the reply calls %s, which is no function of --tools: %s", vain->recipient,
+           vain->text.n ? vain->text.bytes : "");
+  else if (!reply_is_well_formed(reply))
+    remark("chat: the reply does not keep to the harmony format");
+  else if (!reply_has(reply, REPLY_ANSWER) && !reply_has(reply, REPLY_PREAMBLE) &&
+           !reply_has(reply, REPLY_CALL))
+    remark("chat: the reply has no answer");
+}
+
+// Adds the reply to the conversation. One that was stopped before its answer began is forgotten.
+static bool keep_reply(struct chat *chat, bool stopped, enum turn *turn, struct error *err) {
+  const struct reply *reply = &chat->reply;
+  const bool calls = reply_has(reply, REPLY_CALL);
+  const bool answers =
+      reply_has(reply, REPLY_ANSWER) || (reply_has(reply, REPLY_PREAMBLE) && !calls);
+  if (!stopped && calls && !vain_call(chat) && reply->end != REPLY_CUT)
+    *turn = TURN_CALLS;
+  else
+    *turn = answers ? TURN_DONE : TURN_FORGOTTEN;
+  return *turn == TURN_FORGOTTEN || conversation_add_reply(&chat->conversation, reply, err);
+}
+
+// Says why a message gets no reply, and prints an empty line instead, so that a program which waits
+// for a reply goes on.
+static void refuse(struct chat *chat, const struct error *why) {
+  remark("%s", why->text);
+  chat->refused = true;
+  transcript_end(&chat->transcript, true);
+}
+
+// One reply of the model to the conversation.
+static bool answer(struct chat *chat, enum turn *turn, struct error *err) {
+  const int max_tokens = chat->session->max_tokens;
+  *turn = TURN_FORGOTTEN;
+  chat->prompt.n = 0;
+  if (!conversation_render(&chat->conversation, &chat->prompt, err))
+    return false;
+  if (chat->prompt.n >= (size_t)max_tokens) {
+    fail(err,
+         "chat: not sent: with it the conversation has %zu tokens, want fewer than %d: send a "
+         "shorter message, or begin a new conversation with /new",
+         chat->prompt.n, max_tokens);
+    refuse(chat, err);
     return true;
   }
-  if (!harmony_add(harmony, "user", text, bytes, &chat->history, err))
+  if (!generate_reply(chat, err))
     return false;
-  const size_t after = chat->history.n;
-  if (!harmony_begin_reply(harmony, &chat->history, err))
+  const int signal = interrupt_signal();
+  if (!keep_reply(chat, signal != 0, turn, err))
     return false;
-  if (chat->history.n >= (size_t)chat->session->max_tokens)
-    return fail(err,
-                "chat: want a conversation of fewer than %d tokens, found %zu: start a new one",
-                chat->session->max_tokens, chat->history.n);
-  if (!reply(chat, &chat->history, number, err))
-    return false;
-  if (interrupt_signal() == SIGINT) // it stopped this turn, not the conversation
+  transcript_end(&chat->transcript, *turn != TURN_CALLS);
+  if (signal == SIGINT) // it stopped this turn, not the conversation
     interrupt_clear();
-  chat->history.n = chat->answer.n ? after : before;
-  return chat->answer.n == 0 || harmony_add_answer(harmony, &chat->answer, &chat->history, err);
+  else if (signal == 0)
+    report_reply(chat);
+  return true;
 }
 
-// The next line of stdin without its newline; -1 at the end or when interrupted.
-static ssize_t read_line(const struct chat *chat, char **line, size_t *capacity) {
-  if (chat->terminal) {
-    fputs("> ", stdout);
-    fflush(stdout);
+// ---- a turn ----
+
+// The next message is the result of a call. *come is false if there is none: the input has ended,
+// or the user stops the turn.
+static bool read_result(struct chat *chat, const char *tool, bool *come, struct error *err) {
+  struct text text;
+  for (;;) {
+    if (!messages_next(&chat->messages, tool, &text, err))
+      return false;
+    *come = text.bytes != NULL;
+    if (!*come && !interrupt_signal())
+      remark("chat: the input ended before the result of %s", tool);
+    if (!*come || check_text("the result", text.bytes, text.n, err))
+      break;
+    remark("%s", err->text);
   }
-  ssize_t n = getline(line, capacity, stdin);
-  if (n > 0 && (*line)[n - 1] == '\n')
-    n--;
-  return n;
+  const struct message result = {.role = tool,
+                                 .recipient = "assistant",
+                                 .channel = "commentary",
+                                 .text = text.bytes,
+                                 .bytes = text.n};
+  return !*come || conversation_add(&chat->conversation, &result, err);
 }
 
-static bool converse(struct chat *chat, struct error *err) {
-  const char *first = chat->session->options->input;
-  uint64_t number = 0;
-  if (first && !turn(chat, first, strlen(first), number++, err))
+// Prints the calls of the reply and adds their results to the conversation.
+static bool call_tools(struct chat *chat, enum turn *turn, struct error *err) {
+  const struct reply *reply = &chat->reply;
+  for (size_t i = 0; i < reply->n; i++)
+    if (is_call(&reply->message[i]))
+      transcript_call(&chat->transcript, &reply->message[i]);
+  bool come = true;
+  for (size_t i = 0; come && i < reply->n; i++)
+    if (is_call(&reply->message[i]) && !read_result(chat, reply->message[i].recipient, &come, err))
+      return false;
+  if (come)
+    return true;
+  *turn = TURN_FORGOTTEN;
+  transcript_end(&chat->transcript, true);
+  if (interrupt_signal() == SIGINT)
+    interrupt_clear();
+  return true;
+}
+
+// The user's text and all replies to it. A turn without an answer is forgotten.
+static bool run_turn(struct chat *chat, const char *text, size_t bytes, struct error *err) {
+  const size_t before = chat->conversation.n;
+  const struct message message = {.role = "user", .text = text, .bytes = bytes};
+  if (!conversation_add(&chat->conversation, &message, err))
     return false;
-  char *line = NULL;
-  size_t capacity = 0;
-  bool ok = true;
-  for (ssize_t n; ok && !interrupt_signal() && (n = read_line(chat, &line, &capacity)) >= 0;)
-    if (n > 0)
-      ok = turn(chat, line, (size_t)n, number++, err);
-  if (ok && ferror(stdin) && !interrupt_signal())
-    ok = fail(err, "standard input: %s", strerror(errno));
-  free(line);
-  return ok;
+  enum turn turn = TURN_CALLS;
+  while (turn == TURN_CALLS)
+    if (!answer(chat, &turn, err) || (turn == TURN_CALLS && !call_tools(chat, &turn, err)))
+      return false;
+  if (turn == TURN_FORGOTTEN)
+    conversation_forget(&chat->conversation, before);
+  return true;
+}
+
+static bool is_new(struct text text) {
+  return text.n == 4 && memcmp(text.bytes, "/new", 4) == 0;
+}
+
+static bool converse(struct chat *chat, const struct text *first, struct error *err) {
+  if (first->bytes && !run_turn(chat, first->bytes, first->n, err))
+    return false;
+  while (!interrupt_signal()) {
+    struct text text;
+    if (!messages_next(&chat->messages, "", &text, err))
+      return false;
+    if (!text.bytes)
+      break;
+    if (is_new(text))
+      conversation_forget(&chat->conversation, 0);
+    else if (!check_text("the message", text.bytes, text.n, err))
+      refuse(chat, err);
+    else if (!run_turn(chat, text.bytes, text.n, err))
+      return false;
+  }
+  return true;
+}
+
+// ---- the conversation ----
+
+static bool open_conversation(struct chat *chat, struct error *err) {
+  const struct options *options = chat->session->options;
+  const char *instructions = options->instructions;
+  const time_t now = time(NULL);
+  struct tm local;
+  if (!localtime_r(&now, &local) || !strftime(chat->today, sizeof chat->today, "%Y-%m-%d", &local))
+    return fail(err, "chat: want a date, found none in the system's clock: give one with --date");
+  if (instructions && !check_text("-y", instructions, strlen(instructions), err))
+    return false;
+  if (options->tools && !tools_read(&chat->tools, options->tools, err))
+    return false;
+  const struct conversation_settings settings = {
+      .effort = options->effort,
+      .date = options->date ? options->date : chat->today,
+      .instructions = instructions,
+      .tools = options->tools ? &chat->tools : NULL,
+  };
+  return harmony_open(&chat->harmony, chat->session->tokenizer, err) &&
+         conversation_open(&chat->conversation, &chat->harmony, &settings, err);
+}
+
+static bool run(struct chat *chat, const struct text *first, struct error *err) {
+  const int max_tokens = chat->session->max_tokens;
+  chat->output = calloc((size_t)max_tokens, sizeof *chat->output);
+  if (!chat->output)
+    return fail(err, "chat: out of memory for %d tokens", max_tokens);
+  transcript_open(&chat->transcript, chat->session->options->reasoning);
+  messages_open(&chat->messages);
+  interrupt_catch();
+  return session_warm_up(chat->session, err) && converse(chat, first, err);
+}
+
+static void close_chat(struct chat *chat) {
+  messages_close(&chat->messages);
+  reply_free(&chat->reply);
+  conversation_close(&chat->conversation);
+  tools_free(&chat->tools);
+  free(chat->prompt.id);
+  free(chat->cached.id);
+  free(chat->output);
 }
 
 int mode_chat(struct session *session, struct error *err) {
-  const char *system = session->options->instructions;
-  struct chat chat = {.session = session, .terminal = isatty(STDIN_FILENO) == 1};
-  chat.output = calloc((size_t)session->max_tokens, sizeof *chat.output);
-  bool ok = chat.output || fail(err, "chat: out of memory for %d tokens", session->max_tokens);
-  ok = ok && harmony_open(&chat.harmony, session->tokenizer, err);
-  ok = ok && (!system || check_text("-y", system, strlen(system), err));
-  ok = ok && (!system ||
-              harmony_add(&chat.harmony, "system", system, strlen(system), &chat.history, err));
-  interrupt_catch();
-  ok = ok && session_warm_up(session, err) && converse(&chat, err);
-  free(chat.history.id);
-  free(chat.cached.id);
-  free(chat.output);
-  free(chat.answer.id);
+  struct chat chat = {.session = session};
+  struct text first;
+  const char *where;
+  const bool ok = session_read_input(session, &first, &where, err) &&
+                  open_conversation(&chat, err) && run(&chat, &first, err);
+  free(first.bytes);
+  close_chat(&chat);
   if (!ok)
     return -1;
-  return interrupt_signal() ? 128 + interrupt_signal() : 0;
+  return interrupt_signal() ? 128 + interrupt_signal() : chat.refused;
 }

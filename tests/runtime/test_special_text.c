@@ -2,7 +2,7 @@
 // which of them are rendered conversations.
 #include "tokenizer_support.h"
 
-#include "tokenizer/rendered.h"
+#include "harmony/rendered.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-// utf8_check on well-formed texts and on every way to be malformed.
+// Well-formed UTF-8, and every way to be malformed.
 #include "base/utf8.h"
 
 #include "support.h"
@@ -35,9 +35,31 @@ static void utf8_ends_at_the_first_bad_byte(void **state) {
     assert_int_equal(utf8_check(cases[i].text, cases[i].bytes), cases[i].good);
 }
 
+static void the_beginning_of_a_character_says_its_length(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    size_t bytes, length;
+  } cases[] = {
+      {"\0", 1, 1},           {"a", 1, 1},
+      {"\xc3", 1, 2},         {"\xc3\xa4", 2, 2},
+      {"\xe3", 1, 3},         {"\xe3\x81", 2, 3},
+      {"\xf0", 1, 4},         {"\xf0\x9f\x8d", 3, 4},
+      {"\x80", 1, 0},         {"\xc1", 1, 0},
+      {"\xc3\xc3", 2, 0},     {"ab", 2, 0},
+      {"\xe0\x9f", 2, 0},     {"\xed\xa0", 2, 0},
+      {"\xf4\x90", 2, 0},     {"\xf0\x9f(", 3, 0},
+      {"\xff", 1, 0},         {"\xf0\x9f\x8d\xa3", 4, 4},
+      {"\xc3\xa4\xa4", 3, 0},
+  };
+  for (size_t i = 0; i < COUNT(cases); i++)
+    assert_int_equal(utf8_length(cases[i].text, cases[i].bytes), cases[i].length);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(utf8_ends_at_the_first_bad_byte),
+      cmocka_unit_test(the_beginning_of_a_character_says_its_length),
   };
   return cmocka_run_group_tests_name("utf8", tests, NULL, NULL);
 }

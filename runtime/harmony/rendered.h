@@ -1,6 +1,6 @@
 // Recognises a prompt that someone has rendered in the harmony format.
-#ifndef GETP_TOKENIZER_RENDERED_H
-#define GETP_TOKENIZER_RENDERED_H
+#ifndef GETP_HARMONY_RENDERED_H
+#define GETP_HARMONY_RENDERED_H
 
 #include "tokenizer/tokenizer.h"
 

@@ -1,4 +1,4 @@
-#include "tokenizer/rendered.h"
+#include "harmony/rendered.h"
 
 #include <string.h>
 
