@@ -4,7 +4,9 @@
 #include "base/path.h"
 #include "base/progress.h"
 #include "base/utf8.h"
+#include "harmony/rendered.h"
 #include "reference/parity.h"
+#include "terminal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -200,10 +202,37 @@ bool check_text(const char *where, const char *text, size_t bytes, struct error 
                              (unsigned char)text[bad]);
 }
 
-bool session_encode(const struct session *session, const char *where, const char *text,
-                    size_t bytes, struct id_list *ids, struct error *err) {
-  return check_text(where, text, bytes, err) &&
-         tokenizer_encode(session->tokenizer, text, bytes, ids, err);
+// Says, once for each of the two kinds of prompts, how a prompt with special tokens is read.
+static void say_reading(struct session *session, const char *where, bool rendered, int32_t first) {
+  bool *said = rendered ? &session->said_rendered : &session->said_special;
+  size_t n = 0;
+  const char *token = tokenizer_bytes(session->tokenizer, first, &n);
+  if (*said)
+    return;
+  *said = true;
+  if (rendered)
+    remark("%s: a rendered conversation: its special tokens are read as tokens", where);
+  else
+    remark("%s: the special token %.*s is read as text: --special reads it as a token", where,
+           (int)(n < 40 ? n : 40), token);
+}
+
+bool session_encode(struct session *session, const char *where, const char *text, size_t bytes,
+                    struct id_list *ids, struct error *err) {
+  const struct tokenizer *tokenizer = session->tokenizer;
+  const size_t before = ids->n;
+  int32_t first;
+  if (!check_text(where, text, bytes, err) ||
+      !tokenizer_encode_special(tokenizer, text, bytes, ids, &first, err))
+    return false;
+  if (first < 0 || session->options->special)
+    return true;
+  const bool rendered = is_rendered(tokenizer, ids->id + before, ids->n - before);
+  say_reading(session, where, rendered, first);
+  if (rendered)
+    return true;
+  ids->n = before;
+  return tokenizer_encode(tokenizer, text, bytes, ids, err);
 }
 
 bool session_read_input(const struct session *session, struct text *text, const char **where,

@@ -21,6 +21,7 @@ struct session {
   struct sampler sampler;
   struct profile *profile; // NULL: passes are not timed
   int parity; // positions of the first request to compare with reference.c; 0: none are left
+  bool said_rendered, said_special; // session_encode has made its remark
 };
 
 // Opens everything and refuses a checkpoint of another model. It does not warm up the engine.
@@ -45,9 +46,11 @@ struct batch_options session_batch(const struct session *session);
 // The engine must be warm; slot 0 of its KV cache is overwritten.
 bool session_parity(struct session *session, const int32_t *ids, size_t n, struct error *err);
 
-// Appends the ids of a text from the user, after check_text.
-bool session_encode(const struct session *session, const char *where, const char *text,
-                    size_t bytes, struct id_list *ids, struct error *err);
+// Appends the ids of a prompt, after check_text. With --special, and in a conversation that
+// is_rendered, the texts of special tokens are these tokens; in any other prompt they are text.
+// Without --special, the first prompt of each of these two kinds gets a remark on stderr.
+bool session_encode(struct session *session, const char *where, const char *text, size_t bytes,
+                    struct id_list *ids, struct error *err);
 
 // Reads the text that -i gives or that the file of -f holds, in which a newline at the end does not
 // count. *where names it in messages. The caller frees text->bytes; it is NULL if neither flag was

@@ -58,7 +58,7 @@ static int run(struct generation *generation, const struct id_list *ids, int32_t
 }
 
 static int generate(struct generation *generation, struct id_list *ids, struct error *err) {
-  const struct session *session = generation->session;
+  struct session *session = generation->session;
   const struct text *text = &generation->text;
   int32_t *output = calloc((size_t)session->max_tokens, sizeof *output);
   int status = -1;

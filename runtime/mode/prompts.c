@@ -37,6 +37,13 @@ static int parse_count(const struct text *line) {
   return (*end && strcmp(end, "\r") != 0) || n > INT32_MAX ? -1 : (int)n;
 }
 
+enum { WHERE_BYTES = 256 };
+
+// FILE:LINE of prompt i, for messages.
+static void name_prompt(char where[static WHERE_BYTES], const char *path, int i) {
+  snprintf(where, WHERE_BYTES, "%.200s:%d", path, i + 2);
+}
+
 static bool read_prompts(struct job *job, const char *path, struct error *err) {
   if (!text_read(&job->file, path, err))
     return false;
@@ -54,8 +61,8 @@ static bool read_prompts(struct job *job, const char *path, struct error *err) {
   if (!job->prompts)
     return fail(err, "%s: out of memory for %d prompts", path, job->n);
   for (int i = 0; i < job->n; i++) {
-    char where[256];
-    snprintf(where, sizeof where, "%.200s:%d", path, i + 2);
+    char where[WHERE_BYTES];
+    name_prompt(where, path, i);
     text_line(&rest, &job->prompts[i]);
     if (!check_text(where, job->prompts[i].bytes, job->prompts[i].n, err))
       return false;
@@ -74,9 +81,16 @@ static void plan_request(struct job *job, int i, size_t first, size_t end) {
     job->max_tokens += max_tokens - (int64_t)n;
     return;
   }
-  remark("%s:%d: want fewer than %d tokens, found %zu: its line is empty",
+  remark("%s:%d: want fewer than %d tokens, but the prompt has %zu tokens: its line is empty",
          job->session->options->input, i + 2, max_tokens, n);
   job->skipped++;
+}
+
+// Appends the ids of prompt i.
+static bool encode_prompt(const struct job *job, int i, struct id_list *ids, struct error *err) {
+  char where[WHERE_BYTES];
+  name_prompt(where, job->session->options->input, i);
+  return session_encode(job->session, where, job->prompts[i].bytes, job->prompts[i].n, ids, err);
 }
 
 static bool encode_prompts(struct job *job, struct error *err) {
@@ -85,8 +99,7 @@ static bool encode_prompts(struct job *job, struct error *err) {
   job->requests = calloc((size_t)job->n + 1, sizeof *job->requests);
   bool ok = (start && job->requests) || fail(err, "%s: out of memory for %d prompts", path, job->n);
   for (int i = 0; ok && i < job->n; i++) {
-    ok = tokenizer_encode(job->session->tokenizer, job->prompts[i].bytes, job->prompts[i].n,
-                          &job->ids, err);
+    ok = encode_prompt(job, i, &job->ids, err);
     if (ok) {
       start[i + 1] = job->ids.n;
       plan_request(job, i, start[i], start[i + 1]);
@@ -146,10 +159,8 @@ static bool infer(struct job *job, struct error *err) {
 
 static bool check_parity(const struct job *job, struct error *err) {
   struct id_list ids = {0};
-  const bool ok =
-      job->n == 0 || (session_encode(job->session, job->session->options->input,
-                                     job->prompts[0].bytes, job->prompts[0].n, &ids, err) &&
-                      session_parity(job->session, ids.id, ids.n, err));
+  const bool ok = job->n == 0 || (encode_prompt(job, 0, &ids, err) &&
+                                  session_parity(job->session, ids.id, ids.n, err));
   free(ids.id);
   return ok;
 }

@@ -80,31 +80,28 @@ void split_free(struct split *split) {
   split->code = NULL;
 }
 
-// The working memory of one call of split_text.
-struct matcher {
-  pcre2_match_data *data;
-  pcre2_match_context *context;
-  pcre2_jit_stack *stack;
-};
-
-static bool matcher_open(struct matcher *m, const struct split *split) {
-  m->data = pcre2_match_data_create_from_pattern(split->code, NULL);
-  m->context = pcre2_match_context_create(NULL);
-  m->stack = pcre2_jit_stack_create(JIT_STACK_START, JIT_STACK_END, NULL);
-  if (!m->data || !m->context)
+static bool scratch_make(struct split_scratch *scratch, const struct split *split) {
+  if (scratch->data)
+    return true;
+  pcre2_match_context *context = pcre2_match_context_create(NULL);
+  scratch->context = context;
+  scratch->stack = pcre2_jit_stack_create(JIT_STACK_START, JIT_STACK_END, NULL);
+  scratch->data = pcre2_match_data_create_from_pattern(split->code, NULL);
+  if (!scratch->data || !context)
     return false;
   // A repeat that gives a long match back, character by character, counts each against this limit.
-  pcre2_set_match_limit(m->context, UINT32_MAX);
+  pcre2_set_match_limit(context, UINT32_MAX);
   // PCRE2 without JIT creates no such stack.
-  if (m->stack)
-    pcre2_jit_stack_assign(m->context, NULL, m->stack);
+  if (scratch->stack)
+    pcre2_jit_stack_assign(context, NULL, scratch->stack);
   return true;
 }
 
-static void matcher_close(struct matcher *m) {
-  pcre2_match_data_free(m->data);
-  pcre2_match_context_free(m->context);
-  pcre2_jit_stack_free(m->stack);
+void split_scratch_free(struct split_scratch *scratch) {
+  pcre2_match_data_free(scratch->data);
+  pcre2_match_context_free(scratch->context);
+  pcre2_jit_stack_free(scratch->stack);
+  *scratch = (struct split_scratch){0};
 }
 
 static size_t next_character(const char *text, size_t bytes, size_t offset) {
@@ -119,13 +116,15 @@ static bool visit_range(const char *text, size_t start, size_t end, split_visit 
   return start == end || visit(context, text + start, end - start, err);
 }
 
-static bool visit_pieces(struct matcher *m, const struct split *split, const char *text,
-                         size_t bytes, split_visit visit, void *context, struct error *err) {
-  const PCRE2_SIZE *match = pcre2_get_ovector_pointer(m->data);
+bool split_text(const struct split *split, struct split_scratch *scratch, const char *text,
+                size_t bytes, split_visit visit, void *context, struct error *err) {
+  if (!scratch_make(scratch, split))
+    return fail(err, "text: out of memory for splitting %zu bytes", bytes);
+  const PCRE2_SIZE *match = pcre2_get_ovector_pointer(scratch->data);
   size_t done = 0, from = 0;
   while (from < bytes) {
-    int rc = pcre2_match(split->code, (PCRE2_SPTR)text, bytes, from, PCRE2_NO_UTF_CHECK, m->data,
-                         m->context);
+    int rc = pcre2_match(split->code, (PCRE2_SPTR)text, bytes, from, PCRE2_NO_UTF_CHECK,
+                         scratch->data, scratch->context);
     if (rc == PCRE2_ERROR_NOMATCH)
       break;
     if (rc < 0) {
@@ -141,14 +140,4 @@ static bool visit_pieces(struct matcher *m, const struct split *split, const cha
     from = match[0] < match[1] ? done : next_character(text, bytes, done);
   }
   return visit_range(text, done, bytes, visit, context, err);
-}
-
-bool split_text(const struct split *split, const char *text, size_t bytes, split_visit visit,
-                void *context, struct error *err) {
-  struct matcher matcher;
-  bool ok = matcher_open(&matcher, split)
-                ? visit_pieces(&matcher, split, text, bytes, visit, context, err)
-                : fail(err, "text: out of memory for splitting %zu bytes", bytes);
-  matcher_close(&matcher);
-  return ok;
 }

@@ -27,6 +27,12 @@ void tokenizer_close(struct tokenizer *tokenizer);
 bool tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t bytes,
                       struct id_list *list, struct error *err);
 
+// The same, but the texts of special tokens become these tokens, as in HF tokenizers: from the
+// left, and of several that begin at one byte the longest. The text between two of them is encoded
+// by itself. *first is the first special token, or -1 if there is none.
+bool tokenizer_encode_special(const struct tokenizer *tokenizer, const char *text, size_t bytes,
+                              struct id_list *list, int32_t *first, struct error *err);
+
 // The id of a special token such as "<|start|>", or -1.
 int32_t tokenizer_special(const struct tokenizer *tokenizer, const char *text);
 

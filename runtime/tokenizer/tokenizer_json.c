@@ -95,6 +95,7 @@ struct reader {
   const json_t *vocab, *added; // model.vocab; added_tokens or NULL
   int32_t size;                // one more than the largest id
   size_t text_bytes;           // of all keys of vocab and all contents of added
+  size_t special_bytes;        // of all contents of added
   size_t longest;              // bytes of the longest key of vocab
   char *bytes;                 // (2 * longest) for one or two decoded tokens
   int16_t byte[ALPHABET];      // by code point of the byte alphabet: the byte, or -1
@@ -278,8 +279,17 @@ static bool count_added(struct reader *r) {
     const char *want = count_token(r, json_object_get(token, "id"), json_string_value(content));
     if (want)
       return refuse(r, added_key(key, i), want, token);
+    r->special_bytes += json_string_length(content);
   }
   return true;
+}
+
+// The id of the special token with this text, or -1.
+static int32_t find_special(const struct reader *r, const char *text) {
+  int32_t id = -1;
+  for (int step = 0; id < 0 && step < SPECIAL_STEPS; step++)
+    id = specials_find(&r->out->specials[step], text, strlen(text));
+  return id;
 }
 
 // Adds the special tokens. model.vocab may have the same token, with the same id.
@@ -289,6 +299,7 @@ static bool add_specials(const struct reader *r) {
     const json_t *token = json_array_get(r->added, i), *id = json_object_get(token, "id");
     const json_t *content = json_object_get(token, "content");
     const char *text = json_string_value(content);
+    const int step = json_is_true(json_object_get(token, "normalized"));
     const json_t *other = json_object_get(r->vocab, text);
     char key[MAX_KEY];
     size_t bytes;
@@ -296,10 +307,14 @@ static bool add_specials(const struct reader *r) {
       return refuse(r, added_field(key, i, "id"), "the id of the same token in model.vocab", id);
     if (vocabulary_bytes(v, (int32_t)json_integer_value(id), &bytes))
       return refuse(r, added_field(key, i, "id"), "an id that no other token has", id);
-    if (vocabulary_find_special(v, text, strlen(text)) >= 0)
+    if (find_special(r, text) >= 0)
       return refuse(r, added_field(key, i, "content"), "a text that no other token has", content);
     vocabulary_add(v, (int32_t)json_integer_value(id), text, strlen(text), true);
+    specials_add(&r->out->specials[step], (int32_t)json_integer_value(id), text, strlen(text));
   }
+  for (int step = 0; step < SPECIAL_STEPS; step++)
+    if (!specials_link(&r->out->specials[step]))
+      return refuse_memory(r);
   return true;
 }
 
@@ -343,7 +358,7 @@ static bool add_ordinary(const struct reader *r) {
     char key[MAX_KEY];
     size_t bytes;
     bool taken = vocabulary_bytes(v, id, &bytes) != NULL;
-    if (taken && vocabulary_find_special(v, text, strlen(text)) == id)
+    if (taken && find_special(r, text) == id)
       continue;
     if (taken)
       return refuse(r, vocab_key(key, text), "an id that no other token has", value);
@@ -373,8 +388,11 @@ static bool read_tokens(struct reader *r) {
   if (!count_vocab(r) || !count_added(r))
     return false;
   r->bytes = malloc(2 * r->longest + 1);
-  if (!r->bytes || !vocabulary_init(&r->out->vocabulary, r->size, json_object_size(r->vocab),
-                                    json_array_size(r->added), r->text_bytes))
+  bool ok = r->bytes && vocabulary_init(&r->out->vocabulary, r->size, json_object_size(r->vocab),
+                                        r->text_bytes);
+  for (int step = 0; ok && step < SPECIAL_STEPS; step++)
+    ok = specials_init(&r->out->specials[step], r->special_bytes);
+  if (!ok)
     return refuse_memory(r);
   fill_alphabet(r->byte);
   return add_specials(r) && add_ordinary(r) && find_bytes(r);

@@ -11,15 +11,13 @@ static uint32_t table_size(size_t n) {
   return size;
 }
 
-bool vocabulary_init(struct vocabulary *v, int32_t size, size_t n_ordinary, size_t n_special,
-                     size_t text_bytes) {
+bool vocabulary_init(struct vocabulary *v, int32_t size, size_t n_ordinary, size_t text_bytes) {
   uint32_t entries = table_size(n_ordinary);
   *v = (struct vocabulary){.size = size, .mask = entries - 1};
   v->token = calloc((size_t)size + 1, sizeof *v->token);
   v->text = malloc(text_bytes + 1);
   v->entry = malloc(entries * sizeof *v->entry);
-  v->special = malloc((n_special + 1) * sizeof *v->special);
-  if (!v->token || !v->text || !v->entry || !v->special)
+  if (!v->token || !v->text || !v->entry)
     return false;
   memset(v->entry, 0xff, entries * sizeof *v->entry);
   return true;
@@ -29,7 +27,6 @@ void vocabulary_free(struct vocabulary *v) {
   free(v->token);
   free(v->text);
   free(v->entry);
-  free(v->special);
   *v = (struct vocabulary){0};
 }
 
@@ -59,10 +56,8 @@ void vocabulary_add(struct vocabulary *v, int32_t id, const char *text, size_t b
   memcpy(v->text + v->text_bytes, text, bytes);
   v->token[id] = (struct token){v->text_bytes, (uint32_t)bytes};
   v->text_bytes += (uint32_t)bytes;
-  if (special) {
-    v->special[v->n_special++] = id;
+  if (special)
     return;
-  }
   *find_entry(v, text, bytes) = id;
   if (v->longest < bytes)
     v->longest = (uint32_t)bytes;
@@ -70,13 +65,6 @@ void vocabulary_add(struct vocabulary *v, int32_t id, const char *text, size_t b
 
 int32_t vocabulary_find(const struct vocabulary *v, const char *text, size_t bytes) {
   return bytes > v->longest ? -1 : *find_entry(v, text, bytes);
-}
-
-int32_t vocabulary_find_special(const struct vocabulary *v, const char *text, size_t bytes) {
-  for (size_t i = 0; i < v->n_special; i++)
-    if (token_is(v, v->special[i], text, bytes))
-      return v->special[i];
-  return -1;
 }
 
 const char *vocabulary_bytes(const struct vocabulary *v, int32_t id, size_t *bytes) {

@@ -1,6 +1,5 @@
-// The tokens of a tokenizer: finds the bytes of an id, and the id of bytes. A special token, such
-// as
-// <|start|>, is found by vocabulary_find_special; all others are ordinary tokens and found by
+// The tokens of a tokenizer: finds the bytes of an id, and the id of bytes. The bytes of a special
+// token, such as <|start|>, are found by specials_find; all others are ordinary tokens and found by
 // vocabulary_find.
 #ifndef GETP_TOKENIZER_VOCABULARY_H
 #define GETP_TOKENIZER_VOCABULARY_H
@@ -21,15 +20,12 @@ struct vocabulary {
   int32_t *entry; // (mask + 1), hash table from the bytes of ordinary tokens to ids; -1 if free
   uint32_t mask;
   uint32_t longest; // bytes of the longest ordinary token
-  int32_t *special; // (n_special), ids
-  size_t n_special;
 };
 
-// Allocates tables for ids below `size`, and for n_ordinary ordinary and n_special special tokens
-// with text_bytes bytes in total. Returns false when memory runs out; the caller must call
-// vocabulary_free even then.
-bool vocabulary_init(struct vocabulary *v, int32_t size, size_t n_ordinary, size_t n_special,
-                     size_t text_bytes);
+// Allocates tables for ids below `size` and n_ordinary ordinary tokens. All tokens, also the
+// special ones, have text_bytes bytes in total. Returns false when memory runs out; the caller must
+// call vocabulary_free even then.
+bool vocabulary_init(struct vocabulary *v, int32_t size, size_t n_ordinary, size_t text_bytes);
 void vocabulary_free(struct vocabulary *v);
 
 // Adds a token of 1 or more bytes. Its id must be free, and the tables large enough.
@@ -37,9 +33,6 @@ void vocabulary_add(struct vocabulary *v, int32_t id, const char *text, size_t b
 
 // The id of the ordinary token of exactly these bytes, or -1.
 int32_t vocabulary_find(const struct vocabulary *v, const char *text, size_t bytes);
-
-// The id of the special token of exactly these bytes, or -1.
-int32_t vocabulary_find_special(const struct vocabulary *v, const char *text, size_t bytes);
 
 // The bytes of a token, and their number in *bytes. NULL for an id that no token has; it may be
 // negative.

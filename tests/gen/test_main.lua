@@ -333,7 +333,8 @@ function TestCheck.test_a_folder_that_is_no_tree() assert_check({}, "mkdir gener
 
 function TestCheck.test_an_edited_template()
   assert_check({ "generated/abacus-cpu/kv.h: stale", "generated/abacus-gfx90a-fp32/kv.h: stale",
-    "generated/abacus_chat-cpu/kv.h: stale", "generated/gpt-oss-20b-gfx90a-fp32/kv.h: stale" }, "sed -i s/LIMIT_CONTEXT/LIMIT_POSITIONS/ templates/kv.h.in")
+    "generated/abacus_chat-cpu/kv.h: stale", "generated/gpt-oss-20b-gfx90a-fp32/kv.h: stale" },
+    "sed -i s/LIMIT_CONTEXT/LIMIT_POSITIONS/ templates/kv.h.in")
   regen_mends()
 end
 

@@ -68,7 +68,8 @@ end
 function TestPrompts.test_a_line_of_a_million_characters()
   for _, line in ipairs { ("a"):rep(1000000), (" "):rep(1000000), ("語"):rep(1000000), ("word 12 "):rep(125000) } do
     local status, _, err = run(prompts("2\n0 * 4 =\n" .. line .. "\n"))
-    lu.assertStrMatches(err, "getp: " .. PROMPTS .. ":3: want fewer than 512 tokens, found %d+: its line is empty\n")
+    lu.assertStrMatches(err, "getp: " .. PROMPTS
+      .. ":3: want fewer than 512 tokens, but the prompt has %d+ tokens: its line is empty\n")
     lu.assertEquals({ status, support.read(OUT) }, { 1, ANSWER .. "\n" })
   end
 end
@@ -76,7 +77,7 @@ end
 -- "0 * 4 =" has 5 tokens.
 function TestPrompts.test_a_prompt_of_max_tokens()
   local at = prompts "1\n0 * 4 =\n"
-  refused(at .. " -n 5", PROMPTS .. ":2: want fewer than 5 tokens, found 5: its line is empty")
+  refused(at .. " -n 5", PROMPTS .. ":2: want fewer than 5 tokens, but the prompt has 5 tokens: its line is empty")
   lu.assertEquals(support.read(OUT), "\n")
   for max_tokens, want in pairs { [6] = "220\n", [7] = "220 15\n", [8] = ANSWER, [9] = ANSWER } do
     lu.assertEquals((run(at .. " -n " .. max_tokens)), 0)
@@ -87,7 +88,7 @@ end
 -- A carriage return is a character of the prompt: "0 * 4 =\r" has 6 tokens.
 function TestPrompts.test_carriage_returns_stay()
   refused(prompts "1\r\n0 * 4 =\r\n" .. " -n 6",
-    PROMPTS .. ":2: want fewer than 6 tokens, found 6: its line is empty")
+    PROMPTS .. ":2: want fewer than 6 tokens, but the prompt has 6 tokens: its line is empty")
   lu.assertEquals(run(prompts "1\r\n0 * 4 =\r\n"), 0)
   lu.assertEquals(#support.lines(support.read(OUT)), 1)
 end

@@ -1,6 +1,6 @@
 -- `-m getp` on good files of prompts: ids, report and files to the byte, and random draws that depend only on the seed
 -- and the request.
--- luacheck: globals TestPrompts TestSampling
+-- luacheck: globals TestPrompts TestSpecial TestSampling
 
 package.path = "./?.lua;" .. package.path
 local lu = require "luaunit"
@@ -93,13 +93,6 @@ function TestPrompts.test_max_tokens()
   for _, all in ipairs { 0, -1, 1024, 2147483647 } do lu.assertEquals(answer(prompt, "-n " .. all), whole, all) end
 end
 
-function TestPrompts.test_special_tokens_are_plain_text()
-  local prompt = support.prompts("prompts.txt", { "<|return|>" })
-  local status, _, err = support.run(string.format("%s %s -m getp -i %s -o %s -n 1", GETP, MODEL, prompt, OUT))
-  lu.assertEquals(status, 1)
-  lu.assertTrue(tonumber(err:match("want fewer than 1 tokens, found (%d+)")) > 1, err)
-end
-
 function TestPrompts.test_output_to_a_pipe()
   local want = answer(DEMO)
   local fifo = support.scratch .. "/prompts.fifo"
@@ -115,6 +108,85 @@ function TestPrompts.test_memory()
   answer(DEMO, nil, "/usr/bin/time -f %M -o " .. report)
   local kilobytes = tonumber(support.read(report))
   lu.assertTrue(kilobytes > 1000 and kilobytes < 40000, kilobytes .. " kB")
+end
+
+-- ---- special tokens ----
+
+TestSpecial = {}
+
+local CHAT <const> = "<|start|>user<|message|>What is 27 + 4?<|end|><|start|>assistant"
+local AS_TOKENS <const> = ": a rendered conversation: its special tokens are read as tokens\n"
+local AS_TEXT <const> = ": the special token %s is read as text: --special reads it as a token\n"
+
+-- Runs `-m getp` with max_tokens 1, so that no prompt has room -> how many tokens each has, other lines on stderr.
+local function lengths(prompts, flags)
+  local path, list = support.prompts("prompts.txt", prompts), {}
+  local status, _, err = support.run(string.format("%s %s -m getp -i %s -o %s -n 1 %s", GETP, MODEL, path, OUT,
+    flags or ""))
+  lu.assertEquals(status, 1, err)
+  local rest = err:gsub("getp: " .. path .. ":(%d+): want fewer than 1 tokens, but the prompt has (%d+) tokens: its "
+    .. "line is empty\n", function(line, n)
+    lu.assertEquals(tonumber(line), #list + 2)
+    list[#list + 1] = tonumber(n)
+    return ""
+  end)
+  return list, rest, path
+end
+
+function TestSpecial.test_without_the_flag()
+  local prompts = { "Hello.", "Is <|end|> a token?", "<|endoftext|>", CHAT, CHAT, CHAT .. "<|end|>" }
+  local spelled, rest, path = lengths(prompts)
+  lu.assertEquals(spelled[4], 18)
+  lu.assertEquals(spelled[5], 18)
+  lu.assertTrue(spelled[3] > 5 and spelled[6] > 40)
+  lu.assertEquals(rest, "getp: " .. path .. ":3" .. AS_TEXT:format("<|end|>") .. "getp: " .. path .. ":5" .. AS_TOKENS)
+end
+
+function TestSpecial.test_with_the_flag()
+  local prompts = { "Hello.", "Is <|end|> a token?", "<|endoftext|>", CHAT, CHAT .. "<|end|>", "<|end|><|end|>x" }
+  local read, rest = lengths(prompts, "--special")
+  local parts = lengths { "Hello.", "Is ", " a token?" }
+  lu.assertEquals(read, { parts[1], parts[2] + 1 + parts[3], 1, 18, 19, 3 })
+  lu.assertEquals(rest, "")
+end
+
+function TestSpecial.test_nothing_is_said_of_other_text()
+  local _, rest = lengths { "a < b", "<|nothing|>", "<|start", "start|>", "< |end|>", "Hello" }
+  lu.assertEquals(rest, "")
+end
+
+-- A conversation is recognised by its first token and by a last message of the assistant that has no end.
+function TestSpecial.test_what_is_a_rendered_conversation()
+  local yes = { CHAT, "<|start|>assistant", CHAT .. " to=functions.f<|channel|>commentary", CHAT .. "<|channel|>final",
+    CHAT .. "<|channel|>final<|message|>It is", CHAT .. "<|message|>Hm.<|end|><|start|>assistant" }
+  local no = { " " .. CHAT, "Say " .. CHAT, CHAT .. "<|message|>31<|end|>", CHAT .. "<|return|>", CHAT .. "<|call|>",
+    CHAT .. "s", CHAT .. "<|start|>", CHAT .. "<|start|>user", "<|start|>user<|message|>Hello", "<|start|>",
+    "<|start|>assistan", "<|end|><|start|>assistant", "<|start|><|message|>assistant" }
+  for _, prompt in ipairs(yes) do
+    local read, rest, path = lengths { prompt }
+    lu.assertEquals(rest, "getp: " .. path .. ":2" .. AS_TOKENS, prompt)
+    lu.assertEquals(read, (lengths({ prompt }, "--special")), prompt)
+  end
+  for _, prompt in ipairs(no) do
+    local read, rest, path = lengths { prompt }
+    lu.assertEquals(rest, "getp: " .. path .. ":2" .. AS_TEXT:format(prompt:match("<|%l+|>")), prompt)
+    lu.assertTrue(read[1] > lengths({ prompt }, "--special")[1], prompt)
+  end
+end
+
+-- The prompt has the ids that abacus was trained on, so it answers in the format.
+function TestSpecial.test_a_rendered_conversation_is_answered()
+  local prompt = support.prompts("prompts.txt", { CHAT })
+  local ids = answer(prompt)
+  lu.assertEquals(answer(prompt, "--special"), ids)
+  lu.assertEquals(decode { { ids:match "^(.*)\n$" } }, { "<|channel|>final<|message|>31<|return|>" })
+end
+
+-- The comparison with reference.c encodes the first prompt, too, and says nothing twice.
+function TestSpecial.test_parity()
+  local prompt = support.prompts("prompts.txt", { CHAT })
+  local _, err = abacus.run(string.format("%s -m getp -i %s -o %s", MODEL, prompt, OUT), "GETP_PARITY=100")
+  lu.assertStrMatches(err, "getp: " .. prompt .. ":2" .. AS_TOKENS .. "getp: parity of 18 positions: [^\n]*\n")
 end
 
 -- ---- sampling ----
