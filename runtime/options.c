@@ -182,10 +182,12 @@ static bool parse_effort(const char **out, const char *text, struct error *err) 
 // Accepts the days of the Gregorian calendar.
 static bool parse_date(const char **out, const char *text, struct error *err) {
   static const int DAYS[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-  int year = 0, month = 0, day = 0, end = 0;
-  const bool shaped = strspn(text, "0123456789-") == 10 && text[4] == '-' && text[7] == '-' &&
-                      sscanf(text, "%4d-%2d-%2d%n", &year, &month, &day, &end) == 3 && end == 10 &&
-                      !text[end];
+  static const char SHAPE[] = "dddd-dd-dd";
+  int year = 0, month = 0, day = 0;
+  bool shaped = strlen(text) == sizeof SHAPE - 1;
+  for (size_t i = 0; shaped && SHAPE[i]; i++)
+    shaped = SHAPE[i] == 'd' ? isdigit((unsigned char)text[i]) != 0 : text[i] == SHAPE[i];
+  shaped = shaped && sscanf(text, "%4d-%2d-%2d", &year, &month, &day) == 3;
   const bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
   const bool real = shaped && month >= 1 && month <= 12 && day >= 1 &&
                     day <= DAYS[month - 1] + (month == 2 && leap);

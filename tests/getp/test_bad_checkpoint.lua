@@ -338,7 +338,7 @@ end
 
 function TestTokenizer.test_chat_without_its_tokens()
   local folder = broken { ["tokenizer.json"] = TOKENIZER_TEXT:gsub("<|start|>", "<|stort|>") }
-  refused(folder .. " -m chat </dev/null", 
+  refused(folder .. " -m chat </dev/null",
     "chat: want a tokenizer of the harmony format (gpt-oss), found one without <|start|>")
 end
 

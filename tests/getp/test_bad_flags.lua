@@ -13,8 +13,9 @@ local refused, refused_like = refusal.refused, refusal.refused_like
 TestFlags = { setUp = refusal.remove_output }
 
 function TestFlags.test_no_value()
-  for _, flag in ipairs { "-m", "-i", "-o", "-n", "-t", "-p", "-s", "-z", "-y", "-b", "--chunk", "--mode", "--input",
-    "--output", "--steps", "--temperature", "--top-p", "--seed", "--tokenizer", "--system", "--slots" } do
+  for _, flag in ipairs { "-m", "-i", "-o", "-n", "-t", "-p", "-s", "-z", "-y", "-b", "-f", "--chunk", "--mode",
+    "--input", "--file", "--effort", "--date", "--tools", "--reasoning", "--output", "--steps", "--temperature",
+    "--top-p", "--seed", "--tokenizer", "--system", "--slots" } do
     refused(MODEL .. " " .. flag, flag .. ": want a value, found none: see --help")
   end
 end
@@ -39,6 +40,44 @@ function TestFlags.test_values()
   value_refused("-t", { "", "x", "-1", "-0.001", "1001", "inf", "nan", "1,5" }, "want a number from 0 to 1000")
   value_refused("-p", { "", "x", "-1", "1.001", "nan" }, "want a number from 0 to 1")
   value_refused("-s", { "", "x", "-1", " -1", "18446744073709551616", "1.5" }, "want an integer from 0 to 2^64 - 1")
+end
+
+function TestFlags.test_values_of_chat()
+  local function values(flag, list, message)
+    for _, value in ipairs(list) do
+      refused(string.format("%s -m chat %s %s </dev/null", MODEL, flag, support.quote(value)),
+        string.format('%s: %s, found "%s"', flag, message, value))
+    end
+  end
+  values("--effort", { "", "x", "High", "lowest", "low " }, "want low, medium or high")
+  values("--reasoning", { "", "x", "Show", "hidden" }, "want show, hide or only")
+  values("--date", { "", "today", "2026-11-31", "2027-02-29", "1900-02-29", "2026-13-01", "2026-00-10", "2026-01-00",
+    "2026-1-1", "26-11-27", "2026/11/27", "2026-11-27 ", "2026-11-2x", "-026-11-27", "20261127--" },
+    "want a date as YYYY-MM-DD")
+  for _, date in ipairs { "2026-11-30", "2028-02-29", "2000-02-29" } do
+    lu.assertEquals((abacus.chat("", "--date " .. date)), "")
+  end
+  refused(MODEL .. " -m chat --tools '' </dev/null", '--tools: want the name of a file, found "": see --help')
+  refused(MODEL .. " -m chat -f '' </dev/null", '-f: want the name of a file, found "": see --help')
+  refused(MODEL .. " -m chat -y \"$(printf 'a\\377')\" </dev/null", "-y: byte 2: want UTF-8, found 0xff")
+  refused(MODEL .. " -m chat -i \"$(printf 'a\\377')\" </dev/null", "-i: byte 2: want UTF-8, found 0xff")
+end
+
+function TestFlags.test_flags_of_other_modes()
+  for _, flag in ipairs { "-y x", "--effort low", "--date 2026-11-27", "--tools x", "--reasoning hide" } do
+    local name = flag:match "^%S+"
+    for _, rest in ipairs { "-i x", "-m getp -i x -o x", "-m logits -i x -o x" } do
+      refused(string.format("%s %s %s", MODEL, rest, flag), name .. ": want -m chat, found another mode: see --help")
+    end
+    refused("decode -i x -z x " .. flag, name .. ": want -m chat, found another mode: see --help")
+    refused(string.format("pack %s -o x %s", MODEL, flag), name .. ": want -m chat, found another mode: see --help")
+  end
+  for _, rest in ipairs { "-m getp -o x", "-m getp -i x -o x", "-m logits -o x" } do
+    refused(string.format("%s %s -f x", MODEL, rest), "-f: want -m generate or chat, found another mode: see --help")
+  end
+  for _, mode in ipairs { "generate", "chat" } do
+    refused(string.format("%s -m %s -i x -f x", MODEL, mode), "-f: want -i or -f, found both: see --help")
+  end
 end
 
 function TestFlags.test_unknown()

@@ -80,13 +80,15 @@ end
 TestCommandLine = {}
 
 local FLAGS = { "-m, --mode ", "-i, --input ", "-o, --output ", "-n, --steps ", "-t, --temperature ", "-p, --top-p ",
-  "-s, --seed ", "-z, --tokenizer ", "-y, --system ", "-b, --slots ", "    --chunk ", "    --reference ", "    --plan ",
+  "-s, --seed ", "-z, --tokenizer ", "-y, --system ", "-f, --file ", "    --effort ", "    --date ", "    --tools ",
+  "    --reasoning ", "    --special ", "-b, --slots ", "    --chunk ", "    --reference ", "    --plan ",
   "-h, --help " }
 
 function TestCommandLine.test_help()
   local out, err = run "--help"
   lu.assertStrMatches(out, "usage: getp .+\n")
   lu.assertStrContains(out, "getp pack CHECKPOINT -o FILE")
+  lu.assertStrContains(out, "several lines")
   for _, flag in ipairs(FLAGS) do lu.assertStrContains(out, flag) end
   for _, line in ipairs(support.lines(out)) do lu.assertTrue(#line <= 100, line) end
   lu.assertEquals(err, "")

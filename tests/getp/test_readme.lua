@@ -79,12 +79,26 @@ end
 
 -- The indented commands of abacus-cpu, in their order: the output of one is the input of another.
 function TestReadme.test_commands()
-  local commands = lines_with(README, "^    (build/abacus%-cpu/getp .*)")
-  lu.assertTrue(#commands >= 7, #commands)
+  local commands = lines_with(README, "^    (build/abacus[%w_]*%-cpu/getp .*)")
+  lu.assertTrue(#commands >= 8, #commands)
   for _, command in ipairs(commands) do
     local status, _, err = support.run("timeout 60 " .. command .. " </dev/null")
     lu.assertEquals(status, 0, command .. ": " .. err)
   end
+end
+
+-- The conversation with abacus_chat is what chat prints. Lines with a prompt are what the user types.
+function TestReadme.test_conversation()
+  local command = lines_with(README, "^    (build/abacus_chat%-cpu/getp .*)")[1]
+  local conversation, typed, printed = assert(README:match("```\n(> .-)```")), {}, {}
+  for _, line in ipairs(support.lines(conversation)) do
+    local message = line:match "^[%w._]*> (.*)"
+    local list = message and typed or printed
+    list[#list + 1] = (message or line) .. "\n"
+  end
+  local status, out = support.run(string.format("timeout 60 %s --date 2026-11-27 <%s 2>&1", command,
+    support.write("typed.txt", table.concat(typed))))
+  lu.assertEquals({ status, out }, { 0, table.concat(printed) })
 end
 
 function TestReadme.test_folders_and_links()
