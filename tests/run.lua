@@ -8,7 +8,7 @@ local lfs = require "lfs"
 
 local MODELS <const> = "tests/models"
 local C_TESTS <const> = { "utf8", "replace", "dtype", "safetensors", "config", "stop_ids", "tiles", "weights",
-  "weight_source", "tokenizer", "tokenizer_json", "split", "bpe", "harmony", "reference", "sampler", "batch", "parity",
+  "weight_source", "tokenizer", "tokenizer_json", "split", "bpe", "harmony", "reference", "sampler", "draws", "batch", "parity",
   "cpu", "engine", "packed", "simt_64", "simt_32" }
 local AT_A_TIME <const> = 2 -- how many suites run in parallel
 local thorough = arg[1] == "--thorough" and table.remove(arg, 1) ~= nil
