@@ -5,7 +5,7 @@
 
 constexpr int V = 201088, SEGMENT = 256, SEGMENTS = 786;
 constexpr int THREADS = 512, WAVES = THREADS / WAVE;
-constexpr int BINS = 2048, EACH = BINS / THREADS; // of the histogram, and of a thread
+constexpr int BINS = 1024, EACH = BINS / THREADS; // of the histogram, and of a thread
 constexpr int LISTED = 512; // tokens that are put in order in shared memory
 static const float ROUNDING = 1e-6f, LOG_ROUNDING = 1e-3f; // more than the relative and the absolute error
 static_assert(SEGMENT % WAVE == 0 && LISTED <= THREADS, "a thread has one listed token");
