@@ -9,7 +9,7 @@ local padded = require("gen.sizes").padded
 
 local reads, writes, updates, weight = arguments.reads, arguments.writes, arguments.updates, arguments.weight
 
-local CANDIDATE_NUMBERS <const> = 2 -- a logit and an id; the total comes before all candidates
+local SUMS_HEAD <const> = 2 -- before the segments: the members of vocab_sums in runtime/target/mixed/draw.h
 local STATE_NUMBERS <const> = 2 -- per head, after its mix: part_state of runtime/target/mixed/attention.h
 
 -- The buffers of a pass. The operand of a matrix is padded to whole kblocks per row.
@@ -29,7 +29,7 @@ local function buffers(model, target, limits)
     { name = "down", count = top * model.d_model },
     { name = "best", per = "output", count = 2 * target.best_entries(model) },
     { name = "logits", per = "logits", count = model.vocab },
-    { name = "candidates", per = "output", count = 1 + CANDIDATE_NUMBERS * target.candidates, dtype = "I32" },
+    { name = "sums", per = "logits", count = SUMS_HEAD + target.segments(model), dtype = "I64" },
   }
   if limits.parts then
     local state = model.n_heads * (model.d_head + STATE_NUMBERS)
@@ -110,7 +110,8 @@ function fused.build(model, target, limits)
   when = "logits"
   add("unembed", "unembed", reads("in", "h"), writes("out", "logits"), weight("weight", "W_UNEMBED"))
   when = "sampled"
-  add("top_candidates", "top_candidates", reads("in", "logits"), writes("out", "candidates"))
+  add("vocab_sums", "vocab_sums", reads("in", "logits"), writes("out", "sums"))
+  add("draw", "draw", reads("in", "logits"), reads("sums", "sums"))
   return { list = list, buffers = buffers(model, target, limits), adjacent = adjacent }
 end
 

@@ -9,9 +9,8 @@
 --   buffers = list of { name = "BUF_H", offset, bytes, from, to (roles of the first and the last step
 --     of its life) }, sorted by name,
 --   arena_bytes, workspace_bytes (per thread),
---   rope_bytes (cos and sin of every position), rows_bytes (the row record of a pass), picked_bytes (the ids that the
---     device picks), results_bytes (ids or candidates of a pass, on the host), logits_bytes (logits of a pass, on the
---     host),
+--   rope_bytes (cos and sin of every position), rows_bytes (the row record of a pass), draws_bytes (how its ids are
+--     picked), picked_bytes (the ids that the device picks), logits_bytes (logits of a pass, on the host),
 --   kv = { sliding_positions, full_positions, layers = list of { symbol = "KV_07", attention,
 --     sliding, full (layers of each kind before it) }, sliding, full (layers of each kind), bytes,
 --     key_bytes (of a layer: the key and value of one position for all heads),
@@ -35,9 +34,10 @@ local BYTES, padded, pieces = sizes.BYTES, sizes.padded, sizes.pieces
 local plan = {}
 
 local ALIGN <const> = 256 -- bytes: buffers begin at multiples of it
--- A row record (runtime/engine/rows.c): the PASS_COUNTS of runtime/engine/pass.h; token, position, slot, output and
+-- A row record (runtime/engine/state.h): the PASS_COUNTS of runtime/engine/pass.h; token, position, slot, output and
 -- group of each row; the end of the last group.
 local PASS_COUNTS <const>, ROW_NUMBERS <const> = 8, 5
+local DRAW_BYTES <const> = 24 -- struct draw of runtime/formats/draw.h
 local NAMED_ITEMS <const> = 3 -- in a message
 local MOST_LOGITS <const> = 128 -- outputs whose logits a fused target keeps at the same time
 local LEAST_BUCKET <const> = 16 -- rows of the smallest bucket but that of one row
@@ -88,7 +88,7 @@ function plan.limits(model, target, given)
   return limits
 end
 
--- The steps that compute logits, and candidates from them, run again for each piece of the outputs: a buffer that
+-- The steps that compute logits, and draw from them, run again for each piece of the outputs: a buffer that
 -- lives in one of these steps lives in all of them.
 local function extend_over_pieces(list, spans)
   local first, last
@@ -212,8 +212,8 @@ function plan.arena(built, kernels, model, limits, target)
     arena_bytes = lay_out(described), workspace_bytes = 0, kv = kv_layout(model, limits, kv_form(model, target.kv)),
     rope_bytes = limits.context * model.d_head * BYTES.F32,
     rows_bytes = (PASS_COUNTS + ROW_NUMBERS * limits.rows + 1) * BYTES.I32,
+    draws_bytes = target.fused and limits.rows * DRAW_BYTES or 0,
     picked_bytes = target.fused and limits.rows * BYTES.I32 or 0,
-    results_bytes = target.fused and limits.rows * (1 + 2 * target.candidates) * BYTES.F32 or 0,
     logits_bytes = limits.logits * model.vocab * BYTES.F32,
   }
   for _, kernel in ipairs(kernels.list) do
@@ -245,9 +245,11 @@ function plan.memory(result, weights, target)
   add(workspace, "device", result.workspace_bytes, "WORKSPACE_BYTES")
   add("RoPE cos and sin", "device", result.rope_bytes, "ROPE_BYTES")
   add("rows", "device", result.rows_bytes, "ROWS_BYTES")
-  add("greedy ids", "device", result.picked_bytes, "PICKED_BYTES")
+  add("draws", "device", result.draws_bytes, "DRAWS_BYTES")
+  add("picked ids", "device", result.picked_bytes, "PICKED_BYTES")
   add("rows of two passes on the host", "host", 2 * result.rows_bytes, "2 * ROWS_BYTES")
-  add("results of two passes on the host", "host", 2 * result.results_bytes, "2 * RESULTS_BYTES")
+  add("draws of two passes on the host", "host", 2 * result.draws_bytes, "2 * DRAWS_BYTES")
+  add("picked ids of two passes on the host", "host", 2 * result.picked_bytes, "2 * PICKED_BYTES")
   add("logits on the host", "host", result.logits_bytes, "LOGITS_BYTES")
   add("staging on the host", "host", target.staging_bytes, "STAGING_BYTES")
   return memory

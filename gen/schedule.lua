@@ -10,7 +10,7 @@ local schedule = {}
 
 local HEADS = {
   greedy = "head: the greatest logit's id", logits = "head: whole logits",
-  sampled = "head: candidates, from the logits",
+  sampled = "head: the id that is drawn from the logits",
 }
 
 local function c_name(argument)

@@ -55,7 +55,7 @@ local FIELDS = {
   { name = "group_rows", type = "function", needed = "fused", means = "model -> rows of an attention group" },
   { name = "work_numbers", type = "function", needed = "fused", means = "model, rows -> integers of a moe_work" },
   { name = "best_entries", type = "function", needed = "fused", means = "model -> entries of the argmax per output" },
-  { name = "candidates", type = "integer", needed = "fused", means = "ids per output from which the host samples" },
+  { name = "segments", type = "function", needed = "fused", means = "model -> segments of the vocabulary in a draw" },
   { name = "kv", type = "integers", needed = "fused", keys = { "block", "key_width", "value_depth", "pad" },
     means = "the KV cache in halves: positions per block; what a key and a value are padded to; bytes after a region" },
   { name = "attention_part", type = "integer", needed = "fused",

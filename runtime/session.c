@@ -124,9 +124,14 @@ bool session_open(struct session *session, const struct options *options, struct
     return false;
   if (needs_tokenizer(options) && !open_tokenizer(session, err))
     return false;
-  const uint64_t seed = options->seed ? options->seed : (uint64_t)time(NULL);
-  if (!sampler_open(&session->sampler, options->temperature, options->top_p, seed,
-                    session->limits.vocab, err))
+  const struct sampling sampling = {
+      .temperature = options->temperature,
+      .top_p = options->top_p,
+      .min_p = options->min_p,
+      .top_k = options->top_k,
+      .seed = options->seed ? options->seed : (uint64_t)time(NULL),
+  };
+  if (!sampler_open(&session->sampler, &sampling, session->limits.vocab, err))
     return false;
   if ((options->profile || options->trace) && !profile_open(&session->profile, options->trace, err))
     return false;
@@ -180,7 +185,7 @@ bool session_parity(struct session *session, const int32_t *ids, size_t n, struc
                                         &session->config, ids, (int)positions, err);
 }
 
-struct batch_options session_batch(const struct session *session) {
+struct batch_options session_batch(struct session *session) {
   const struct options *options = session->options;
   return (struct batch_options){
       .slots = options->slots ? options->slots : session->limits.slots,

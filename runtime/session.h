@@ -40,7 +40,7 @@ bool session_warm_up(struct session *session, struct error *err);
 bool session_report(struct session *session, struct error *err);
 
 // The batch options of the command line.
-struct batch_options session_batch(const struct session *session);
+struct batch_options session_batch(struct session *session);
 
 // Compares the logits of the first n ids with reference.c on the first call, if GETP_PARITY is set.
 // The engine must be warm; slot 0 of its KV cache is overwritten.

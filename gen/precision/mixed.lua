@@ -15,10 +15,11 @@
 -- product = { tiles (of weights, in one launch for a single row), kblocks, dtype (as stored) }.
 
 local ctext = require "gen.ctext"
-local padded = require("gen.sizes").padded
+local sizes = require "gen.sizes"
 local tensor_of = require("gen.arguments").tensor_of
 local tiles = require "gen.tiles"
 
+local padded, pieces = sizes.padded, sizes.pieces
 local mixed, kernel = {}, {}
 
 local LOG2_E <const> = 1.4426950408889634
@@ -386,12 +387,27 @@ function kernel.pick_best(_, model, _, target)
   })
 end
 
-function kernel.top_candidates(_, model, _, target)
+-- A draw sums the weights of the vocabulary by segments: whole multiples of SEGMENT ids, at most MOST_SEGMENTS of them.
+local SEGMENT <const>, MOST_SEGMENTS <const> = 256, 1024
+
+local function segment(model) return padded(pieces(model.vocab, MOST_SEGMENTS), SEGMENT) end
+
+local function segments(model) return pieces(model.vocab, segment(model)) end
+
+local function drawing(model, target, name, because)
   return choice(target, {
-    template = "top_candidates", because = "one block per output", name = "top_candidates", act = "f32",
-    dims = { { "n", model.vocab }, { "top", target.candidates } }, flops = 0,
-    parameters = { vocab = model.vocab, candidates = math.min(target.candidates, model.vocab) },
+    template = name, because = because, name = name, act = "f32",
+    dims = { { "n", model.vocab } }, flops = 0,
+    parameters = { vocab = model.vocab, segment = segment(model), segments = segments(model) },
   })
+end
+
+function kernel.vocab_sums(_, model, _, target)
+  return drawing(model, target, "vocab_sums", "one block per output: which ids are kept, their weights by segment")
+end
+
+function kernel.draw(_, model, _, target)
+  return drawing(model, target, "draw", "one wave per output: the segment, then the id in it")
 end
 
 -- Splits of K for the attention's output projection: two if they are equal and K is long enough.
@@ -426,7 +442,7 @@ function mixed.target(facts)
     extension = ".hip", templates = "templates/mixed", device = facts.name, precision = "mixed",
     summary = "MXFP4 experts in tiles, other matrices, activations and KV cache F16, sums and residual stream FP32",
     stored = storage(facts.code_layout), expands_experts = true, pairs_features = true, fused = true, splits = splits,
-    candidates = 64, best_entries = entries, staging_bytes = 2 * (16 << 20),
+    segments = segments, best_entries = entries, staging_bytes = 2 * (16 << 20),
     group_rows = group_rows,
     -- The KV cache in halves: positions of a block; elements that a key and a value are padded to; bytes after the
     -- region of a head, so that regions begin at different memory channels.

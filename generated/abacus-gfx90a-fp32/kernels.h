@@ -4,7 +4,6 @@
 #define GETP_KERNELS_H
 
 #include "engine/pass.h"
-#include "formats/candidates.h"
 #include "kv.h"
 
 #include <assert.h>

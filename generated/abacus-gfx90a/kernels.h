@@ -4,7 +4,6 @@
 #define GETP_KERNELS_H
 
 #include "engine/pass.h"
-#include "formats/candidates.h"
 #include "formats/tiles.h"
 #include "kv.h"
 
@@ -24,7 +23,6 @@ enum { STEPS_ON_ALL_THREADS = 0 };
 static_assert(TILE == 16 && KBLOCK == 64 && TILE_HEAD == 64, "gen/tiles.lua");
 static_assert(F16_KBLOCK_BYTES == 2048, "gen/tiles.lua");
 static_assert(MXFP4_KBLOCK_BYTES == 544, "gen/tiles.lua");
-static_assert(CANDIDATES == 64, "gen/precision/mixed.lua");
 
 // For launchers pass->rows is a bound, and the device reads the number of rows: the steps can be captured once per
 // bucket of rows. The head is in the lists GREEDY, LOGITS and SAMPLED.
@@ -60,7 +58,8 @@ void launch_attn_full(const struct pass *pass, size_t in, size_t out, size_t kv,
 void launch_unembed_best(const struct pass *pass, size_t in, size_t out, enum weight weight);
 void launch_pick_best(const struct pass *pass, size_t in);
 void launch_unembed(const struct pass *pass, size_t in, size_t out, enum weight weight);
-void launch_top_candidates(const struct pass *pass, size_t in, size_t out);
+void launch_vocab_sums(const struct pass *pass, size_t in, size_t out);
+void launch_draw(const struct pass *pass, size_t in, size_t sums);
 
 #ifdef __cplusplus
 }

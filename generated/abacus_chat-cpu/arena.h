@@ -27,8 +27,8 @@
 // Memory outside the arena.
 #define ROPE_BYTES ((size_t)262144) // cos, then sin, of every position
 #define ROWS_BYTES ((size_t)2596) // the row record of a pass
+#define DRAWS_BYTES ((size_t)0) // how the ids of a pass are picked
 #define PICKED_BYTES ((size_t)0) // the ids that the device picks
-#define RESULTS_BYTES ((size_t)0) // ids or candidates of a pass, on the host
 #define LOGITS_BYTES ((size_t)786432) // logits of a pass, on the host
 #define STAGING_BYTES ((size_t)0) // staging buffers, on the host
 

@@ -9,16 +9,16 @@
 
 #define BUF_ATTN ((size_t)35389440) // 12582912 bytes, attn_sliding .. matmul_o
 #define BUF_BEST ((size_t)0) // 38608896 bytes, unembed_best .. pick_best
-#define BUF_CANDIDATES ((size_t)102957056) // 792576 bytes, unembed .. top_candidates
 #define BUF_DOWN ((size_t)0) // 70778880 bytes, moe_down .. moe_combine
 #define BUF_EXPERT ((size_t)132710400) // 24576 bytes, norm_router .. moe_down
 #define BUF_EXPERT_WEIGHT ((size_t)132734976) // 24576 bytes, norm_router .. moe_combine
 #define BUF_GATED ((size_t)70778880) // 35389440 bytes, moe_gate_up .. moe_down
-#define BUF_H ((size_t)123863040) // 8847360 bytes, embed .. top_candidates
-#define BUF_LOGITS ((size_t)0) // 102957056 bytes, unembed .. top_candidates
+#define BUF_H ((size_t)123863040) // 8847360 bytes, embed .. draw
+#define BUF_LOGITS ((size_t)0) // 102957056 bytes, unembed .. draw
 #define BUF_PAIR ((size_t)132759552) // 24576 bytes, moe_sort .. moe_down
 #define BUF_Q ((size_t)0) // 12582912 bytes, matmul_qkv .. attn_full
 #define BUF_SPLITS ((size_t)0) // 35389440 bytes, matmul_o .. norm_router
+#define BUF_SUMS ((size_t)102957056) // 806912 bytes, unembed .. draw
 #define BUF_WORK ((size_t)132784128) // 964 bytes, moe_sort .. moe_down
 #define BUF_X ((size_t)106168320) // 17694720 bytes, embed .. moe_combine
 
@@ -28,8 +28,8 @@
 // Memory outside the arena.
 #define ROPE_BYTES ((size_t)262144) // cos, then sin, of every position
 #define ROWS_BYTES ((size_t)30756) // the row record of a pass
+#define DRAWS_BYTES ((size_t)36864) // how the ids of a pass are picked
 #define PICKED_BYTES ((size_t)6144) // the ids that the device picks
-#define RESULTS_BYTES ((size_t)792576) // ids or candidates of a pass, on the host
 #define LOGITS_BYTES ((size_t)102957056) // logits of a pass, on the host
 #define STAGING_BYTES ((size_t)33554432) // staging buffers, on the host
 

@@ -123,10 +123,8 @@ bool engine_collect(struct engine *engine, struct engine_results *results, struc
     return false;
   if (!device_wait_mark(engine->device, pass, err))
     return false;
-  if (done->result == ENGINE_GREEDY)
+  if (done->result == ENGINE_PICKED)
     results->picked = done->results;
-  else if (done->result == ENGINE_CANDIDATES)
-    results->candidates = done->results;
   else
     results->logits = done->results;
   return !engine->timing ||

@@ -8,8 +8,10 @@
 #include <math.h>
 
 _Static_assert(sizeof(struct row_record) == ROWS_BYTES, "the plan counts a row record");
-_Static_assert(!HEAD_SPLIT || LIMIT_ROWS * sizeof(struct candidates) == RESULTS_BYTES,
-               "the plan counts the candidates of a pass");
+_Static_assert(!HEAD_SPLIT || LIMIT_ROWS * sizeof(struct draw) == DRAWS_BYTES,
+               "the plan counts the draws of a pass");
+_Static_assert(!HEAD_SPLIT || LIMIT_ROWS * sizeof(int32_t) == PICKED_BYTES,
+               "the plan counts the ids of a pass");
 _Static_assert(STAGING_BYTES == 0 ||
                    STAGING_BYTES == DEVICE_STAGING_BUFFERS * (size_t)DEVICE_STAGING_BYTES,
                "the plan counts the staging buffers of device/device.h");
@@ -67,10 +69,12 @@ bool memory_alloc(struct engine *engine, struct error *err) {
             alloc(engine, &engine->rope, ROPE_BYTES, "the RoPE table", err) &&
             alloc(engine, &engine->rows, ROWS_BYTES, "rows", err) &&
             device_clear(engine->device, &engine->rows, err) && // no rows before the first pass
-            alloc(engine, &engine->picked, PICKED_BYTES, "greedy ids", err);
+            alloc(engine, &engine->draws, DRAWS_BYTES, "draws", err) &&
+            alloc(engine, &engine->picked, PICKED_BYTES, "picked ids", err);
   for (int i = 0; ok && i < ENGINE_PASSES; i++)
     ok = memory_alloc_host(engine, &engine->host_rows[i], ROWS_BYTES, "rows", err) &&
-         memory_alloc_host(engine, &engine->host_results[i], RESULTS_BYTES, "results", err);
+         memory_alloc_host(engine, &engine->host_draws[i], DRAWS_BYTES, "draws", err) &&
+         memory_alloc_host(engine, &engine->host_picked[i], PICKED_BYTES, "picked ids", err);
   return ok;
 }
 
@@ -82,10 +86,12 @@ void memory_free(struct engine *engine) {
   device_free(device, &engine->workspace);
   device_free(device, &engine->rope);
   device_free(device, &engine->rows);
+  device_free(device, &engine->draws);
   device_free(device, &engine->picked);
   device_free_host(device, &engine->host_logits);
   for (int i = 0; i < ENGINE_PASSES; i++) {
     device_free_host(device, &engine->host_rows[i]);
-    device_free_host(device, &engine->host_results[i]);
+    device_free_host(device, &engine->host_draws[i]);
+    device_free_host(device, &engine->host_picked[i]);
   }
 }

@@ -3,6 +3,7 @@
 #ifndef GETP_ENGINE_PASS_H
 #define GETP_ENGINE_PASS_H
 
+#include "formats/draw.h"
 #include "formats/handed_token.h"
 
 #include <stddef.h>
@@ -27,10 +28,10 @@ struct pass {
   // (groups + 1) the first row of each group, then the number of rows. A group has up to GROUP_ROWS
   // rows of one sequence at consecutive positions.
   const int32_t *group;
-  int32_t *picked;              // (outputs) ids, picked greedily
+  const struct draw *draw;      // (outputs) how ids are picked, for SAMPLED
+  int32_t *picked;              // (outputs) ids
   const int32_t *picked_before; // the same of the previous pass
-  int first_output;             // the first output whose logits LOGITS and SAMPLED work on
-  float sharpness;              // 1 / temperature, for SAMPLED
+  int first_output;             // LOGITS and SAMPLED work on up to LOGITS_ROWS outputs from it on
   char *arena;                  // activations; arena.h
   float *kv;                    // kv.h
   char *workspace;              // one piece per thread

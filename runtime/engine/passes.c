@@ -7,10 +7,6 @@
 
 #include <string.h>
 
-#ifndef BUF_CANDIDATES
-#define BUF_CANDIDATES 0 // this tree has no such buffer
-#endif
-
 // A pass of `rows` rows and `outputs` outputs, or, if its steps are captured, of at most so many.
 static struct pass make_pass(const struct engine *engine, int rows, int outputs) {
   const struct row_record *record = engine->rows.at; // an address on the device, never read here
@@ -23,6 +19,7 @@ static struct pass make_pass(const struct engine *engine, int rows, int outputs)
       .slot = record->slot,
       .output_row = record->output_row,
       .group = record->group,
+      .draw = engine->draws.at,
       .picked = engine->picked.at,
       .picked_before = engine->picked.at, // its first step reads them, its last one picks
       .arena = engine->arena.at,
@@ -107,6 +104,14 @@ static int group_rows(const struct engine_rows *rows, int32_t *group) {
   return n;
 }
 
+// Whether an output is drawn, not picked greedily.
+static bool any_drawn(const struct engine_rows *rows) {
+  for (int i = 0; i < rows->outputs; i++)
+    if (rows->draw[i].sharpness != 0)
+      return true;
+  return false;
+}
+
 // Fills in the row record of the next pass and starts its copy to the device.
 static bool send_rows(struct engine *engine, const struct engine_rows *rows, struct error *err) {
   struct row_record *record = engine->host_rows[engine->submitted % ENGINE_PASSES].at;
@@ -127,6 +132,13 @@ static bool send_rows(struct engine *engine, const struct engine_rows *rows, str
   return device_upload(engine->device, engine->rows.at, record, ROWS_BYTES, err);
 }
 
+static bool send_draws(struct engine *engine, const struct engine_rows *rows, struct error *err) {
+  void *draws = engine->host_draws[engine->submitted % ENGINE_PASSES].at;
+  const size_t bytes = (size_t)rows->outputs * sizeof *rows->draw;
+  memcpy(draws, rows->draw, bytes);
+  return device_upload(engine->device, engine->draws.at, draws, bytes, err);
+}
+
 // Runs a list step by step, without a graph.
 static void launch(struct engine *engine, const struct pass *pass, enum schedule_list list) {
   schedule_run(pass, list, engine->timing ? timing_step : NULL, engine->timing);
@@ -144,21 +156,18 @@ static bool run_bucket(struct engine *engine, enum schedule_list list, int n, st
   return true;
 }
 
-// Computes whole logits and, if `result` says so, their candidates, for LOGITS_ROWS outputs at a
-// time.
-static void run_logits(struct engine *engine, const struct engine_rows *rows,
-                       enum engine_result result) {
+// Computes whole logits and draws from them if `drawn`, for LOGITS_ROWS outputs at a time.
+static void run_logits(struct engine *engine, const struct engine_rows *rows, bool drawn) {
   struct pass pass = make_pass(engine, ROW_BUCKETS[bucket_of(rows->rows)], rows->outputs);
-  pass.sharpness = rows->sharpness;
   for (; pass.first_output < rows->outputs; pass.first_output += LOGITS_ROWS) {
     launch(engine, &pass, SCHEDULE_LOGITS);
-    if (result == ENGINE_CANDIDATES)
+    if (drawn)
       launch(engine, &pass, SCHEDULE_SAMPLED);
   }
 }
 
 static bool run_pass(struct engine *engine, const struct engine_rows *rows,
-                     enum engine_result result, struct error *err) {
+                     enum engine_result result, bool drawn, struct error *err) {
   if (!STEPS_CAPTURED) {
     const struct pass pass = make_pass(engine, rows->rows, rows->outputs);
     launch(engine, &pass, SCHEDULE_STEPS);
@@ -166,9 +175,9 @@ static bool run_pass(struct engine *engine, const struct engine_rows *rows,
   }
   if (!run_bucket(engine, SCHEDULE_STEPS, rows->rows, err))
     return false;
-  if (rows->outputs > 0 && result == ENGINE_GREEDY)
+  if (rows->outputs > 0 && result == ENGINE_PICKED && !drawn)
     return run_bucket(engine, SCHEDULE_GREEDY, rows->outputs, err);
-  run_logits(engine, rows, result);
+  run_logits(engine, rows, drawn);
   return true;
 }
 
@@ -176,13 +185,10 @@ static bool run_pass(struct engine *engine, const struct engine_rows *rows,
 static const void *request_results(struct engine *engine, int outputs, enum engine_result result,
                                    struct error *err) {
   const char *arena = engine->arena.at;
-  void *to = engine->host_results[engine->submitted % ENGINE_PASSES].at;
   const size_t n = (size_t)outputs;
-  if (result == ENGINE_GREEDY)
-    return device_download(engine->device, engine->picked.at, n * sizeof(int32_t), to, err);
-  if (result == ENGINE_CANDIDATES)
-    return device_download(engine->device, arena + BUF_CANDIDATES, n * sizeof(struct candidates),
-                           to, err);
+  if (result == ENGINE_PICKED)
+    return device_download(engine->device, engine->picked.at, n * sizeof(int32_t),
+                           engine->host_picked[engine->submitted % ENGINE_PASSES].at, err);
   if (!engine->host_logits.at && // allocated late: few jobs need them, and pinning is slow
       !memory_alloc_host(engine, &engine->host_logits, LOGITS_BYTES, "logits", err))
     return NULL;
@@ -193,9 +199,11 @@ static const void *request_results(struct engine *engine, int outputs, enum engi
 bool passes_submit(struct engine *engine, const struct engine_rows *rows, enum engine_result result,
                    struct error *err) {
   const int pass = (int)(engine->submitted % ENGINE_PASSES);
+  const bool drawn = result == ENGINE_PICKED && any_drawn(rows);
   if (engine->timing && !timing_enter(engine->timing, err))
     return false;
-  if (!send_rows(engine, rows, err) || !run_pass(engine, rows, result, err))
+  if (!send_rows(engine, rows, err) || (drawn && !send_draws(engine, rows, err)) ||
+      !run_pass(engine, rows, result, drawn, err))
     return false;
   const void *results = request_results(engine, rows->outputs, result, err);
   engine->in_flight[pass] = (struct pass_in_flight){result, results};

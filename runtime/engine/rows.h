@@ -2,7 +2,7 @@
 #ifndef GETP_ENGINE_ROWS_H
 #define GETP_ENGINE_ROWS_H
 
-#include "formats/candidates.h"
+#include "formats/draw.h"
 
 #include <stdint.h>
 
@@ -11,27 +11,25 @@ enum { ENGINE_PASSES = 2 };
 
 // What a pass returns for each of its outputs.
 enum engine_result {
-  ENGINE_LOGITS,     // all logits
-  ENGINE_GREEDY,     // the id of the largest logit; the lowest id wins a tie
-  ENGINE_CANDIDATES, // the best logits, for sampler_pick_candidates
+  ENGINE_LOGITS, // all logits
+  ENGINE_PICKED, // the id that the output's draw picks
 };
 
 // The rows of one pass. Rows of one sequence follow each other in order of position.
 struct engine_rows {
   int rows, outputs;
-  // (rows) an id in [0, vocab), or HANDED_TOKEN(i): the id that the previous pass picked greedily
-  // for its output i
+  // (rows) an id in [0, vocab), or HANDED_TOKEN(i): the id that the previous pass picked for its
+  // output i
   int32_t *token;
   int32_t *position, *slot; // (rows)
   int32_t *output_row;      // (outputs) the rows whose result is wanted
-  float sharpness;          // 1 / temperature, for candidates
+  struct draw *draw;        // (outputs) how ids are picked; not read for ENGINE_LOGITS
 };
 
-// The results of a pass: the array of its engine_result; the other two are NULL.
+// The results of a pass: the array of its engine_result; the other is NULL.
 struct engine_results {
-  const float *logits;                 // (outputs, vocab)
-  const int32_t *picked;               // (outputs)
-  const struct candidates *candidates; // (outputs)
+  const float *logits;   // (outputs, vocab)
+  const int32_t *picked; // (outputs)
 };
 
 #endif

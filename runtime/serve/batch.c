@@ -86,15 +86,21 @@ static int fill_slots(struct batch *batch, struct request *requests, int n, int 
 
 // ---- the rows of a pass ----
 
+// How the token after `position` is picked.
+static struct draw next_draw(const struct batch *batch, const struct request *request,
+                             int position) {
+  return sampler_draw(batch->options->sampler, request->stream, (uint64_t)position + 1);
+}
+
 // Makes the last row an output. If `picks`, the token after that row becomes pending.
 static void add_output(struct batch *batch, int slot, bool picks) {
   struct engine_rows *rows = &batch->rows;
   struct pass_in_flight *pass = next_pass(batch);
   struct sequence *sequence = &batch->sequences[slot];
-  const int output = rows->outputs++;
+  const int output = rows->outputs++, position = rows->position[rows->rows - 1];
   rows->output_row[output] = rows->rows - 1;
-  pass->output[output] =
-      (struct pass_output){slot, rows->position[rows->rows - 1], sequence->request};
+  rows->draw[output] = next_draw(batch, sequence->request, position);
+  pass->output[output] = (struct pass_output){slot, position, sequence->request};
   if (picks) {
     sequence->pending++;
     sequence->pending_output = output;
@@ -144,14 +150,11 @@ static void fill_rows(struct batch *batch) {
 // The id that follows `position`, from output `output` of the results.
 static int32_t pick_token(const struct batch *batch, const struct request *request, int position,
                           const struct engine_results *results, int output) {
-  const struct sampler *sampler = batch->options->sampler;
-  const uint64_t next = (uint64_t)position + 1;
   if (results->picked)
     return results->picked[output];
-  if (results->candidates)
-    return sampler_pick_candidates(sampler, &results->candidates[output], request->stream, next);
-  return sampler_pick(sampler, results->logits + (size_t)output * (size_t)batch->limits.vocab,
-                      request->stream, next);
+  const struct draw draw = next_draw(batch, request, position);
+  return sampler_pick(batch->options->sampler, &draw,
+                      results->logits + (size_t)output * (size_t)batch->limits.vocab);
 }
 
 // Appends an id to the output of a sequence, and ends the sequence if it is a stop id or fills
@@ -215,12 +218,12 @@ static bool collect_pass(struct batch *batch, struct error *err) {
   return true;
 }
 
-// Runs passes until all requests have finished or go_on returns false. With greedy picking, the
+// Runs passes until all requests have finished or go_on returns false. If the device picks, the
 // next pass is queued before this one ends. If a sequence turns out to have ended, one row is
 // wasted and its slot is free one pass later.
 static bool run_passes(struct batch *batch, struct request *requests, int n, struct error *err) {
   const struct batch_events *events = batch->events;
-  const unsigned max_in_flight = batch->result == ENGINE_GREEDY ? ENGINE_PASSES : 1;
+  const unsigned max_in_flight = batch->result == ENGINE_PICKED ? ENGINE_PASSES : 1;
   bool going = true;
   for (int next = 0;;) {
     bool sent = false;
@@ -261,8 +264,9 @@ static bool alloc_memory(struct batch *batch, int32_t **numbers, struct error *e
   batch->rows.position = *numbers + rows;
   batch->rows.slot = *numbers + 2 * rows;
   batch->rows.output_row = *numbers + 3 * rows;
+  batch->rows.draw = calloc(rows, sizeof *batch->rows.draw);
   batch->sequences = calloc(slots, sizeof *batch->sequences);
-  bool ok = *numbers && batch->sequences;
+  bool ok = *numbers && batch->rows.draw && batch->sequences;
   for (int i = 0; i < ENGINE_PASSES; i++) {
     batch->in_flight[i].output = calloc(rows, sizeof *batch->in_flight[i].output);
     ok = ok && batch->in_flight[i].output;
@@ -272,9 +276,7 @@ static bool alloc_memory(struct batch *batch, int32_t **numbers, struct error *e
 
 // What passes must return: whole logits only if somebody reads them or the tree has nothing else.
 static enum engine_result choose_result(const struct batch *batch) {
-  if (!batch->limits.picks || batch->events->logits)
-    return ENGINE_LOGITS;
-  return batch->options->sampler->temperature == 0 ? ENGINE_GREEDY : ENGINE_CANDIDATES;
+  return batch->limits.picks && !batch->events->logits ? ENGINE_PICKED : ENGINE_LOGITS;
 }
 
 bool batch_run(struct engine *engine, struct request *requests, int n,
@@ -284,11 +286,10 @@ bool batch_run(struct engine *engine, struct request *requests, int n,
       .engine = engine, .options = options, .events = events, .limits = engine_limits()};
   int32_t *numbers;
   batch.result = choose_result(&batch);
-  if (batch.result == ENGINE_CANDIDATES)
-    batch.rows.sharpness = sampler_sharpness(options->sampler);
   const bool ok = alloc_memory(&batch, &numbers, err) && run_passes(&batch, requests, n, err);
   drain(&batch);
   free(numbers);
+  free(batch.rows.draw);
   free(batch.sequences);
   for (int i = 0; i < ENGINE_PASSES; i++)
     free(batch.in_flight[i].output);

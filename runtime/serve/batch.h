@@ -37,7 +37,7 @@ struct batch_events {
 struct batch_options {
   int slots; // from 1 to the engine's limit
   int chunk; // from 1 to the engine's limit
-  const struct sampler *sampler;
+  struct sampler *sampler;
   const struct stop_ids *stop;
 };
 

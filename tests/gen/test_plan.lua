@@ -179,16 +179,16 @@ function TestArena.test_live_buffers_lie_apart()
   end
 end
 
--- The next piece needs the rows, and must not overwrite the candidates of the piece before it.
+-- The second piece of the outputs needs the rows, after the first has drawn from its logits.
 function TestArena.test_pieces_of_the_logits()
   local stages = chain.run("tests/models/abacus/config.json", nil, { target = gfx90a.mixed })
   local sets = live_sets(executed(stages.ops))
-  local all = { h = true, logits = true, candidates = true }
-  lu.assertEquals({ sets[#sets - 3], sets[#sets - 2], sets[#sets] }, { all, all, { candidates = true } })
+  local all = { h = true, logits = true, sums = true }
+  lu.assertEquals(sets[#sets - 4], all)
   local placed = {}
   for _, buffer in ipairs(stages.plan.buffers) do placed[buffer.name] = buffer end
-  lu.assertEquals({ placed.BUF_H.from, placed.BUF_H.to }, { "embed", "top_candidates" })
-  lu.assertEquals({ placed.BUF_CANDIDATES.from, placed.BUF_CANDIDATES.to }, { "unembed", "top_candidates" })
+  lu.assertEquals({ placed.BUF_H.from, placed.BUF_H.to }, { "embed", "draw" })
+  lu.assertEquals({ placed.BUF_SUMS.from, placed.BUF_SUMS.to }, { "unembed", "draw" })
 end
 
 -- A chain of 20 ops on some of 8 buffers, after ops that write each buffer once. next(n) gives numbers from 0 to n - 1.

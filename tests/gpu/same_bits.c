@@ -4,19 +4,16 @@
 // Each sequence of IDS runs alone first. Then passes of 1, 16, 17, ... rows mix chunks of many
 // sequences, of one row and of more, in any order and in any slots; some begin while others are far
 // on, and the longest sequence has only its last FAR_ROWS rows left at the beginning. Whole logits
-// and candidates must be those of the sequence alone, to the bit, and the greedy pick the first of
-// the largest logits. There is no tolerance. The candidates of a sequence alone must be the best of
-// its logits.
+// and drawn ids must be those of the sequence alone, to the bit, and the greedy pick the first of
+// the largest logits. There is no tolerance. The ids drawn of a sequence alone must be those that
+// the host draws from its logits.
 #include "../runtime/warm_up.h"
 #include "base/lines.h"
 #include "serve/sampler.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const float SHARPNESS = 1.25f;
 
 enum { PASSES = 4, PASSES_OF_ONE = 12, MOST_RUNNING = 64, FAR_ROWS = 24 };
 
@@ -24,9 +21,12 @@ enum { PASSES = 4, PASSES_OF_ONE = 12, MOST_RUNNING = 64, FAR_ROWS = 24 };
 struct sequence {
   const int32_t *ids;
   int n;
-  float *logits;           // (n, vocab)
-  struct candidates *best; // (n)
+  float *logits;  // (n, vocab)
+  int32_t *drawn; // (n)
 };
+
+// What a pass returns: all logits, the ids of the largest, or ids that are drawn, each in its way.
+enum want { LOGITS, GREEDY, DRAWN, WANTS };
 
 // A sequence that runs in a slot; `next` is the position of its next token.
 struct running {
@@ -44,6 +44,7 @@ struct test {
   uint64_t draws;                // random numbers drawn so far
   struct engine_rows rows;       // the pass that is made
   const struct sequence **owner; // (rows) the sequence of each row
+  struct distribution distribution;
 };
 
 static int least(int a, int b) {
@@ -52,6 +53,22 @@ static int least(int a, int b) {
 
 static int draw_below(struct test *test, int n) {
   return (int)(sampler_uniform(1, 0, test->draws++) * n);
+}
+
+// How the id after a position is drawn: some from all tokens, some from a few, some greedily.
+static struct draw draw_of(const struct test *test, const struct sequence *sequence, int position) {
+  static const struct draw WAYS[] = {
+      {.sharpness = 1.25f, .top_p = DRAW_ALL_P, .top_k = DRAW_ALL_K},
+      {.sharpness = 1.25f, .top_p = 0.9f, .top_k = DRAW_ALL_K},
+      {.sharpness = 0.25f, .top_p = 0.5f, .top_k = 400},
+      {.sharpness = 0.5f, .top_p = DRAW_ALL_P, .top_k = 7},
+      {.sharpness = 2, .top_p = DRAW_ALL_P, .min_p = 0.25f, .top_k = DRAW_ALL_K},
+      {.sharpness = 0, .top_p = DRAW_ALL_P, .top_k = DRAW_ALL_K},
+  };
+  const uint64_t number = (uint64_t)(sequence - test->sequences);
+  struct draw draw = WAYS[position % (int)(sizeof WAYS / sizeof *WAYS)];
+  draw.uniform = sampler_uniform(2, number, (uint64_t)position);
+  return draw;
 }
 
 // ---- passes ----
@@ -70,23 +87,28 @@ static void add_chunk(struct test *test, struct running *running, int n) {
 }
 
 // Makes every row an output, or as many as fit, spread over all rows.
-static void choose_outputs(struct test *test, enum engine_result want) {
+static void choose_outputs(struct test *test, enum want want) {
   struct engine_rows *rows = &test->rows;
-  rows->outputs = want == ENGINE_LOGITS ? least(rows->rows, test->limits.logits) : rows->rows;
-  for (int i = 0; i < rows->outputs; i++)
-    rows->output_row[i] = (int32_t)((int64_t)i * rows->rows / rows->outputs);
+  rows->outputs = want == LOGITS ? least(rows->rows, test->limits.logits) : rows->rows;
+  for (int i = 0; i < rows->outputs; i++) {
+    const int row = (int)((int64_t)i * rows->rows / rows->outputs);
+    rows->output_row[i] = row;
+    rows->draw[i] = draw_of(test, test->owner[row], rows->position[row]);
+    rows->draw[i].sharpness = want == DRAWN ? rows->draw[i].sharpness : 0;
+  }
 }
 
-static bool run(struct test *test, enum engine_result want, struct engine_results *results,
+static bool run(struct test *test, enum want want, struct engine_results *results,
                 struct error *err) {
   choose_outputs(test, want);
-  return engine_submit(test->engine, &test->rows, want, err) &&
+  return engine_submit(test->engine, &test->rows, want == LOGITS ? ENGINE_LOGITS : ENGINE_PICKED,
+                       err) &&
          engine_collect(test->engine, results, err);
 }
 
 // ---- alone ----
 
-static bool run_alone(struct test *test, struct sequence *sequence, enum engine_result want,
+static bool run_alone(struct test *test, struct sequence *sequence, enum want want,
                       struct error *err) {
   const size_t vocab = (size_t)test->limits.vocab;
   struct running running = {.sequence = sequence};
@@ -99,52 +121,25 @@ static bool run_alone(struct test *test, struct sequence *sequence, enum engine_
     if (!run(test, want, &results, err))
       return false;
     const size_t n = (size_t)test->rows.outputs;
-    if (want == ENGINE_LOGITS)
+    if (want == LOGITS)
       memcpy(sequence->logits + first * vocab, results.logits, n * vocab * sizeof(float));
     else
-      memcpy(sequence->best + first, results.candidates, n * sizeof *sequence->best);
+      memcpy(sequence->drawn + first, results.picked, n * sizeof *sequence->drawn);
   }
   return true;
 }
 
-// True if candidate i is in order: the largest logit is first, and of equal ones the lowest id.
-static bool follows(const struct candidates *best, int i) {
-  return i == 0 || best->logit[i] < best->logit[i - 1] ||
-         (best->logit[i] == best->logit[i - 1] && best->id[i] > best->id[i - 1]);
-}
-
-// True if logits[id] is better than the last candidate.
-static bool goes_before(const float *logits, int id, float logit, int32_t last) {
-  return logits[id] > logit || (logits[id] == logit && id < last);
-}
-
-// True if the candidates are the best of the logits of their position, and their total is the sum
-// of exp over all logits.
-static bool are_best(const struct candidates *best, const float *logits, int vocab) {
-  const int n = least(vocab, CANDIDATES);
-  double total = 0;
-  int before = 0;
-  for (int i = 0; i < CANDIDATES; i++) {
-    const bool there = i < n;
-    if (there ? best->id[i] < 0 || best->id[i] >= vocab || best->logit[i] != logits[best->id[i]] ||
-                    !follows(best, i)
-              : best->id[i] != -1 || best->logit[i] != -INFINITY)
-      return false;
+// The ids that were drawn must be those that the host draws from the same logits.
+static bool check_drawn(struct test *test, const struct sequence *sequence, struct error *err) {
+  for (int i = 0; i < sequence->n; i++) {
+    const struct draw draw = draw_of(test, sequence, i);
+    distribution_set(&test->distribution, sequence->logits + (size_t)i * (size_t)test->limits.vocab,
+                     &draw);
+    const int32_t want = distribution_pick(&test->distribution, draw.uniform);
+    if (sequence->drawn[i] != want)
+      return fail(err, "position %d of sequence %d: want the id %d drawn, found %d", i,
+                  (int)(sequence - test->sequences), want, sequence->drawn[i]);
   }
-  for (int id = 0; id < vocab; id++) {
-    before += goes_before(logits, id, best->logit[n - 1], best->id[n - 1]);
-    total += exp((double)(logits[id] - best->logit[0]) * SHARPNESS);
-  }
-  return before == n - 1 && fabs(best->total - total) <= 1e-4 * total;
-}
-
-static bool check_candidates(const struct test *test, const struct sequence *sequence,
-                             struct error *err) {
-  const int vocab = test->limits.vocab;
-  for (int i = 0; i < sequence->n; i++)
-    if (!are_best(&sequence->best[i], sequence->logits + (size_t)i * (size_t)vocab, vocab))
-      return fail(err, "position %d of sequence %d: the candidates are not the best logits", i,
-                  (int)(sequence - test->sequences));
   return true;
 }
 
@@ -153,12 +148,12 @@ static bool run_all_alone(struct test *test, struct error *err) {
     struct sequence *sequence = &test->sequences[i];
     sequence->logits =
         calloc((size_t)sequence->n * (size_t)test->limits.vocab, sizeof *sequence->logits);
-    sequence->best = calloc((size_t)sequence->n, sizeof *sequence->best);
-    if (!sequence->logits || !sequence->best)
+    sequence->drawn = calloc((size_t)sequence->n, sizeof *sequence->drawn);
+    if (!sequence->logits || !sequence->drawn)
       return fail(err, "out of memory for %d positions", sequence->n);
-    if (!run_alone(test, sequence, ENGINE_LOGITS, err) ||
-        (test->limits.picks && (!run_alone(test, sequence, ENGINE_CANDIDATES, err) ||
-                                !check_candidates(test, sequence, err))))
+    if (!run_alone(test, sequence, LOGITS, err) ||
+        (test->limits.picks &&
+         (!run_alone(test, sequence, DRAWN, err) || !check_drawn(test, sequence, err))))
       return false;
   }
   return true;
@@ -206,7 +201,7 @@ static bool start_far(struct test *test, struct error *err) {
     struct engine_results results;
     test->rows.rows = 0;
     add_chunk(test, running, least(left, most));
-    if (!run(test, ENGINE_LOGITS, &results, err))
+    if (!run(test, LOGITS, &results, err))
       return false;
   }
   return true;
@@ -256,49 +251,46 @@ static int greedy(const float *logits, int vocab) {
 }
 
 // True if output i is that of its sequence alone.
-static bool is_same(const struct test *test, const struct engine_results *results, int i) {
+static bool is_same(const struct test *test, enum want want, const struct engine_results *results,
+                    int i) {
   const int row = test->rows.output_row[i], vocab = test->limits.vocab;
   const struct sequence *sequence = test->owner[row];
   const int position = test->rows.position[row];
   const float *logits = sequence->logits + (size_t)position * (size_t)vocab;
-  if (results->picked)
+  if (want == GREEDY)
     return results->picked[i] == greedy(logits, vocab);
-  if (results->candidates)
-    return memcmp(&results->candidates[i], &sequence->best[position],
-                  sizeof *results->candidates) == 0;
+  if (want == DRAWN)
+    return results->picked[i] == sequence->drawn[position];
   return memcmp(results->logits + (size_t)i * (size_t)vocab, logits,
                 (size_t)vocab * sizeof *logits) == 0;
 }
 
-static bool check(const struct test *test, const struct engine_results *results,
+static bool check(const struct test *test, enum want want, const struct engine_results *results,
                   struct error *err) {
+  static const char *const NAMES[] = {[LOGITS] = "logits", [GREEDY] = "pick", [DRAWN] = "draw"};
   for (int i = 0; i < test->rows.outputs; i++)
-    if (!is_same(test, results, i)) {
+    if (!is_same(test, want, results, i)) {
       const int row = test->rows.output_row[i];
       return fail(
           err, "row %d: position %d of sequence %d in slot %d: want the %s of the sequence alone",
           row, test->rows.position[row], (int)(test->owner[row] - test->sequences),
-          test->rows.slot[row],
-          results->picked       ? "pick"
-          : results->candidates ? "candidates"
-                                : "logits");
+          test->rows.slot[row], NAMES[want]);
     }
   return true;
 }
 
 static bool run_together(struct test *test, int rows, struct error *err) {
-  static const enum engine_result WANTS[] = {ENGINE_LOGITS, ENGINE_GREEDY, ENGINE_CANDIDATES};
   const int passes = rows == 1 ? PASSES_OF_ONE : PASSES;
   start_all(test, rows);
   if (!start_far(test, err))
     return false;
   for (int i = 0; i < passes; i++) {
-    const enum engine_result want = test->limits.picks ? WANTS[i % 3] : ENGINE_LOGITS;
+    const enum want want = test->limits.picks ? (enum want)(i % WANTS) : LOGITS;
     struct engine_results results;
     struct error why;
     if (!fill(test, rows, err) || !run(test, want, &results, err))
       return false;
-    if (!check(test, &results, &why))
+    if (!check(test, want, &results, &why))
       return fail(err, "pass %d: %s", i, why.text);
   }
   return true;
@@ -330,11 +322,12 @@ static bool alloc_memory(struct test *test, const struct id_lines *lines, struct
                                     .position = numbers + rows,
                                     .slot = numbers + 2 * rows,
                                     .output_row = numbers + 3 * rows,
-                                    .sharpness = SHARPNESS};
+                                    .draw = calloc(rows, sizeof *test->rows.draw)};
   test->owner = calloc(rows, sizeof *test->owner);
   test->sequences = calloc(lines->n + 1, sizeof *test->sequences);
   test->engine = engine_create();
-  if (!numbers || !test->owner || !test->sequences || !test->engine)
+  if (!numbers || !test->rows.draw || !test->owner || !test->sequences || !test->engine ||
+      !distribution_open(&test->distribution, test->limits.vocab, err))
     return fail(err, "out of memory");
   test->n_sequences = (int)lines->n;
   for (size_t i = 0; i < lines->n; i++) {
@@ -347,11 +340,13 @@ static bool alloc_memory(struct test *test, const struct id_lines *lines, struct
 static void free_memory(struct test *test) {
   for (int i = 0; i < test->n_sequences; i++) {
     free(test->sequences[i].logits);
-    free(test->sequences[i].best);
+    free(test->sequences[i].drawn);
   }
   free(test->sequences);
   free(test->owner);
   free(test->rows.token);
+  free(test->rows.draw);
+  distribution_close(&test->distribution);
   engine_destroy(test->engine);
 }
 

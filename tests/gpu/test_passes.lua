@@ -53,7 +53,7 @@ end
 TestPasses = {}
 
 function TestPasses.test_slots_and_chunks()
-  for _, sampling in ipairs { "", "-t 1.5 -p 1 -s 8" } do
+  for _, sampling in ipairs { "", "-t 5 -p 1 -s 8", "-t 5 -p 0.8 --top-k 40 -s 8", "-t 6 -p 1 --min-p 0.05 -s 8" } do
     local all = getp(sampling)
     for _, flags in ipairs { "-b 1", "-b 2 --chunk 3", "-b 5 --chunk 1" } do
       lu.assertEquals(getp(sampling .. " " .. flags), all, sampling .. " " .. flags)
@@ -80,12 +80,16 @@ function TestPasses.test_timed()
   end
   timed, text = getp("-t 1 -s 3 --profile")
   lu.assertEquals(timed, (getp("-t 1 -s 3")))
-  lu.assertNotNil(text:find("\ntop_candidates +%d+ +%d"), text)
+  for _, role in ipairs { "unembed", "vocab_sums", "draw" } do
+    lu.assertNotNil(text:find("\n" .. role .. " +%d+ +%d"), text)
+  end
 end
 
--- The most probable candidate of a row is the device's own pick.
+-- What leaves only the most probable token gives the device's own pick.
 function TestPasses.test_a_draw_from_the_first_alone()
-  lu.assertEquals(getp("-t 1 -p 0.000001"), (getp("")))
+  for _, cut in ipairs { "-p 0.000001", "-p 1 --top-k 1", "-p 1 --min-p 1" } do
+    lu.assertEquals(getp("-t 1 " .. cut), (getp("")), cut)
+  end
 end
 
 function TestPasses.test_picks_are_those_of_whole_logits()

@@ -86,6 +86,12 @@ function trees.in_parts(machine)
   }
 end
 
+-- A tree of a config that is not one of the reference models'.
+function trees.large_vocabulary(machine, config)
+  return named(machine, "large_vocabulary-" .. machine.target,
+    { config = config, target = machine.target, precision = "mixed" })
+end
+
 -- The tree of the CPU that a model's other trees are compared with.
 function trees.reference(machine, model)
   return named(machine, model .. "-cpu", { model = model, target = "cpu", precision = "mixed" })
@@ -96,8 +102,9 @@ function trees.generate(machine, tree)
   local context = tree.context and " --context " .. tree.context or ""
   local part = tree.part and string.format("-e 'require(\"gen.target.%s\").mixed.attention_part = %d'", tree.target,
     tree.part) or ""
-  trees.must(string.format("lua5.4 %s gen/main.lua --config tests/models/%s --target %s --precision %s --name %s "
-    .. "--out %s/trees%s%s", part, tree.model, tree.target, tree.precision, tree.name, machine.folder, slots, context))
+  trees.must(string.format("lua5.4 %s gen/main.lua --config %s --target %s --precision %s --name %s --out %s/trees%s%s",
+    part, tree.config or "tests/models/" .. tree.model, tree.target, tree.precision, tree.name, machine.folder, slots,
+    context))
 end
 
 -- The command by which ninja makes a file, from the lines of all commands.
@@ -149,7 +156,8 @@ end
 -- Builds all trees of a list, what their programs are compared with, and same_bits of those of mixed.
 function trees.build(machine, list)
   local all = table.move(list, 1, #list, 2, { trees.reference(machine, "abacus") })
-  local names = trees.make(machine, all, { machine.folder .. "/near_ties", machine.folder .. "/same_bits.o" })
+  local names = trees.make(machine, all, { machine.folder .. "/near_ties", machine.folder .. "/same_bits.o",
+    machine.folder .. "/gpu/draw_support.o" })
   local commands = trees.commands(machine, names)
   for _, tree in ipairs(list) do
     if tree.precision == "mixed" then

@@ -6,16 +6,25 @@
 
 #include "support.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { VOCAB = 50, SLOTS = 4, CONTEXT = 64, ROWS = 8, CHUNK = 6, STOP = 0 };
+enum {
+  VOCAB = 50,
+  SLOTS = 4,
+  CONTEXT = 64,
+  ROWS = 8,
+  CHUNK = 6,
+  STOP = 0,
+  REQUESTS = 23,
+  SEED = 1
+};
 
 struct pass {
   enum engine_result result;
   int rows, outputs;
   int32_t token[ROWS], position[ROWS], slot[ROWS], output_row[ROWS];
+  struct draw draw[ROWS];
 };
 
 struct engine {
@@ -25,7 +34,6 @@ struct engine {
   int submitted, collected; // passes
   int32_t picked[ROWS];     // by the last pass that was run
   float logits[ROWS][VOCAB];
-  struct candidates candidates[ROWS];
   int most;                      // most passes under way
   int rows;                      // of all passes
   int widest, longest;           // most rows of a pass, and of a slot in a pass
@@ -62,6 +70,7 @@ bool engine_submit(struct engine *engine, const struct engine_rows *rows, enum e
   memcpy(pass->position, rows->position, bytes);
   memcpy(pass->slot, rows->slot, bytes);
   memcpy(pass->output_row, rows->output_row, (size_t)rows->outputs * sizeof *rows->output_row);
+  memcpy(pass->draw, rows->draw, (size_t)rows->outputs * sizeof *rows->draw);
   engine->submitted++;
   engine->most = under_way + 1 > engine->most ? under_way + 1 : engine->most;
   return true;
@@ -81,15 +90,18 @@ static void read_row(struct engine *engine, const struct pass *pass, int r) {
   engine->fed[slot]++;
 }
 
-static void write_result(struct engine *engine, int output, int32_t id) {
-  struct candidates *candidates = &engine->candidates[output];
+static void write_logits(struct engine *engine, int output, int32_t id) {
   memset(engine->logits[output], 0, sizeof engine->logits[output]);
-  engine->logits[output][id] = 1;
-  candidates->total = 1;
-  for (int i = 0; i < CANDIDATES; i++) {
-    candidates->logit[i] = i == 0 ? 1 : -INFINITY;
-    candidates->id[i] = i == 0 ? id : -1;
-  }
+  engine->logits[output][id] = 1000; // no other id is drawn
+}
+
+// The random number of an output must be that of one of the requests at the next position.
+static void check_draw(const struct pass *pass, int output) {
+  const uint64_t next = (uint64_t)pass->position[pass->output_row[output]] + 1;
+  int same = 0;
+  for (uint64_t stream = 0; stream < REQUESTS; stream++)
+    same += pass->draw[output].uniform == sampler_uniform(SEED, stream, next);
+  assert_int_equal(same, 1);
 }
 
 static void run_pass(struct engine *engine, const struct pass *pass) {
@@ -101,7 +113,8 @@ static void run_pass(struct engine *engine, const struct pass *pass) {
     engine->longest = count > engine->longest ? count : engine->longest;
     if (output < pass->outputs && pass->output_row[output] == r) {
       picked[output] = next_token(engine->hash[pass->slot[r]]);
-      write_result(engine, output, picked[output]);
+      write_logits(engine, output, picked[output]);
+      check_draw(pass, output);
       output++;
     }
   }
@@ -119,8 +132,7 @@ bool engine_collect(struct engine *engine, struct engine_results *results, struc
   run_pass(engine, pass);
   *results = (struct engine_results){
       .logits = pass->result == ENGINE_LOGITS ? engine->logits[0] : NULL,
-      .picked = pass->result == ENGINE_GREEDY ? engine->picked : NULL,
-      .candidates = pass->result == ENGINE_CANDIDATES ? engine->candidates : NULL,
+      .picked = pass->result == ENGINE_PICKED ? engine->picked : NULL,
   };
   return true;
 }
@@ -139,8 +151,6 @@ static int expect(const int32_t *prompt, int n, int limit, int32_t *output) {
   }
   return count;
 }
-
-enum { REQUESTS = 23 };
 
 struct work {
   int32_t prompts[REQUESTS][CONTEXT], outputs[REQUESTS][CONTEXT];
@@ -184,7 +194,7 @@ static bool on_logits(void *context, const struct request *request, int position
   (void)err;
   for (int i = 0; i <= position; i++)
     hash = add_to_hash(hash, request->prompt[i]);
-  assert_true(logits[next_token(hash)] == 1);
+  assert_true(logits[next_token(hash)] == 1000);
   work->logits++;
   return true;
 }
@@ -194,13 +204,15 @@ static bool go_on(void *context) {
   return work->stop_after-- > 0;
 }
 
-// The three ways to get the next token: from whole logits, which every engine has, picked by the
-// device, or drawn from candidates.
-enum way { FROM_LOGITS, PICKED, FROM_CANDIDATES, WAYS };
+// The ways to get the next token: from whole logits, which every engine has, or picked by the
+// device; greedily or drawn.
+enum way { FROM_LOGITS, PICKED, DRAWN_FROM_LOGITS, DRAWN, WAYS };
 
 static bool try_run(struct work *work, struct engine *engine, enum way way, int slots, int chunk,
                     const struct batch_events *events, struct error *err) {
   static const struct stop_ids stop = {1, {STOP}};
+  const bool picks = way == PICKED || way == DRAWN;
+  const struct sampling sampling = {.temperature = way >= DRAWN_FROM_LOGITS, .seed = SEED};
   struct sampler sampler;
   limits = (struct engine_limits){.vocab = VOCAB,
                                   .slots = SLOTS,
@@ -208,9 +220,9 @@ static bool try_run(struct work *work, struct engine *engine, enum way way, int 
                                   .rows = ROWS,
                                   .chunk = CHUNK,
                                   .rewind = CONTEXT,
-                                  .logits = way == FROM_LOGITS ? ROWS : 3,
-                                  .picks = way != FROM_LOGITS};
-  assert_true(sampler_open(&sampler, way == FROM_CANDIDATES ? 1 : 0, 0, 1, VOCAB, err));
+                                  .logits = picks ? 3 : ROWS,
+                                  .picks = picks};
+  assert_true(sampler_open(&sampler, &sampling, VOCAB, err));
   const struct batch_options options = {slots, chunk, &sampler, &stop};
   const bool ok = batch_run(engine, work->requests, REQUESTS, &options, events, err);
   assert_int_equal(engine->submitted, engine->collected);
@@ -286,13 +298,15 @@ static void a_device_that_picks_is_a_pass_ahead(void **state) {
     stopped += work.requests[i].n_prompt + work.requests[i].n_output < work.requests[i].max_tokens;
   assert_true(stopped > 0);
   make_work(&work);
-  run(&work, &engine, FROM_CANDIDATES, SLOTS, CHUNK, &events);
+  run(&work, &engine, DRAWN_FROM_LOGITS, SLOTS, CHUNK, &events);
   assert_int_equal(engine.most, 1);
   assert_int_equal(engine.rows, rows);
-  make_work(&work);
-  run(&work, &engine, PICKED, SLOTS, CHUNK, &events);
-  assert_int_equal(engine.most, 2);
-  assert_int_equal(engine.rows, rows + stopped);
+  for (int drawn = 0; drawn < 2; drawn++) {
+    make_work(&work);
+    run(&work, &engine, drawn ? DRAWN : PICKED, SLOTS, CHUNK, &events);
+    assert_int_equal(engine.most, 2);
+    assert_int_equal(engine.rows, rows + stopped);
+  }
 }
 
 static void every_position_gets_its_logits(void **state) {
@@ -372,7 +386,7 @@ static void cached_positions_are_not_read_again(void **state) {
     struct request request = work.requests[3];
     memset(&engine, 0, sizeof engine);
     limits.picks = picks;
-    assert_true(sampler_open(&sampler, 0, 0, 1, VOCAB, &err));
+    assert_true(sampler_open(&sampler, &(struct sampling){.seed = SEED}, VOCAB, &err));
     const struct batch_options options = {1, CHUNK, &sampler, &stop};
     engine.hash[0] = 1;
     for (int i = 0; i < request.n_prompt - 2; i++)

@@ -1,8 +1,9 @@
 // The life of an engine of abacus: warm_up and finish in any order, passes, picks and times.
+#include "serve/distribution.h"
+
 #include "support.h"
 #include "warm_up.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +36,8 @@ static int teardown(void **state) {
 static struct engine_rows first_rows(void) {
   static int32_t token[ROWS] = {296, 268, 220}, position[ROWS] = {0, 1, 2}, slot[ROWS] = {0};
   static int32_t output_row[1] = {ROWS - 1};
-  return (struct engine_rows){ROWS, 1, token, position, slot, output_row, 0};
+  static struct draw draw[1] = {{.top_p = DRAW_ALL_P, .top_k = DRAW_ALL_K}};
+  return (struct engine_rows){ROWS, 1, token, position, slot, output_row, draw};
 }
 
 // Runs a pass of the first rows and copies the logits of its output.
@@ -46,7 +48,6 @@ static void run_pass(struct engine *engine, float *logits) {
   assert_true(engine_submit(engine, &rows, ENGINE_LOGITS, &err));
   assert_true(engine_collect(engine, &results, &err));
   assert_null(results.picked);
-  assert_null(results.candidates);
   memcpy(logits, results.logits, (size_t)engine_limits().vocab * sizeof *logits);
 }
 
@@ -95,7 +96,7 @@ static void a_checkpoint_of_another_shape_leaves_it_cold(void **state) {
 static void passes_under_way_are_bounded(void **state) {
   struct fixture *fixture = *state;
   const struct engine_limits limits = engine_limits();
-  const enum engine_result result = limits.picks ? ENGINE_GREEDY : ENGINE_LOGITS;
+  const enum engine_result result = limits.picks ? ENGINE_PICKED : ENGINE_LOGITS;
   const struct engine_rows rows = first_rows();
   struct engine_results results;
   struct error err;
@@ -122,8 +123,7 @@ static void what_an_engine_lacks_is_refused(void **state) {
   struct error err;
   assert_true(warm_up(fixture->engine, fixture->checkpoint, &err));
   if (!engine_limits().picks) {
-    assert_false(engine_submit(fixture->engine, &rows, ENGINE_GREEDY, &err));
-    assert_false(engine_submit(fixture->engine, &rows, ENGINE_CANDIDATES, &err));
+    assert_false(engine_submit(fixture->engine, &rows, ENGINE_PICKED, &err));
     assert_string_equal(err.text,
                         "engine: want a pass with logits, found one that picks: this tree cannot");
   }
@@ -136,8 +136,29 @@ static void what_an_engine_lacks_is_refused(void **state) {
   assert_string_equal(err.text, want);
 }
 
-// The device picks, and reports as candidates, what the whole logits say. A token that it hands
-// over itself gives the same as the id from the host.
+// Draws of the output of the first rows, from all tokens and from some, against the host's.
+static void check_draws(struct engine *engine, const float *logits) {
+  enum { DRAWS = 20 };
+  struct distribution distribution;
+  struct error err;
+  assert_true(distribution_open(&distribution, engine_limits().vocab, &err));
+  for (int i = 0; i < DRAWS; i++) {
+    struct draw draw = {.uniform = i / (double)DRAWS, .sharpness = 0.25f};
+    draw.top_p = i % 2 ? 0.7f : DRAW_ALL_P;
+    draw.top_k = i % 3 ? DRAW_ALL_K : 9;
+    struct engine_rows rows = first_rows();
+    struct engine_results results;
+    rows.draw = &draw;
+    assert_true(engine_submit(engine, &rows, ENGINE_PICKED, &err));
+    assert_true(engine_collect(engine, &results, &err));
+    distribution_set(&distribution, logits, &draw);
+    assert_int_equal(results.picked[0], distribution_pick(&distribution, draw.uniform));
+  }
+  distribution_close(&distribution);
+}
+
+// The device picks and draws what the whole logits say. A token that it hands over itself gives the
+// same as the id from the host.
 static void picks_are_those_of_the_logits(void **state) {
   struct fixture *fixture = *state;
   struct engine *engine = fixture->engine;
@@ -146,7 +167,7 @@ static void picks_are_those_of_the_logits(void **state) {
     skip();
   const struct engine_rows rows = first_rows();
   int32_t token[1], position[1] = {ROWS}, slot[1] = {0}, output_row[1] = {0};
-  const struct engine_rows next = {1, 1, token, position, slot, output_row, 1};
+  const struct engine_rows next = {1, 1, token, position, slot, output_row, rows.draw};
   struct engine_results first, results;
   struct error err;
   float *logits = calloc((size_t)limits.vocab, sizeof *logits);
@@ -157,8 +178,8 @@ static void picks_are_those_of_the_logits(void **state) {
     best = logits[i] > logits[best] ? i : best;
   for (int by_device = 0; by_device < 2; by_device++) {
     token[0] = by_device ? -1 : best;
-    assert_true(engine_submit(engine, &rows, ENGINE_GREEDY, &err));
-    assert_true(engine_submit(engine, &next, ENGINE_GREEDY, &err));
+    assert_true(engine_submit(engine, &rows, ENGINE_PICKED, &err));
+    assert_true(engine_submit(engine, &next, ENGINE_PICKED, &err));
     assert_true(engine_collect(engine, &first, &err));
     assert_true(engine_collect(engine, &results, &err));
     assert_int_equal(first.picked[0], best);
@@ -166,26 +187,7 @@ static void picks_are_those_of_the_logits(void **state) {
   }
   assert_int_equal(fed[0], fed[1]);
   assert_int_not_equal(fed[0], best); // otherwise one could be mistaken for the other
-  struct engine_rows sampled = rows;
-  sampled.sharpness = 1;
-  assert_true(engine_submit(engine, &sampled, ENGINE_CANDIDATES, &err));
-  assert_true(engine_collect(engine, &results, &err));
-  const struct candidates *candidates = results.candidates;
-  double total = 0;
-  for (int i = 0; i < limits.vocab; i++)
-    total += exp((double)(logits[i] - logits[best]));
-  assert_int_equal(candidates->id[0], best);
-  assert_true(fabs(candidates->total - total) < 1e-4 * total);
-  for (int i = 0; i < CANDIDATES; i++) {
-    assert_true(candidates->logit[i] == logits[candidates->id[i]]);
-    assert_true(i == 0 || candidates->logit[i] < candidates->logit[i - 1] ||
-                (candidates->logit[i] == candidates->logit[i - 1] &&
-                 candidates->id[i] > candidates->id[i - 1]));
-  }
-  int better = 0;
-  for (int i = 0; i < limits.vocab; i++)
-    better += logits[i] > candidates->logit[CANDIDATES - 1];
-  assert_true(better < CANDIDATES);
+  check_draws(engine, logits);
   free(logits);
 }
 

@@ -6,6 +6,7 @@
 
 #include "formats/moe_work.h"
 #include "target/mixed/attention.h"
+#include "target/mixed/draw.h"
 #include "target/mixed/matrix.h"
 #include "target/mixed/rows.h"
 #include "target/mixed/tiling.h"

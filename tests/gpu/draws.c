@@ -1,0 +1,161 @@
+// draws DRAWS: draws ids on a device and compares their counts with exact probabilities. It is
+// linked with a tree, instead of getp's main, whose vocabulary has the size that is to be tested.
+// Each distribution is summed once and drawn from DRAWS times. It prints TAP.
+#include "../runtime/draw_support.h"
+#include "arena.h"
+#include "device/device.h"
+#include "kernels.h"
+#include "model.h"
+#include "serve/sampler.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// The sums of all outputs are made anew for each distribution, so there are few outputs.
+enum { VOCAB = MODEL_VOCAB, OUTPUTS = 32 };
+static const size_t LOGITS_USED = (size_t)OUTPUTS * VOCAB * sizeof(float);
+
+// The part of a pass that the device reads.
+struct record {
+  int32_t counts[PASS_COUNTS];
+  struct draw draw[OUTPUTS];
+};
+
+struct test {
+  struct device *device;
+  struct memory arena, record, picked, host_logits, host_record, host_picked;
+  struct distribution distribution;
+  struct pass pass;
+  int draws;
+  int *counts; // (VOCAB)
+  double *p;   // (VOCAB)
+};
+
+static bool allocate(struct test *test, struct error *err) {
+  test->counts = calloc(VOCAB, sizeof *test->counts);
+  test->p = calloc(VOCAB, sizeof *test->p);
+  struct device **device = &test->device;
+  return test->counts && test->p && distribution_open(&test->distribution, VOCAB, err) &&
+         device_open(device, err) &&
+         device_alloc(*device, &test->arena, ARENA_BYTES, "the arena", err) &&
+         device_alloc(*device, &test->record, sizeof(struct record), "the record", err) &&
+         device_alloc(*device, &test->picked, OUTPUTS * sizeof(int32_t), "ids", err) &&
+         device_alloc_host(*device, &test->host_logits, LOGITS_USED, "logits", err) &&
+         device_alloc_host(*device, &test->host_record, sizeof(struct record), "the record", err) &&
+         device_alloc_host(*device, &test->host_picked, OUTPUTS * sizeof(int32_t), "ids", err);
+}
+
+static void release(struct test *test) {
+  struct device *device = test->device;
+  if (device) {
+    device_free(device, &test->arena);
+    device_free(device, &test->record);
+    device_free(device, &test->picked);
+    device_free_host(device, &test->host_logits);
+    device_free_host(device, &test->host_record);
+    device_free_host(device, &test->host_picked);
+  }
+  device_close(device);
+  distribution_close(&test->distribution);
+  free(test->counts);
+  free(test->p);
+}
+
+// All outputs have the same logits.
+static bool upload_logits(struct test *test, int kind, struct error *err) {
+  float *logits = test->host_logits.at;
+  draw_logits(kind, logits, VOCAB);
+  for (int i = 1; i < OUTPUTS; i++)
+    memcpy(logits + (size_t)i * VOCAB, logits, VOCAB * sizeof *logits);
+  return device_upload(test->device, (char *)test->arena.at + BUF_LOGITS, logits, LOGITS_USED, err);
+}
+
+// Uploads the draws from number `first` on; returns how many of DRAWS they are.
+static int upload_draws(struct test *test, int way, int first, struct error *err) {
+  struct record *record = test->host_record.at;
+  const int left = test->draws - first, n = left < OUTPUTS ? left : OUTPUTS;
+  memset(record, 0, sizeof *record);
+  record->counts[PASS_OUTPUTS] = OUTPUTS;
+  for (int i = 0; i < OUTPUTS; i++) {
+    record->draw[i] = draw_way(way);
+    record->draw[i].uniform = sampler_uniform(4, (uint64_t)way, (uint64_t)(first + i));
+  }
+  return device_upload(test->device, test->record.at, record, sizeof *record, err) ? n : -1;
+}
+
+static bool draw_some(struct test *test, int way, int first, int *n, struct error *err) {
+  const int32_t *picked = test->host_picked.at;
+  *n = upload_draws(test, way, first, err);
+  if (*n < 0)
+    return false;
+  if (first == 0)
+    launch_vocab_sums(&test->pass, BUF_LOGITS, BUF_SUMS);
+  launch_draw(&test->pass, BUF_LOGITS, BUF_SUMS);
+  if (!device_download(test->device, test->picked.at, OUTPUTS * sizeof *picked,
+                       test->host_picked.at, err) ||
+      !device_wait(test->device, err))
+    return false;
+  for (int i = 0; i < *n; i++)
+    if (picked[i] >= 0 && picked[i] < VOCAB)
+      test->counts[picked[i]]++;
+  return true;
+}
+
+// How many ids of the last draws differ from those that the host draws.
+static int count_others(struct test *test, int way) {
+  const struct record *record = test->host_record.at;
+  const int32_t *picked = test->host_picked.at;
+  const struct draw draw = draw_way(way);
+  int others = 0;
+  distribution_set(&test->distribution, test->host_logits.at, &draw);
+  for (int i = 0; i < OUTPUTS; i++)
+    others += picked[i] != distribution_pick(&test->distribution, record->draw[i].uniform);
+  return others;
+}
+
+static bool check(struct test *test, int kind, int way, bool *good, struct error *err) {
+  const struct draw draw = draw_way(way);
+  char what[100];
+  memset(test->counts, 0, VOCAB * sizeof *test->counts);
+  for (int first = 0, n; first < test->draws; first += n)
+    if (!draw_some(test, way, first, &n, err))
+      return false;
+  draw_probabilities(test->host_logits.at, VOCAB, &draw, test->p);
+  snprintf(what, sizeof what, "%s, %s", DRAW_KIND_NAMES[kind], DRAW_WAY_NAMES[way]);
+  *good = draw_counts_follow(what, test->counts, test->p, VOCAB, test->draws) && *good;
+  const int others = count_others(test, way);
+  printf("%s %s: %d of %d ids are not those of the host\n", others ? "not ok" : "ok", what, others,
+         OUTPUTS);
+  *good = *good && others == 0;
+  return true;
+}
+
+static bool run(struct test *test, bool *good, struct error *err) {
+  const struct record *record = test->record.at; // an address on the device
+  test->pass = (struct pass){.outputs = OUTPUTS,
+                             .counts = record->counts,
+                             .draw = record->draw,
+                             .picked = test->picked.at,
+                             .arena = test->arena.at,
+                             .stream = device_stream(test->device)};
+  for (int kind = 0; kind < DRAW_KINDS; kind++) {
+    if (!upload_logits(test, kind, err))
+      return false;
+    for (int way = 0; way < DRAW_WAYS; way++)
+      if (!check(test, kind, way, good, err))
+        return false;
+  }
+  return true;
+}
+
+int main(int argc, char **argv) {
+  struct test test = {.draws = argc > 1 ? atoi(argv[1]) : 0};
+  struct error err = {"out of memory"};
+  bool good = true;
+  const bool ran = allocate(&test, &err) && run(&test, &good, &err);
+  if (!ran)
+    printf("not ok draws: %s\n", err.text);
+  release(&test);
+  return !(ran && good);
+}
