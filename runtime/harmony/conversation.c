@@ -209,14 +209,6 @@ bool conversation_add(struct conversation *conversation, const struct message *m
   return true;
 }
 
-// A call that was cut off gets no result. Other malformed messages without text have nothing to
-// say.
-static bool is_left_out(const struct reply_message *message) {
-  if (message->kind == REPLY_CALL)
-    return !message->complete;
-  return message->kind == REPLY_OTHER || (!message->well_formed && message->text.n == 0);
-}
-
 bool conversation_add_reply(struct conversation *conversation, const struct reply *reply,
                             struct error *err) {
   const size_t before = conversation->n;
@@ -231,7 +223,7 @@ bool conversation_add_reply(struct conversation *conversation, const struct repl
         .bytes = from->text.n,
         .ids = from->well_formed ? &from->ids : NULL,
     };
-    if (!is_left_out(from) && !conversation_add(conversation, &message, err)) {
+    if (reply_message_counts(from) && !conversation_add(conversation, &message, err)) {
       conversation_forget(conversation, before);
       return false;
     }

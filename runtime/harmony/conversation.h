@@ -66,10 +66,9 @@ void conversation_close(struct conversation *conversation);
 bool conversation_add(struct conversation *conversation, const struct message *message,
                       struct error *err);
 
-// Adds the messages of a finished reply, with headers in the canonical order: the ids of those that
-// are well formed, as generated, and the text of others. A message without a channel, such as stray
-// text, is added as an answer on the channel `final`. Messages of other roles, calls that were cut
-// off and headers without a message, except those of calls, are left out.
+// Adds the messages of a finished reply that count, with headers in the canonical order: the ids of
+// those that are well formed, as generated, and the text of others. A message without a channel,
+// such as stray text, is added as an answer on the channel `final`.
 bool conversation_add_reply(struct conversation *conversation, const struct reply *reply,
                             struct error *err);
 

@@ -323,9 +323,15 @@ void reply_begin(struct reply *reply, const struct harmony *harmony) {
   begin_header(reply, WORD_FREE, true);
 }
 
+bool reply_message_counts(const struct reply_message *message) {
+  if (message->kind == REPLY_CALL)
+    return message->complete;
+  return message->kind != REPLY_OTHER && (message->well_formed || message->text.n > 0);
+}
+
 bool reply_has(const struct reply *reply, enum reply_kind kind) {
   for (size_t i = 0; i < reply->n; i++)
-    if (reply->message[i].kind == kind)
+    if (reply->message[i].kind == kind && reply_message_counts(&reply->message[i]))
       return true;
   return false;
 }

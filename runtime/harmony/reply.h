@@ -87,7 +87,11 @@ bool reply_finish(struct reply *reply, bool stopped, struct reply_piece *piece, 
 
 void reply_free(struct reply *reply);
 
-// True if a message of this kind has begun.
+// False for a message that a conversation cannot keep: that of another role, a call that was cut
+// off, and any but a call without text that is malformed, such as a header without <|message|>.
+bool reply_message_counts(const struct reply_message *message);
+
+// True if a message of this kind counts. An answer that was cut off does.
 bool reply_has(const struct reply *reply, enum reply_kind kind);
 
 // True if every message is well formed.

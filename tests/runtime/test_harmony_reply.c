@@ -235,6 +235,30 @@ static void a_stop_id_of_the_model_completes_a_message(void **state) {
   reply_free(&reply);
 }
 
+static void some_messages_do_not_count(void **state) {
+  static const struct {
+    const char *reply;
+    enum reply_kind kind;
+    bool has;
+  } HAS[] = {
+      {"<|channel|>final<|message|>a", REPLY_ANSWER, true},
+      {"<|channel|>final<|message|>", REPLY_ANSWER, true},
+      {"<|channel|>final<|message|>a", REPLY_REASONING, false},
+      {"<|channel|>final<|return|>", REPLY_ANSWER, false},
+      {"<|channel|>final", REPLY_ANSWER, false},
+      {"a", REPLY_ANSWER, true},
+      {" to=f<|message|>a<|call|>", REPLY_CALL, true},
+      {" to=f<|call|>", REPLY_CALL, true},
+      {" to=f<|message|>a", REPLY_CALL, false},
+      {"<|start|>user<|message|>a<|end|>", REPLY_OTHER, false},
+  };
+  for (size_t i = 0; i < COUNT(HAS); i++) {
+    struct reply reply = read_spelled(*state, HAS[i].reply, false);
+    assert_int_equal(reply_has(&reply, HAS[i].kind), HAS[i].has);
+    reply_free(&reply);
+  }
+}
+
 // Adds the tokens of single bytes, which every vocabulary has.
 static void add_bytes(const struct harmony *harmony, struct id_list *ids, const char *bytes) {
   for (; *bytes; bytes++) {
@@ -408,6 +432,7 @@ int main(void) {
       cmocka_unit_test(what_is_not_in_the_format_is_given_back),
       cmocka_unit_test(a_header_that_is_cut_off_is_kept),
       cmocka_unit_test(a_stop_id_of_the_model_completes_a_message),
+      cmocka_unit_test(some_messages_do_not_count),
       cmocka_unit_test(bytes_become_utf8),
       cmocka_unit_test(malformed_bytes_in_a_header_become_utf8),
       cmocka_unit_test(a_character_is_held_until_it_is_whole),
