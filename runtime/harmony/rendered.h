@@ -5,9 +5,8 @@
 #include "tokenizer/tokenizer.h"
 
 // Whether ids with special tokens are a whole conversation in which it is the assistant's turn:
-// they begin with <|start|>, and after the last <|start|> come the role `assistant` and none of
-// <|end|>,
-// <|call|> and <|return|>. Nobody writes that by chance.
+// they begin with <|start|>, and the last <|start|> opens a message of `assistant` that has no end
+// yet. Nobody writes that by chance.
 bool is_rendered(const struct tokenizer *tokenizer, const int32_t *ids, size_t n);
 
 #endif
