@@ -2,8 +2,9 @@
 // (target/mixed/draw.h). Both follow this rule.
 //
 // The order of the vocabulary is by logit, the greatest first; of equal logits the lowest id is
-// first. A token weighs floor(2^40 exp2f((logit - greatest logit) sharpness)). Weights are integers,
-// so that their sums do not depend on the order of addition. A token is kept if all of these hold:
+// first. A token weighs floor(2^40 exp2f((logit - greatest logit) sharpness)). Weights are
+// integers, so that their sums do not depend on the order of addition. A token is kept if all of
+// these hold:
 //
 //   the tokens before it weigh at most top_p of all tokens together
 //   fewer than top_k tokens are before it

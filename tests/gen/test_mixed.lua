@@ -687,7 +687,7 @@ function TestSchedule.test_lists()
   lu.assertEquals({ texts(steps[1]), texts(steps[6]), texts(steps[7]), texts(steps[8]) }, {
     { "STEP -1 embed BUF_X BUF_H W_EMBED W_00_ATTN_NORM" },
     { "GREEDY -1 unembed_best BUF_H BUF_BEST W_UNEMBED", "GREEDY -1 pick_best BUF_BEST" },
-    { "LOGITS -1 unembed BUF_H BUF_LOGITS W_UNEMBED" }, 
+    { "LOGITS -1 unembed BUF_H BUF_LOGITS W_UNEMBED" },
     { "SAMPLED -1 vocab_sums BUF_LOGITS BUF_SUMS", "SAMPLED -1 draw BUF_LOGITS BUF_SUMS" },
   })
   for layer = 0, 3 do

@@ -18,7 +18,7 @@ template <int SEGMENTS> struct vocab_sums {
   uint64_t segment[SEGMENTS];
 };
 
-// A key is greater the further in front a token is in the order. NaN is behind every number.
+// A key is greater the further in front a token is in the order. NaN comes after every number.
 DEVICE uint64_t key_of(scored token) {
   const uint32_t bits = bits_as<uint32_t>(token.logit + 0.0f); // -0 becomes 0
   const uint32_t ordered = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
