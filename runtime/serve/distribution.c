@@ -39,7 +39,8 @@ static int32_t first_of(const float *logits, int n) {
 }
 
 static uint64_t weight_of(float logit, float greatest, float sharpness) {
-  return (uint64_t)fmaxf(exp2f((logit - greatest) * sharpness) * DRAW_UNIT, 0); // 0 for NaN
+  const float p = exp2f((logit - greatest) * sharpness);
+  return p > 0 ? (uint64_t)(p * DRAW_UNIT) : 0; // false for NaN
 }
 
 // Adds each segment up and returns the total.

@@ -15,7 +15,7 @@ TestFlags = { setUp = refusal.remove_output }
 function TestFlags.test_no_value()
   for _, flag in ipairs { "-m", "-i", "-o", "-n", "-t", "-p", "-s", "-z", "-y", "-b", "-f", "--chunk", "--mode",
     "--input", "--file", "--effort", "--date", "--tools", "--reasoning", "--output", "--steps", "--temperature",
-    "--top-p", "--seed", "--tokenizer", "--system", "--slots" } do
+    "--top-p", "--top-k", "--min-p", "--seed", "--tokenizer", "--system", "--slots" } do
     refused(MODEL .. " " .. flag, flag .. ": want a value, found none: see --help")
   end
 end
@@ -39,6 +39,8 @@ function TestFlags.test_values()
   refused(MODEL .. " -i x --chunk 129", "--chunk: want at most 128 for this getp, found 129")
   value_refused("-t", { "", "x", "-1", "-0.001", "1001", "inf", "nan", "1,5" }, "want a number from 0 to 1000")
   value_refused("-p", { "", "x", "-1", "1.001", "nan" }, "want a number from 0 to 1")
+  value_refused("--min-p", { "", "x", "-0.1", "1.001", "nan" }, "want a number from 0 to 1")
+  value_refused("--top-k", { "", "x", "-1", "1.5", "3000000000" }, "want an integer from 0 to 2147483647")
   value_refused("-s", { "", "x", "-1", " -1", "18446744073709551616", "1.5" }, "want an integer from 0 to 2^64 - 1")
 end
 

@@ -217,4 +217,75 @@ function TestSampling.test_streams()
   lu.assertTrue(same[1] ~= same[2] or same[2] ~= same[3])
 end
 
+-- The probabilities of the token after some ids at a temperature, by their logits. `keeps(place, p, before)` says
+-- whether the token at a place of the order is kept, from its probability relative to the first, and the sum before it.
+local function probabilities(ids, temperature, keeps)
+  local bytes, tokens, total, before, kept = abacus.logits { ids }, {}, 0, 0, {}
+  for id = 0, abacus.VOCAB - 1 do
+    tokens[id + 1] = { id = id, logit = (string.unpack("<f", bytes, 4 * (abacus.VOCAB * (#ids - 1) + id) + 1)) }
+  end
+  table.sort(tokens, function(a, b) return a.logit > b.logit or (a.logit == b.logit and a.id < b.id) end)
+  for _, token in ipairs(tokens) do
+    token.p = math.exp((token.logit - tokens[1].logit) / temperature)
+    total = total + token.p
+  end
+  local sum = 0
+  for place, token in ipairs(tokens) do
+    if keeps(place, token.p, before / total) then
+      kept[token.id] = token.p
+      sum = sum + token.p
+    end
+    before = before + token.p
+  end
+  for id, p in pairs(kept) do kept[id] = p / sum end
+  return kept
+end
+
+-- Pearson's statistic of counts in standard deviations; ids that are expected fewer than 5 times are one bin.
+local function deviations(counts, draws, want)
+  local bins, statistic, rare, rare_seen = 0, 0, 0, 0
+  local function add(seen, expected)
+    bins, statistic = bins + 1, statistic + (seen - expected) ^ 2 / expected
+  end
+  for id, p in pairs(want) do
+    if p * draws >= 5 then
+      add(counts[id] or 0, p * draws)
+    else
+      rare, rare_seen = rare + p * draws, rare_seen + (counts[id] or 0)
+    end
+  end
+  if rare > 1 then add(rare_seen, rare) end
+  return (statistic - (bins - 1)) / math.sqrt(2 * math.max(bins - 1, 1))
+end
+
+-- The first token of 3000 equal prompts follows the logits, with each flag that keeps some tokens.
+function TestSampling.test_distribution()
+  local DRAWS <const>, TEMPERATURE <const> = 3000, 6
+  local sequence = abacus.REFERENCE.sequences[1]
+  local ids = { table.unpack(sequence, 1, abacus.prompt_length(sequence)) }
+  local prompts = {}
+  local prompt = abacus.decode({ ids })[1]
+  for i = 1, DRAWS do prompts[i] = prompt end
+  local path = support.prompts("prompts.txt", prompts)
+  for flags, keeps in pairs {
+    ["-p 1"] = function() return true end,
+    ["-p 0.7"] = function(_, _, before) return before <= 0.7 end,
+    ["-p 1 --top-k 5"] = function(place) return place <= 5 end,
+    ["-p 1 --min-p 0.25"] = function(_, p) return p >= 0.25 end,
+    ["-p 0.9 --top-k 40 --min-p 0.1"] = function(place, p, before)
+      return before <= 0.9 and place <= 40 and p >= 0.1
+    end,
+  } do
+    local counts, want = {}, probabilities(ids, TEMPERATURE, keeps)
+    for _, line in ipairs(support.lines(answer(path, string.format("-t %d %s -s 3 -n %d", TEMPERATURE, flags,
+      #ids + 1)))) do
+      local id = math.tointeger(tonumber(line))
+      lu.assertNotNil(want[id], flags .. ": " .. line)
+      counts[id] = (counts[id] or 0) + 1
+    end
+    local found = deviations(counts, DRAWS, want)
+    lu.assertTrue(math.abs(found) < 4.5, string.format("%s: %.2f deviations", flags, found))
+  end
+end
+
 os.exit(lu.LuaUnit.run())

@@ -193,7 +193,7 @@ end
 -- Greedy and sampled answers do not depend on how many sequences run at a time.
 local function check_answers_of_batches()
   local prompts = spread((questions()), math.min(6, most_prompts))
-  for _, case in ipairs { { "", "-b 1 --chunk 3" }, { "-t 1 -s 7", "-b 4 --chunk 17" } } do
+  for _, case in ipairs { { "", "-b 1 --chunk 3" }, { "-t 5 -s 7", "-b 4 --chunk 17" } } do
     local sampling, options = table.unpack(case)
     local whole = table.concat(answers_of(tree.getp, prompts, sampling), "\n")
     local other = table.concat(answers_of(tree.getp, prompts, sampling .. " " .. options), "\n")
