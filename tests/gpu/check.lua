@@ -35,20 +35,25 @@ end
 
 -- ---- logits ----
 
--- The sequences of the model that are short enough, in order -> list of { ids, want = the logits that transformers
--- computed }, the size of the vocabulary.
+-- The sequences of the model that are short enough, in order, or the beginnings of two if there is none -> list of
+-- { ids, want = the logits that transformers computed }, the size of the vocabulary.
 local function selection()
   local folder = "tests/models/" .. tree.model
   local reference = assert(json.decode(support.read(folder .. "/reference.json")))
   local vocab = assert(json.decode(support.read(folder .. "/config.json"))).vocab_size
-  local logits, chosen, first = support.read(folder .. "/logits.f32"), {}, 0
+  local logits, short, cut, first = support.read(folder .. "/logits.f32"), {}, {}, 0
   for _, ids in ipairs(reference.sequences) do
-    if #ids <= most_positions then
-      chosen[#chosen + 1] = { ids = ids, want = logits:sub(4 * vocab * first + 1, 4 * vocab * (first + #ids)) }
+    local n = math.min(#ids, most_positions)
+    local sequence = { ids = { table.unpack(ids, 1, n) },
+      want = logits:sub(4 * vocab * first + 1, 4 * vocab * (first + n)) }
+    if n == #ids then
+      short[#short + 1] = sequence
+    elseif #cut < 2 then
+      cut[#cut + 1] = sequence
     end
     first = first + #ids
   end
-  return chosen, vocab
+  return #short > 0 and short or cut, vocab
 end
 
 -- Runs `getp -m logits` on sequences -> the logits of each, its input file and its output file.
