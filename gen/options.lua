@@ -46,7 +46,7 @@ local REMEMBERED = { "config", "target", "precision", "slots", "context", "name"
 local COMMAND = "lua5.4 gen/main.lua"
 
 -- Names that the build itself uses: targets of build.ninja, folders and files of build/ and generated/.
-local RESERVED = { bench = true, check = true, demo = true, figures = true, regen = true, test = true,
+local RESERVED = { bench = true, chat = true, check = true, demo = true, figures = true, regen = true, test = true,
   ["test-gpu"] = true, ["test-thorough"] = true, ["trees.ninja"] = true, ["own.ninja"] = true, runtime = true,
   tests = true, gpu = true }
 

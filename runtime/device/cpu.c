@@ -109,6 +109,10 @@ bool device_wait(struct device *device, struct error *err) {
   return true;
 }
 
+bool device_failed(void) {
+  return false;
+}
+
 bool device_mark(struct device *device, int mark, struct error *err) {
   (void)device;
   (void)mark;

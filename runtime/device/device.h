@@ -78,6 +78,9 @@ const void *device_download(struct device *device, const void *from, size_t byte
 // Waits until all enqueued work is done. Reports what failed, launches included.
 bool device_wait(struct device *device, struct error *err);
 
+// Whether a launch has failed that neither device_wait nor device_mark has reported yet.
+bool device_failed(void);
+
 // device_mark enqueues mark number `mark`, of DEVICE_MARKS. device_wait_mark waits until the work
 // before the mark is done, but not for work that was enqueued after it.
 enum { DEVICE_MARKS = 2 };

@@ -167,6 +167,10 @@ bool device_wait(struct device *device, struct error *err) {
   return TRY(hipGetLastError(), err) && TRY(hipStreamSynchronize(device->stream), err);
 }
 
+bool device_failed(void) {
+  return hipPeekAtLastError() != hipSuccess;
+}
+
 bool device_mark(struct device *device, int mark, struct error *err) {
   return TRY(hipGetLastError(), err) &&
          TRY(hipEventRecord(device->mark[mark], device->stream), err);

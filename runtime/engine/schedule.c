@@ -3,6 +3,7 @@
 #include "engine/schedule.h"
 
 #include "arena.h"
+#include "device/device.h"
 #include "kernels.h"
 #include "kv.h"
 #include "model.h"
@@ -53,14 +54,15 @@ static void report(schedule_step_done step_done, void *context, int step) {
 }
 
 // On the host every thread calls every launcher, which divides its step among the threads. On a
-// device one thread launches all steps.
+// device one thread launches all steps. After a launch that failed there is none: a step would read
+// what another should have written, and take it for indices.
 void schedule_run(const struct pass *pass, enum schedule_list wanted, schedule_step_done step_done,
                   void *context) {
 #pragma omp parallel if (STEPS_ON_ALL_THREADS)
   {
     int step = 0;
 #define EACH(list, layer, role, ...)                                                               \
-  if (wanted == (list)) {                                                                          \
+  if (wanted == (list) && !device_failed()) {                                                      \
     launch_##role(pass, __VA_ARGS__);                                                              \
     if (step_done)                                                                                 \
       report(step_done, context, step);                                                            \

@@ -99,7 +99,8 @@ static void add_output(struct batch *batch, int slot, bool picks) {
   struct sequence *sequence = &batch->sequences[slot];
   const int output = rows->outputs++, position = rows->position[rows->rows - 1];
   rows->output_row[output] = rows->rows - 1;
-  rows->draw[output] = next_draw(batch, sequence->request, position);
+  if (batch->result == ENGINE_PICKED)
+    rows->draw[output] = next_draw(batch, sequence->request, position);
   pass->output[output] = (struct pass_output){slot, position, sequence->request};
   if (picks) {
     sequence->pending++;

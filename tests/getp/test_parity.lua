@@ -41,10 +41,10 @@ function TestParity.test_generate()
 end
 
 function TestParity.test_chat()
-  local input = support.write("parity.txt", "47 + 85 =\nReverse h n u n j.\n")
-  local _, want = run(nil, "-m chat <" .. input)
-  lu.assertStrContains(want, "132\n")
-  local out, err = compare(3, "-m chat <" .. input, 3)
+  local chat = "-m chat --date 2026-11-27 <" .. support.write("parity.txt", "47 + 85 =\nReverse h n u n j.\n")
+  local _, want = run(nil, chat)
+  lu.assertEquals(#support.lines(want), 2)
+  local out, err = compare(3, chat, 3)
   lu.assertEquals({ out, err }, { want, "" }) -- only the first turn is compared
 end
 

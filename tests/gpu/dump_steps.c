@@ -279,7 +279,7 @@ static bool dump_pass(const char *folder, const struct id_lines *lines, int last
                       struct error *err) {
   static int32_t token[LIMIT_ROWS], position[LIMIT_ROWS], slot[LIMIT_ROWS], output_row[LIMIT_ROWS];
   struct timing dump = {.engine = engine_create(),
-                        .rows = {0, 0, token, position, slot, output_row, 1}};
+                        .rows = {0, 0, token, position, slot, output_row, NULL}};
   struct safetensors *checkpoint = NULL;
   FILE *out = fopen(path, "wb");
   bool ok = (out || fail(err, "%s: cannot be written", path)) &&

@@ -70,7 +70,8 @@ bool engine_submit(struct engine *engine, const struct engine_rows *rows, enum e
   memcpy(pass->position, rows->position, bytes);
   memcpy(pass->slot, rows->slot, bytes);
   memcpy(pass->output_row, rows->output_row, (size_t)rows->outputs * sizeof *rows->output_row);
-  memcpy(pass->draw, rows->draw, (size_t)rows->outputs * sizeof *rows->draw);
+  if (result == ENGINE_PICKED)
+    memcpy(pass->draw, rows->draw, (size_t)rows->outputs * sizeof *rows->draw);
   engine->submitted++;
   engine->most = under_way + 1 > engine->most ? under_way + 1 : engine->most;
   return true;
@@ -114,7 +115,8 @@ static void run_pass(struct engine *engine, const struct pass *pass) {
     if (output < pass->outputs && pass->output_row[output] == r) {
       picked[output] = next_token(engine->hash[pass->slot[r]]);
       write_logits(engine, output, picked[output]);
-      check_draw(pass, output);
+      if (pass->result == ENGINE_PICKED)
+        check_draw(pass, output);
       output++;
     }
   }

@@ -16,6 +16,7 @@ typedef cudaGraphNode_t hipGraphNode_t;
 #define hipGetErrorName cudaGetErrorName
 #define hipGetErrorString cudaGetErrorString
 #define hipGetLastError cudaGetLastError
+#define hipPeekAtLastError cudaPeekAtLastError
 
 #define hipGetDeviceCount cudaGetDeviceCount
 #define hipSetDevice cudaSetDevice
