@@ -59,8 +59,9 @@ local function list_c_tests()
 end
 
 local function list_kernels()
-  suite_alone("harness, waves of 64, mixed", "lua5.4 tests/gpu/run.lua simt_64 mixed")
-  suite_alone("harness, waves of 64, fp32", "lua5.4 tests/gpu/run.lua simt_64 fp32 abacus rand_mxfp4")
+  suite_alone("harness, waves of 64, mixed",
+    "lua5.4 tests/gpu/run.lua simt_64 mixed abacus abacus_chat rand_bf16 rand_mxfp4")
+  suite_alone("harness, waves of 64, fp32", "lua5.4 tests/gpu/run.lua simt_64 fp32 abacus")
   suite_alone("harness, waves of 32", "lua5.4 tests/gpu/run.lua simt_32 mixed rand_bf16 rand_mxfp4")
   suite_alone("tests/gpu/test_diff_steps.lua", "lua5.4 tests/gpu/test_diff_steps.lua -o tap")
   suite_alone("tests/gpu/test_faults.lua", "lua5.4 tests/gpu/test_faults.lua -o tap")
@@ -74,6 +75,7 @@ local function list_programs()
 end
 
 local function list_thorough()
+  suite_alone("harness, waves of 64, mixed, all models", "lua5.4 tests/gpu/run.lua simt_64 mixed")
   suite_alone("harness, waves of 64, fp32, all models", "lua5.4 tests/gpu/run.lua simt_64 fp32")
   suite_alone("harness, waves of 32, all models", "lua5.4 tests/gpu/run.lua simt_32")
   suite_alone("attention in parts", "lua5.4 tests/gpu/test_attention_parts.lua")

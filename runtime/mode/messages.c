@@ -100,6 +100,7 @@ static bool read_input(struct messages *messages, const char *prompt, bool *any,
     if (n >= 0) {
       messages->end = (size_t)n;
       *any = n > 0;
+      messages->ended = n == 0;
       return true;
     }
     if (errno != EINTR)
@@ -202,15 +203,17 @@ static struct text trimmed(const struct buffer *text) {
 
 bool messages_next(struct messages *messages, const char *prompt, struct text *message,
                    struct error *err) {
-  for (;;) {
+  *message = (struct text){0};
+  while (!messages->ended) {
     bool any;
     ask(messages, prompt);
     const bool ok = read_message(messages, prompt, &any, err);
-    const bool ended = !ok || !any || interrupt_signal();
-    if (ended && messages->source == FROM_TERMINAL) // the cursor is still on the line of the prompt
+    const bool none = !ok || !any || interrupt_signal();
+    if (none && messages->source == FROM_TERMINAL) // the cursor is still on the line of the prompt
       terminal_write(&messages->screen, "\n", 1);
-    *message = ended ? (struct text){0} : trimmed(&messages->text);
-    if (ended || message->n > 0)
+    *message = none ? (struct text){0} : trimmed(&messages->text);
+    if (none || message->n > 0)
       return ok;
   }
+  return true;
 }
