@@ -285,6 +285,8 @@ static bool check_texts(const struct options *o, struct error *err) {
   const bool needs_input = o->mode != MODE_CHAT && o->mode != MODE_PACK && !o->file;
   if (o->chat_flag && o->mode != MODE_CHAT)
     return fail(err, "%s: want -m chat, found another mode: see --help", o->chat_flag);
+  if (o->special && o->mode != MODE_GENERATE && o->mode != MODE_PROMPTS)
+    return fail(err, "--special: want -m generate or getp, found another mode: see --help");
   if (o->file && !reads_file)
     return fail(err, "-f: want -m generate or chat, found another mode: see --help");
   if (o->file && o->input)

@@ -36,8 +36,7 @@ f32_draw_n201088__gfx90a(
 }
 
 void launch_draw(const struct pass *pass, size_t in, size_t sums) {
-  const int left = pass->outputs - pass->first_output;
   LAUNCH_STEP(pass, f32_draw_n201088__gfx90a,
-      dim3((unsigned)(left < LOGITS_ROWS ? left : LOGITS_ROWS)), WAVE, pass->counts, pass->draw, pass->first_output,
+      dim3((unsigned)pass->outputs), WAVE, pass->counts, pass->draw, pass->first_output,
       pass_floats(pass, in), (const vocab_sums<SEGMENTS> *)pass_floats(pass, sums), pass->picked);
 }

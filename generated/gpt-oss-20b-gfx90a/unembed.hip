@@ -36,10 +36,9 @@ f16_f16w_unembed_n201088_k2880__gfx90a(
 
 template <class Tiling>
 static void launch(const struct pass *pass, const uint16_t *h, const char *weights, float *logits) {
-  const int left = pass->outputs - pass->first_output;
-  const dim3 grid(token_blocks<Tiling>(left < LOGITS_ROWS ? left : LOGITS_ROWS), weight_blocks<Tiling>(TILES));
+  const dim3 grid(token_blocks<Tiling>(pass->outputs), weight_blocks<Tiling>(TILES));
   LAUNCH_TILING(pass, f16_f16w_unembed_n201088_k2880__gfx90a<Tiling>,
-      Tiling, f16_kblock, grid, pass->counts, pass->output_row, pass->first_output, LOGITS_ROWS, h, weights, logits);
+      Tiling, f16_kblock, grid, pass->counts, pass->output_row, pass->first_output, pass->outputs, h, weights, logits);
 }
 
 void launch_unembed(const struct pass *pass, size_t in, size_t out, enum weight weight) {

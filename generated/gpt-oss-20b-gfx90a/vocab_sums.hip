@@ -192,8 +192,7 @@ f32_vocab_sums_n201088__gfx90a(
 }
 
 void launch_vocab_sums(const struct pass *pass, size_t in, size_t out) {
-  const int left = pass->outputs - pass->first_output;
   LAUNCH_STEP(pass, f32_vocab_sums_n201088__gfx90a,
-      dim3((unsigned)(left < LOGITS_ROWS ? left : LOGITS_ROWS)), THREADS, pass->counts, pass->draw, pass->first_output,
+      dim3((unsigned)pass->outputs), THREADS, pass->counts, pass->draw, pass->first_output,
       pass_floats(pass, in), (vocab_sums<SEGMENTS> *)pass_floats(pass, out));
 }

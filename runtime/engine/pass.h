@@ -18,8 +18,9 @@
 enum pass_count { PASS_ROWS, PASS_OUTPUTS, PASS_GROUPS, PASS_COUNTS = 8 };
 
 struct pass {
-  int rows;                  // rows of this pass; in a captured schedule, a bound of them
-  int outputs;               // rows whose result is wanted; in a captured schedule, a bound
+  int rows;    // rows of this pass; in a captured schedule, a bound of them
+  int outputs; // rows whose result is wanted; in a captured schedule, a bound; for LOGITS and
+               // SAMPLED, up to LOGITS_ROWS of them from first_output on
   const int32_t *counts;     // (PASS_COUNTS) indexed by enum pass_count
   const int32_t *token;      // (rows) an id, or HANDED_TOKEN(i) for picked_before[i]
   const int32_t *position;   // (rows) in the row's sequence, from 0
@@ -31,7 +32,7 @@ struct pass {
   const struct draw *draw;      // (outputs) how ids are picked, for SAMPLED
   int32_t *picked;              // (outputs) ids
   const int32_t *picked_before; // the same of the previous pass
-  int first_output;             // LOGITS and SAMPLED work on up to LOGITS_ROWS outputs from it on
+  int first_output;             // 0, but for LOGITS and SAMPLED
   char *arena;                  // activations; arena.h
   float *kv;                    // kv.h
   char *workspace;              // one piece per thread

@@ -158,8 +158,10 @@ static bool run_bucket(struct engine *engine, enum schedule_list list, int n, st
 
 // Computes whole logits and draws from them if `drawn`, for LOGITS_ROWS outputs at a time.
 static void run_logits(struct engine *engine, const struct engine_rows *rows, bool drawn) {
-  struct pass pass = make_pass(engine, ROW_BUCKETS[bucket_of(rows->rows)], rows->outputs);
+  struct pass pass = make_pass(engine, ROW_BUCKETS[bucket_of(rows->rows)], 0);
   for (; pass.first_output < rows->outputs; pass.first_output += LOGITS_ROWS) {
+    const int left = rows->outputs - pass.first_output;
+    pass.outputs = left < LOGITS_ROWS ? left : LOGITS_ROWS;
     launch(engine, &pass, SCHEDULE_LOGITS);
     if (drawn)
       launch(engine, &pass, SCHEDULE_SAMPLED);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SEGMENT = DISTRIBUTION_SEGMENT };
+enum { SEGMENT = 512 }; // ids
 
 static int segments_of(int vocab) {
   return (vocab + SEGMENT - 1) / SEGMENT;

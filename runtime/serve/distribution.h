@@ -8,13 +8,11 @@
 struct distribution {
   int vocab;
   uint64_t *weight;  // (vocab), 0 if the token is not kept
-  uint64_t *segment; // the sums of the weights of DISTRIBUTION_SEGMENT ids each
+  uint64_t *segment; // the sums of the weights of some hundred ids each
   uint64_t *order;   // (vocab), scratch
   uint64_t total;    // of all weights; 0 if no token can be drawn
   int32_t first;     // the first token of the order
 };
-
-enum { DISTRIBUTION_SEGMENT = 512 };
 
 // Allocates a distribution of `vocab` tokens. distribution_close must follow, even after a failure.
 bool distribution_open(struct distribution *distribution, int vocab, struct error *err);

@@ -17,9 +17,7 @@ local abacus_chat = {
   PROGRAM = support.getp "abacus_chat-cpu",
   CONTEXT = 1024,
   CONVERSATIONS = json.decode(support.read(MODEL .. "/conversations.json")),
-  TOOLS = support.write("tools.json", [==[[{"type": "function", "function": {"name": "get_code",
-    "description": "Looks up the code of a thing.", "parameters": {"type": "object", "properties":
-    {"name": {"type": "string", "description": "The thing."}}, "required": ["name"]}}}]]==]),
+  TOOLS = "tests/demo/tools.json",
 }
 
 -- Runs `-m chat` with a text on stdin, from a file -> status, stdout, stderr.

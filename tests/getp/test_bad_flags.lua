@@ -65,6 +65,13 @@ function TestFlags.test_values_of_chat()
   refused(MODEL .. " -m chat -i \"$(printf 'a\\377')\" </dev/null", "-i: byte 2: want UTF-8, found 0xff")
 end
 
+function TestFlags.test_special_in_other_modes()
+  for _, arguments in ipairs { MODEL .. " -m chat", MODEL .. " -m logits -i x -o x", "decode -i x -z x",
+    "pack " .. MODEL .. " -o x" } do
+    refused(arguments .. " --special </dev/null", "--special: want -m generate or getp, found another mode: see --help")
+  end
+end
+
 function TestFlags.test_flags_of_other_modes()
   for _, flag in ipairs { "-y x", "--effort low", "--date 2026-11-27", "--tools x", "--reasoning hide" } do
     local name = flag:match "^%S+"

@@ -3,13 +3,11 @@
 -- luacheck: globals TestConversations
 
 package.path = "./?.lua;" .. package.path
-local json = require "dkjson"
 local lu = require "luaunit"
+local abacus_chat = require "tests.getp.abacus_chat"
 local support = require "tests.support"
 
-local MODEL <const> = "tests/models/abacus_chat"
-local GETP = "OMP_NUM_THREADS=1 timeout 60 " .. support.getp "abacus_chat-cpu"
-local CONVERSATIONS = assert(json.decode(support.read(MODEL .. "/conversations.json")))
+local MODEL, GETP, CONVERSATIONS = abacus_chat.MODEL, abacus_chat.GETP, abacus_chat.CONVERSATIONS
 -- The tokens that end a completion. Generate does not print them.
 local STOPS <const> = { "<|return|>", "<|call|>", "<|endoftext|>" }
 
