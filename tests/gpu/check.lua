@@ -35,25 +35,20 @@ end
 
 -- ---- logits ----
 
--- The sequences of the model that are short enough, in order, or the beginnings of two if there is none -> list of
--- { ids, want = the logits that transformers computed }, the size of the vocabulary.
+-- The sequences of the model that are short enough, in order, or the shortest if none is -> list of { ids, want = the
+-- logits that transformers computed }, the size of the vocabulary.
 local function selection()
   local folder = "tests/models/" .. tree.model
   local reference = assert(json.decode(support.read(folder .. "/reference.json")))
   local vocab = assert(json.decode(support.read(folder .. "/config.json"))).vocab_size
-  local logits, short, cut, first = support.read(folder .. "/logits.f32"), {}, {}, 0
+  local logits, short, shortest, first = support.read(folder .. "/logits.f32"), {}, nil, 0
   for _, ids in ipairs(reference.sequences) do
-    local n = math.min(#ids, most_positions)
-    local sequence = { ids = { table.unpack(ids, 1, n) },
-      want = logits:sub(4 * vocab * first + 1, 4 * vocab * (first + n)) }
-    if n == #ids then
-      short[#short + 1] = sequence
-    elseif #cut < 2 then
-      cut[#cut + 1] = sequence
-    end
+    local sequence = { ids = ids, want = logits:sub(4 * vocab * first + 1, 4 * vocab * (first + #ids)) }
+    if #ids <= most_positions then short[#short + 1] = sequence end
+    if not shortest or #ids < #shortest.ids then shortest = sequence end
     first = first + #ids
   end
-  return #short > 0 and short or cut, vocab
+  return #short > 0 and short or { shortest }, vocab
 end
 
 -- Runs `getp -m logits` on sequences -> the logits of each, its input file and its output file.
