@@ -3,8 +3,8 @@
 -- tests/gpu/check.lua on each of them. Without a device it says so and exits 0. The machines simt_64 and simt_32 are
 -- the CPU harness of tests/simt, which needs no device.
 --
--- For an emulator, which is slow, GPU_POSITIONS=N selects sequences of up to N tokens, or the shortest if all are longer,
--- and passes of up to N rows; GPU_PROMPTS=N selects N of the prompts.
+-- For an emulator, which is slow, GPU_POSITIONS=N selects sequences of up to N tokens, or the shortest if all are
+-- longer, and passes of up to N rows; GPU_PROMPTS=N selects N of the prompts.
 
 package.path = "./?.lua;" .. package.path
 local support = require "tests.support"
