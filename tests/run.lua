@@ -66,6 +66,7 @@ local function list_kernels()
   suite_alone("tests/gpu/test_diff_steps.lua", "lua5.4 tests/gpu/test_diff_steps.lua -o tap")
   suite_alone("tests/gpu/test_faults.lua", "lua5.4 tests/gpu/test_faults.lua -o tap")
   lua_suite("tests/gpu/test_passes.lua")
+  lua_suite("tests/gpu/test_numbers.lua")
 end
 
 local function list_programs()

@@ -2,6 +2,7 @@
 
 #include "base/parallel.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -37,10 +38,28 @@ void pages_copy(void *to, const void *from, size_t bytes) {
   }
 }
 
-void pages_release(const void *piece, size_t bytes) {
+// The pages that lie wholly inside a piece: [*begin, *end). False if there are none.
+static bool whole_pages(const void *piece, size_t bytes, uintptr_t *begin, uintptr_t *end) {
   const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-  const uintptr_t begin = ((uintptr_t)piece + page - 1) / page * page;
-  const uintptr_t end = ((uintptr_t)piece + bytes) / page * page;
-  if (begin < end)
+  *begin = ((uintptr_t)piece + page - 1) / page * page;
+  *end = ((uintptr_t)piece + bytes) / page * page;
+  return *begin < *end;
+}
+
+void pages_release(const void *piece, size_t bytes) {
+  uintptr_t begin, end;
+  if (whole_pages(piece, bytes, &begin, &end))
     madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
+void pages_zero(void *piece, size_t bytes) {
+  uintptr_t begin, end;
+  char *from = piece;
+  if (!whole_pages(piece, bytes, &begin, &end) ||
+      madvise((void *)begin, end - begin, MADV_DONTNEED) != 0) {
+    memset(from, 0, bytes);
+    return;
+  }
+  memset(from, 0, begin - (uintptr_t)from);
+  memset((void *)end, 0, (uintptr_t)from + bytes - end);
 }

@@ -53,6 +53,8 @@ static int run(struct generation *generation, const struct id_list *ids, int32_t
   const double elapsed = seconds_now() - began;
   terminal_end(&generation->screen);
   putchar('\n');
+  if (!request_check(&request, generation->where, err))
+    return -1;
   fprintf(stderr, "achieved tok/s: %f\n", (double)request.n_output / elapsed);
   return interrupt_signal() ? 128 + interrupt_signal() : 0;
 }

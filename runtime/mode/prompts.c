@@ -21,7 +21,7 @@ struct job {
   int32_t *outputs;         // of all requests, one after another
   struct output output;
   struct progress progress;
-  int done, skipped;  // requests
+  int done, failed;   // requests; those that failed get a line that is cut off, or empty
   int64_t tokens;     // generated so far
   int64_t max_tokens; // the most that can be generated in all
 };
@@ -83,7 +83,7 @@ static void plan_request(struct job *job, int i, size_t first, size_t end) {
   }
   remark("%s:%d: want fewer than %d tokens, but the prompt has %zu tokens: its line is empty",
          job->session->options->input, i + 2, max_tokens, n);
-  job->skipped++;
+  job->failed++;
 }
 
 // Appends the ids of prompt i.
@@ -128,9 +128,17 @@ static bool on_token(void *context, const struct request *request, struct error 
 
 static bool on_finished(void *context, const struct request *request, struct error *err) {
   struct job *job = context;
+  const int i = (int)(request - job->requests);
+  char where[WHERE_BYTES];
+  struct error failure;
   job->done++;
+  name_prompt(where, job->session->options->input, i);
+  if (!request_check(request, where, &failure)) {
+    remark("%s: its line ends there", failure.text);
+    job->failed++;
+  }
   job->max_tokens -= request->max_tokens - request->n_prompt - request->n_output;
-  return output_add(&job->output, (int)(request - job->requests) + 1, request, err);
+  return output_add(&job->output, i + 1, request, err);
 }
 
 static bool go_on(void *context) {
@@ -193,7 +201,7 @@ static int run_job(struct job *job, struct error *err) {
   began = seconds_now();
   engine_finish(job->session->engine);
   printf("finish elapsed time(s): %f\n", seconds_now() - began);
-  return job->skipped ? 1 : 0;
+  return job->failed ? 1 : 0;
 }
 
 int mode_prompts(struct session *session, struct error *err) {

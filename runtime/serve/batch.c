@@ -158,12 +158,24 @@ static int32_t pick_token(const struct batch *batch, const struct request *reque
                       results->logits + (size_t)output * (size_t)batch->limits.vocab);
 }
 
-// Appends an id to the output of a sequence, and ends the sequence if it is a stop id or fills
-// max_tokens.
-static bool append_token(struct batch *batch, struct sequence *sequence, int32_t id,
-                         struct error *err) {
-  const struct batch_events *events = batch->events;
+// Ends a sequence whose logits were no numbers. Its keys and values are none either, and the next
+// sequence in its slot must not meet them: even with a weight of 0 they would make it NaN.
+static bool fail_request(struct batch *batch, int slot, int32_t failure, struct error *err) {
+  struct sequence *sequence = &batch->sequences[slot];
   struct request *request = sequence->request;
+  request->failure = failure;
+  sequence->request = NULL;
+  return engine_clear_slot(batch->engine, slot, err) && finish_request(batch, request, err);
+}
+
+// Appends an id to the output of the sequence in a slot, and ends the sequence if it is a stop id
+// or fills max_tokens.
+static bool append_token(struct batch *batch, int slot, int32_t id, struct error *err) {
+  const struct batch_events *events = batch->events;
+  struct sequence *sequence = &batch->sequences[slot];
+  struct request *request = sequence->request;
+  if (id == PICKED_NAN || id == PICKED_NOTHING)
+    return fail_request(batch, slot, id, err);
   if (id < 0 || id >= batch->limits.vocab)
     return fail(err, "device: want a picked id from 0 to %d, found %d", batch->limits.vocab - 1,
                 id);
@@ -194,7 +206,7 @@ static bool deliver_output(struct batch *batch, const struct pass_output *output
   if (position + 1 < known_tokens(sequence))
     return true;
   if (known_tokens(sequence) < request->max_tokens)
-    return append_token(batch, sequence, pick_token(batch, request, position, results, i), err);
+    return append_token(batch, output->slot, pick_token(batch, request, position, results, i), err);
   sequence->request = NULL;
   return finish_request(batch, request, err);
 }
@@ -278,6 +290,15 @@ static bool alloc_memory(struct batch *batch, int32_t **numbers, struct error *e
 // What passes must return: whole logits only if somebody reads them or the tree has nothing else.
 static enum engine_result choose_result(const struct batch *batch) {
   return batch->limits.picks && !batch->events->logits ? ENGINE_PICKED : ENGINE_LOGITS;
+}
+
+bool request_check(const struct request *request, const char *where, struct error *err) {
+  const int position = request->n_prompt + request->n_output - 1;
+  if (request->failure == PICKED_NAN)
+    return fail(err, "%s: position %d: want logits that are numbers, found NaN", where, position);
+  if (request->failure == PICKED_NOTHING)
+    return fail(err, "%s: position %d: want a logit above -inf, found none", where, position);
+  return true;
 }
 
 bool batch_run(struct engine *engine, struct request *requests, int n,
