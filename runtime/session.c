@@ -89,10 +89,10 @@ static bool open_folder(struct session *session, struct error *err) {
   const char *folder = session->options->checkpoint;
   struct model_config generated;
   engine_model(&generated);
-  return model_config_read(&session->config, folder, err) &&
+  return checkpoint_config(&session->config, folder, err) &&
          model_config_same(&generated, &session->config, err) &&
          stop_ids_read(&session->stop, folder, session->config.vocab, err) &&
-         safetensors_open(&session->checkpoint, folder, err);
+         checkpoint_open(&session->checkpoint, folder, &session->config, err);
 }
 
 static bool open_model(struct session *session, struct error *err) {
@@ -153,7 +153,7 @@ void session_close(struct session *session) {
   engine_destroy(session->engine);
   sampler_close(&session->sampler);
   tokenizer_close(session->tokenizer);
-  safetensors_close(session->checkpoint);
+  checkpoint_close(session->checkpoint);
   packed_close(&session->packed);
 }
 

@@ -3,7 +3,6 @@
 #include "checkpoint/safetensors.h"
 
 #include "base/json.h"
-#include "base/pages.h"
 #include "base/path.h"
 
 #include <endian.h>
@@ -365,8 +364,4 @@ const struct tensor *safetensors_require(const struct safetensors *checkpoint, c
   format_shape(found, tensor->rank, tensor->shape);
   fail(err, "%s: %s: want shape %s, found %s", entry->shard->path, name, want, found);
   return NULL;
-}
-
-void safetensors_release(const struct tensor *tensor) {
-  pages_release(tensor->data, tensor->bytes);
 }

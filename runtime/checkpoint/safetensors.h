@@ -4,21 +4,7 @@
 #define GETP_CHECKPOINT_SAFETENSORS_H
 
 #include "base/error.h"
-#include "checkpoint/dtype.h"
-
-#include <stddef.h>
-#include <stdint.h>
-
-enum { TENSOR_MAX_RANK = 4 };
-
-struct tensor {
-  const char *name;
-  const uint8_t *data; // in the map; may have any alignment
-  size_t bytes;
-  enum dtype dtype;
-  int rank;
-  int64_t shape[TENSOR_MAX_RANK];
-};
+#include "checkpoint/tensor.h"
 
 struct safetensors;
 
@@ -35,8 +21,5 @@ const struct tensor *safetensors_find(const struct safetensors *checkpoint, cons
 // message that has both shapes.
 const struct tensor *safetensors_require(const struct safetensors *checkpoint, const char *name,
                                          int rank, const int64_t *shape, struct error *err);
-
-// Lets the kernel drop the mapped pages of a tensor, which will not be read again soon.
-void safetensors_release(const struct tensor *tensor);
 
 #endif
