@@ -339,6 +339,10 @@ const struct tensor *safetensors_find(const struct safetensors *checkpoint, cons
   return entry ? &entry->tensor : NULL;
 }
 
+const struct tensor *safetensors_at(const struct safetensors *checkpoint, size_t index) {
+  return index < checkpoint->n_entries ? &checkpoint->entries[index].tensor : NULL;
+}
+
 enum { SHAPE_TEXT_BYTES = TENSOR_MAX_RANK * 22 + 3 };
 
 static void format_shape(char out[static SHAPE_TEXT_BYTES], int rank, const int64_t *shape) {

@@ -17,6 +17,9 @@ void safetensors_close(struct safetensors *checkpoint);
 // The tensor of that name, or NULL.
 const struct tensor *safetensors_find(const struct safetensors *checkpoint, const char *name);
 
+// Tensor `index` in the order of their names, or NULL after the last one.
+const struct tensor *safetensors_at(const struct safetensors *checkpoint, size_t index);
+
 // The tensor of that name if it has exactly that shape, of `rank` numbers. Otherwise NULL with a
 // message that has both shapes.
 const struct tensor *safetensors_require(const struct safetensors *checkpoint, const char *name,
