@@ -15,10 +15,13 @@ const char OPTIONS_HELP[] =
     "       getp CHECKPOINT -m logits -i IDS -o FLOATS [--reference]\n"
     "       getp decode -z TOKENIZER -i IDS\n"
     "       getp pack CHECKPOINT -o FILE\n"
+    "       getp info CHECKPOINT\n"
     "       getp --plan\n"
     "\n"
-    "CHECKPOINT is a folder with config.json, safetensors and tokenizer.json of the model that\n"
-    "this getp was generated for, or a FILE that `getp pack` made of one, which loads faster.\n"
+    "CHECKPOINT is of the model that this getp was generated for: a folder of Hugging Face or the\n"
+    "folder original/ of OpenAI, with config.json, safetensors and tokenizer.json; a .bin of the\n"
+    "contest's exporter; or a FILE that `getp pack` made of one of them, which loads faster. info\n"
+    "takes a checkpoint of any model and prints what it is and which getp runs it.\n"
     "\n"
     "  -m, --mode MODE         generate (default), chat, getp or logits\n"
     "  -i, --input IN          generate: the text to continue; chat: the first message; getp: a\n"
@@ -282,7 +285,8 @@ static bool require(const char *where, const char *value, const char *want, stru
 // The flags of a text: -i or -f gives one, and some flags are only for chat.
 static bool check_texts(const struct options *o, struct error *err) {
   const bool reads_file = o->mode == MODE_GENERATE || o->mode == MODE_CHAT;
-  const bool needs_input = o->mode != MODE_CHAT && o->mode != MODE_PACK && !o->file;
+  const bool needs_input =
+      o->mode != MODE_CHAT && o->mode != MODE_PACK && o->mode != MODE_INFO && !o->file;
   if (o->chat_flag && o->mode != MODE_CHAT)
     return fail(err, "%s: want -m chat, found another mode: see --help", o->chat_flag);
   if (o->special && o->mode != MODE_GENERATE && o->mode != MODE_PROMPTS)
@@ -315,9 +319,12 @@ static bool check(const struct options *o, struct error *err) {
     return false;
   if (o->reference && o->mode != MODE_LOGITS)
     return fail(err, "--reference: want -m logits, found another mode: see --help");
-  if ((o->profile || o->trace) && (o->reference || o->mode == MODE_DECODE))
+  if ((o->profile || o->trace) && (o->reference || o->mode == MODE_DECODE || o->mode == MODE_INFO))
     return fail(err, "%s: want a mode that runs steps, found %s: see --help",
-                o->profile ? "--profile" : "--trace", o->reference ? "--reference" : "decode");
+                o->profile ? "--profile" : "--trace",
+                o->reference             ? "--reference"
+                : o->mode == MODE_DECODE ? "decode"
+                                         : "info");
   return true;
 }
 
@@ -329,6 +336,8 @@ static bool parse_operand(struct options *o, const char *text, struct error *err
                 text);
   if (strcmp(text, "decode") == 0)
     o->mode = MODE_DECODE;
+  else if (strcmp(text, "info") == 0 && o->mode != MODE_INFO)
+    o->mode = MODE_INFO;
   else if (strcmp(text, "pack") == 0 && o->mode != MODE_PACK)
     o->mode = MODE_PACK;
   else

@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-enum mode { MODE_GENERATE, MODE_CHAT, MODE_PROMPTS, MODE_LOGITS, MODE_DECODE, MODE_PACK };
+enum mode { MODE_GENERATE, MODE_CHAT, MODE_PROMPTS, MODE_LOGITS, MODE_DECODE, MODE_PACK, MODE_INFO };
 
 // What a chat prints of the model's reasoning: nothing, all of it, or it alone without the answer.
 enum reasoning { REASONING_SHOW, REASONING_HIDE, REASONING_ONLY };

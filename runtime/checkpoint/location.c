@@ -103,7 +103,7 @@ static const struct {
     {"\x80\2", 2, "a pickle as torch.save writes it: take the safetensors of the same model"},
     {"\x80\3", 2, "a pickle as torch.save writes it: take the safetensors of the same model"},
     {"\x80\4", 2, "a pickle as torch.save writes it: take the safetensors of the same model"},
-    {"version https://git-lfs", 23,
+    {"version ", 8,
      "a git-lfs pointer in place of the file: fetch the file with git lfs pull"},
     {"{", 1, "a JSON file: name the folder that it lies in"},
     {"[", 1, "a JSON file: name the folder that it lies in"},

@@ -36,6 +36,12 @@ struct engine_peak {
   double bytes, flops;
 };
 
+// The names of the tree, of its target and of its precision.
+struct engine_tree {
+  const char *name, *target, *precision;
+};
+
+struct engine_tree engine_tree(void);
 struct engine_limits engine_limits(void);
 struct memory_plan engine_plan(void);
 void engine_model(struct model_config *config);
