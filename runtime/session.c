@@ -103,6 +103,8 @@ static bool open_model(struct session *session, struct error *err) {
     return open_folder(session, err);
   if (exists && access(path, R_OK) != 0)
     return fail(err, "%s: %s", path, strerror(errno));
+  if (!lfs_check(path, err))
+    return false;
   return packed_is(path) ? open_packed(session, err)
                          : fail(err,
                                 "%s: want a checkpoint folder with config.json, safetensors and "
