@@ -20,7 +20,7 @@ bool json_file_exists(const char *directory, const char *name) {
 json_t *json_read(const char *path, struct error *err) {
   struct text text;
   json_error_t detail;
-  if (!text_read(&text, path, err))
+  if (!lfs_check(path, err) || !text_read(&text, path, err))
     return NULL;
   json_t *root = json_loadb(text.bytes, text.n, JSON_REJECT_DUPLICATES, &detail);
   free(text.bytes);

@@ -254,10 +254,10 @@ static int compare_name(const void *a, const void *b) {
 
 // Fills in the array that begins at `data` as it lies in the file. Returns its end.
 static const uint8_t *describe_array(struct bin *bin, int index, const struct header *header,
-                                     const uint8_t *data) {
+                                     const char *path, const uint8_t *data) {
   const struct array *array = &ARRAYS[index];
   struct tensor *tensor = &bin->arrays[index];
-  *tensor = (struct tensor){.name = array->name, .data = data, .dtype = bin->dtype};
+  *tensor = (struct tensor){.name = array->name, .file = path, .data = data, .dtype = bin->dtype};
   tensor->bytes = dtype_bytes(bin->dtype);
   if (array->in_layers)
     tensor->shape[tensor->rank++] = bin->layers;
@@ -307,7 +307,7 @@ static bool map_file(struct bin *bin, const char *path, int file, struct error *
     return fail(err, "%s: out of memory for %zu tensors", path, most);
   const uint8_t *data = bin->map + HEADER_BYTES;
   for (int i = 0; i < ARRAY_COUNT; i++) {
-    data = describe_array(bin, i, &header, data);
+    data = describe_array(bin, i, &header, path, data);
     add_tensors(bin, i);
   }
   qsort(bin->tensors, bin->n, sizeof *bin->tensors, compare_name);

@@ -1,5 +1,6 @@
 #include "checkpoint/location.h"
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/path.h"
 #include "checkpoint/bin.h"
@@ -95,16 +96,13 @@ static const struct {
   const char *found;
 } OTHERS[] = {
     {"GPT-OSS v1.0", 13,
-     "the model.bin of OpenAI's Metal program, which cuts the vocabulary and reorders weights: "
-     "take "
-     "the folder original/ of the same model, or its Hugging Face folder"},
+     "the model.bin of OpenAI's Metal program, which has other weights: take the folder original/ "
+     "of the same model, or its Hugging Face folder"},
     {"GGUF", 4, "a GGUF file of llama.cpp: take the Hugging Face folder that it was made from"},
     {"PK\3\4", 4, "a zip file as torch.save writes it: take the safetensors of the same model"},
     {"\x80\2", 2, "a pickle as torch.save writes it: take the safetensors of the same model"},
     {"\x80\3", 2, "a pickle as torch.save writes it: take the safetensors of the same model"},
     {"\x80\4", 2, "a pickle as torch.save writes it: take the safetensors of the same model"},
-    {"version ", 8,
-     "a git-lfs pointer in place of the file: fetch the file with git lfs pull"},
     {"{", 1, "a JSON file: name the folder that it lies in"},
     {"[", 1, "a JSON file: name the folder that it lies in"},
 };
@@ -127,8 +125,8 @@ static bool find_file(struct location *location, const char *path, struct error 
   if (!read_start(&start, path, err))
     return false;
   location->is_bin = bin_is(start.bytes, start.n);
-  if (location->is_bin)
-    return true;
+  if (location->is_bin || !lfs_check(path, err))
+    return location->is_bin;
   return fail(err,
               "%s: want a checkpoint folder, a file of `getp pack` or an exporter's .bin, found %s",
               path, name_kind(&start));

@@ -115,7 +115,7 @@ static void print_tensors(struct info *info) {
   struct count counts[MAX_DTYPES] = {{0}}, total = {"total", 0, 0};
   const struct tensor *tensor;
   for (size_t i = 0; (tensor = checkpoint_at(info->checkpoint, i)); i++) {
-    struct count *count = count_of(counts, dtype_name(tensor->dtype));
+    struct count *count = count_of(counts, tensor_dtype_name(tensor));
     count->tensors++;
     count->bytes += tensor->bytes;
     total.tensors++;
