@@ -3,7 +3,7 @@
 #define GETP_ENGINE_DESCRIPTION_H
 
 #include "checkpoint/config.h"
-#include "checkpoint/weights.h"
+#include "weights/weights.h"
 
 struct engine_limits {
   int vocab;

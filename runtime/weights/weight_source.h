@@ -1,12 +1,12 @@
 // The weights of a tree, from either kind of file: a checkpoint folder, whose tensors are converted
 // while they are read, or a packed file, which holds them as the tree stores them. The engine needs
 // to know neither format.
-#ifndef GETP_CHECKPOINT_WEIGHT_SOURCE_H
-#define GETP_CHECKPOINT_WEIGHT_SOURCE_H
+#ifndef GETP_WEIGHTS_WEIGHT_SOURCE_H
+#define GETP_WEIGHTS_WEIGHT_SOURCE_H
 
 #include "checkpoint/checkpoint.h"
-#include "checkpoint/packed.h"
-#include "checkpoint/weights.h"
+#include "weights/packed.h"
+#include "weights/weights.h"
 
 struct weight_source {
   struct weight_table table;
