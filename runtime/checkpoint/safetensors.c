@@ -4,7 +4,6 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "base/pages.h"
 #include "base/path.h"
 #include "checkpoint/shard_names.h"
 
@@ -47,10 +46,6 @@ struct safetensors {
   struct entry *entries; // sorted by name once all shards are read
   size_t n_entries;
 };
-
-const char *tensor_dtype_name(const struct tensor *tensor) {
-  return tensor->other_dtype ? tensor->other_dtype : dtype_name(tensor->dtype);
-}
 
 static bool parse_dtype(struct tensor *tensor, const struct shard *shard, const json_t *value,
                         struct error *err) {
@@ -420,6 +415,10 @@ const struct tensor *safetensors_find(const struct safetensors *checkpoint, cons
   return entry ? &entry->tensor : NULL;
 }
 
+const struct tensor *safetensors_at(const struct safetensors *checkpoint, size_t index) {
+  return index < checkpoint->n_entries ? &checkpoint->entries[index].tensor : NULL;
+}
+
 enum { SHAPE_TEXT_BYTES = TENSOR_MAX_RANK * 22 + 8 };
 
 // Only the first sizes of a long shape are known.
@@ -447,16 +446,4 @@ const struct tensor *safetensors_require(const struct safetensors *checkpoint, c
   format_shape(found, tensor->rank, tensor->shape);
   fail(err, "%s: %s: want shape %s, found %s", tensor->file, name, want, found);
   return NULL;
-}
-
-bool tensor_check_dtype(const struct tensor *tensor, bool bytes, struct error *err) {
-  const enum dtype dtype = tensor->dtype;
-  return dtype != DTYPE_OTHER && (dtype == DTYPE_U8) == bytes
-             ? true
-             : fail(err, "%s: %s: want dtype %s, found %.40s", tensor->file, tensor->name,
-                    bytes ? "U8" : "BF16, F16 or F32", tensor_dtype_name(tensor));
-}
-
-void safetensors_release(const struct tensor *tensor) {
-  pages_release(tensor->data, tensor->bytes);
 }

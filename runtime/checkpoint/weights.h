@@ -3,7 +3,7 @@
 #ifndef GETP_CHECKPOINT_WEIGHTS_H
 #define GETP_CHECKPOINT_WEIGHTS_H
 
-#include "checkpoint/safetensors.h"
+#include "checkpoint/checkpoint.h"
 
 // How the checkpoint holds a weight.
 enum checkpoint_form {
@@ -57,6 +57,7 @@ struct weight_table {
 struct weight_view {
   const struct weight_spec *spec;
   const struct tensor *tensor, *scales; // scales for FORM_MXFP4 alone
+  bool transposed; // the last two dimensions of the tensor are those of the weight, exchanged
 };
 
 // Bytes of a weight as the tree stores it.
@@ -74,7 +75,7 @@ size_t weight_offset(const struct weight_spec *spec, size_t *end);
 // Finds the tensors of a weight. Names a tensor that is missing, of another shape, or of a dtype
 // that no weight may have: blocks and scales are U8, all others BF16, F16 or F32.
 bool weight_find(struct weight_view *view, const struct weight_spec *spec,
-                 const struct safetensors *checkpoint, struct error *err);
+                 const struct checkpoint *checkpoint, struct error *err);
 
 // True if the tree reads the weight in place: a mapped one that the checkpoint has as it is stored.
 bool weight_is_mapped(const struct weight_view *view);

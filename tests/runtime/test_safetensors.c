@@ -1,5 +1,7 @@
 // The reader of safetensors files on small files, most of them damaged, and on a real sharded
 // checkpoint.
+#include "base/pages.h"
+#include "checkpoint/safetensors.h"
 #include "support.h"
 
 #include <inttypes.h>
@@ -30,6 +32,14 @@ static const uint8_t GOOD_DATA[GOOD_DATA_BYTES] = {
     0xdb, 0x0f, 0x49, 0x40,                                                 // d
 };
 
+static struct safetensors *open_safetensors(const char *folder) {
+  struct safetensors *checkpoint;
+  struct error err;
+  if (!safetensors_open(&checkpoint, folder, &err))
+    fail_msg("%s", err.text);
+  return checkpoint;
+}
+
 // Asserts that the folder is refused with one line that contains `want`.
 static void assert_refused(const char *folder, const char *want) {
   struct safetensors *checkpoint;
@@ -48,7 +58,7 @@ static float first_value(const struct tensor *tensor) {
 
 static void a_file_is_read(void **state) {
   write_safetensors(*state, SINGLE, GOOD_HEADER, GOOD_DATA, GOOD_DATA_BYTES);
-  struct safetensors *checkpoint = open_checkpoint(*state);
+  struct safetensors *checkpoint = open_safetensors(*state);
   const struct tensor *b = safetensors_find(checkpoint, "b");
   assert_non_null(b);
   assert_string_equal(b->name, "b");
@@ -72,7 +82,7 @@ static void a_file_is_read(void **state) {
 
 static void another_shape_is_refused(void **state) {
   write_safetensors(*state, SINGLE, GOOD_HEADER, GOOD_DATA, GOOD_DATA_BYTES);
-  struct safetensors *checkpoint = open_checkpoint(*state);
+  struct safetensors *checkpoint = open_safetensors(*state);
   struct error err;
   const int64_t right[] = {2, 3}, wrong[] = {3, 2};
   assert_ptr_equal(safetensors_require(checkpoint, "b", 2, right, &err),
@@ -337,7 +347,7 @@ static void every_dtype_and_rank_is_read(void **state) {
                                 "z", "\"F32\"", "[1]", "[28,32]") "}",
         OTHERS[i].dtype, OTHERS[i].shape);
     write_safetensors(*state, SINGLE, header, data, sizeof data);
-    struct safetensors *checkpoint = open_checkpoint(*state);
+    struct safetensors *checkpoint = open_safetensors(*state);
     const struct tensor *other = safetensors_find(checkpoint, "o");
     assert_string_equal(tensor_dtype_name(other), OTHERS[i].dtype);
     assert_int_equal(other->bytes, 24);
@@ -354,7 +364,7 @@ static void empty_tensors_are_read(void **state) {
                         "[0,0]") "," TENSOR("c", "\"F32\"", "[]",
                                             "[0,4]") "," TENSOR("d", "\"F4\"", "[0]", "[4,4]") "}",
                     GOOD_DATA, 4);
-  struct safetensors *checkpoint = open_checkpoint(*state);
+  struct safetensors *checkpoint = open_safetensors(*state);
   assert_int_equal(safetensors_find(checkpoint, "b")->bytes, 0);
   assert_int_equal(safetensors_find(checkpoint, "b")->rank, 5);
   assert_int_equal(safetensors_find(checkpoint, "c")->bytes, 4);
@@ -364,7 +374,7 @@ static void empty_tensors_are_read(void **state) {
 static void a_header_may_have_no_tensors(void **state) {
   write_safetensors(*state, SINGLE, "{\"__metadata__\":{\"format\":\"pt\",\"\":\"\"}}     ", NULL,
                     0);
-  safetensors_close(open_checkpoint(*state));
+  safetensors_close(open_safetensors(*state));
 }
 
 // A tensor that is looked up must have the shape and a dtype of a weight.
@@ -375,7 +385,7 @@ static void a_dtype_of_no_weight_is_named(void **state) {
       "{" TENSOR("a", "\"F8_E4M3\"", "[4]", "[0,4]") "," TENSOR(
           "b", "\"U8\"", "[1,1,1,1,4]", "[4,8]") "," TENSOR("c", "\"BF16\"", "[2]", "[8,12]") "}",
       GOOD_DATA, 12);
-  struct safetensors *checkpoint = open_checkpoint(*state);
+  struct safetensors *checkpoint = open_safetensors(*state);
   const struct tensor *a = safetensors_find(checkpoint, "a"),
                       *b = safetensors_find(checkpoint, "b");
   const struct tensor *c = safetensors_find(checkpoint, "c");
@@ -408,7 +418,7 @@ static void shards_are_read(void **state) {
   write_safetensors(*state, "one.safetensors", ONE, GOOD_DATA, 4);
   write_safetensors(*state, "two.safetensors", TWO, GOOD_DATA, 4);
   write_text(*state, INDEX, GOOD_INDEX);
-  struct safetensors *checkpoint = open_checkpoint(*state);
+  struct safetensors *checkpoint = open_safetensors(*state);
   assert_int_equal(safetensors_find(checkpoint, "a")->bytes, 3);
   assert_int_equal(*safetensors_find(checkpoint, "b")->data, GOOD_DATA[3]);
   assert_int_equal(safetensors_find(checkpoint, "c")->dtype, DTYPE_F32);
@@ -416,7 +426,7 @@ static void shards_are_read(void **state) {
 
   write_safetensors(*state, SINGLE, GOOD_HEADER, GOOD_DATA,
                     GOOD_DATA_BYTES); // is used before the index
-  checkpoint = open_checkpoint(*state);
+  checkpoint = open_safetensors(*state);
   assert_int_equal(safetensors_find(checkpoint, "b")->bytes, 12);
   safetensors_close(checkpoint);
 }
@@ -457,7 +467,7 @@ static void shards_are_found_by_their_names(void **state) {
     char tensor[2] = "0";
     for (size_t f = 0; f < COUNT(SETS[i]) && SETS[i][f]; f++, tensor[0]++)
       write_shard(*state, SETS[i][f], tensor);
-    struct safetensors *checkpoint = open_checkpoint(*state);
+    struct safetensors *checkpoint = open_safetensors(*state);
     while (tensor[0]-- > '0')
       assert_non_null(safetensors_find(checkpoint, tensor));
     safetensors_close(checkpoint);
@@ -472,7 +482,7 @@ static void shards_of_a_model_are_preferred(void **state) {
   write_shard(*state, "extra-00001-of-00009", "x");
   write_shard(*state, "._model-00001-of-00002", "x");
   write_text(*state, "model-00003-of-00002.txt", "");
-  struct safetensors *checkpoint = open_checkpoint(*state);
+  struct safetensors *checkpoint = open_safetensors(*state);
   assert_non_null(safetensors_find(checkpoint, "1"));
   assert_null(safetensors_find(checkpoint, "x"));
   safetensors_close(checkpoint);
@@ -565,7 +575,7 @@ static void bad_indexes_are_refused(void **state) {
 
 static void a_real_sharded_checkpoint_is_read(void **state) {
   (void)state;
-  struct safetensors *checkpoint = open_checkpoint(MODELS "rand_mxfp4");
+  struct safetensors *checkpoint = open_safetensors(MODELS "rand_mxfp4");
   struct error err;
   const int64_t blocks[] = {5, 192, 4, 16}, embedding[] = {515, 128};
   const struct tensor *tensor = safetensors_require(
@@ -579,13 +589,15 @@ static void a_real_sharded_checkpoint_is_read(void **state) {
 
 static void released_tensors_read_the_same(void **state) {
   (void)state;
-  struct safetensors *checkpoint = open_checkpoint(MODELS "abacus");
+  struct safetensors *checkpoint = open_safetensors(MODELS "abacus");
   const struct tensor *tensor = safetensors_find(checkpoint, "lm_head.weight");
   uint8_t *copy = malloc(tensor->bytes);
   assert_non_null(copy);
   memcpy(copy, tensor->data, tensor->bytes);
-  safetensors_release(tensor);
-  safetensors_release(safetensors_find(checkpoint, "model.norm.weight")); // less than a page
+  pages_release(tensor->data, tensor->bytes);
+  tensor = safetensors_find(checkpoint, "model.norm.weight");
+  pages_release(tensor->data, tensor->bytes); // less than a page
+  tensor = safetensors_find(checkpoint, "lm_head.weight");
   assert_memory_equal(copy, tensor->data, tensor->bytes);
   free(copy);
   safetensors_close(checkpoint);
