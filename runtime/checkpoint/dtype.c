@@ -18,7 +18,7 @@ const char *dtype_name(enum dtype dtype) {
 }
 
 size_t dtype_bytes(enum dtype dtype) {
-  return DTYPES[dtype].bytes;
+  return dtype == DTYPE_OTHER ? 0 : DTYPES[dtype].bytes;
 }
 
 enum dtype dtype_parse(const char *name) {

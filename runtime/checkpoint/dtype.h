@@ -16,7 +16,7 @@ enum dtype dtype_parse(const char *name);
 // does not know, since new versions of the format add types.
 size_t dtype_bits(const char *name);
 
-// The name in safetensors, and the bytes of one number. Not for DTYPE_OTHER.
+// The name in safetensors, and the bytes of one number: 0 for DTYPE_OTHER, which has no name.
 const char *dtype_name(enum dtype dtype);
 size_t dtype_bytes(enum dtype dtype);
 

@@ -122,11 +122,11 @@ static bool find_file(struct location *location, const char *path, struct error 
   free(copy);
   if (!location->folder)
     return fail(err, "%s: out of memory for the path", path);
-  if (!read_start(&start, path, err))
+  if (!lfs_check(path, err) || !read_start(&start, path, err))
     return false;
   location->is_bin = bin_is(start.bytes, start.n);
-  if (location->is_bin || !lfs_check(path, err))
-    return location->is_bin;
+  if (location->is_bin)
+    return true;
   return fail(err,
               "%s: want a checkpoint folder, a file of `getp pack` or an exporter's .bin, found %s",
               path, name_kind(&start));

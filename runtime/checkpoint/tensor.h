@@ -1,4 +1,5 @@
-// A tensor of a checkpoint, in the map of its file.
+// A tensor of a checkpoint, in the map of its file. A tensor of no weight may have any dtype and
+// rank.
 #ifndef GETP_CHECKPOINT_TENSOR_H
 #define GETP_CHECKPOINT_TENSOR_H
 
