@@ -125,13 +125,13 @@ local function load_target(name)
       return precisions
     end
   end
-  return fail("--target: want %s, found %q", options.TARGET_LIST, name)
+  return fail("--target: want %s, got %q", options.TARGET_LIST, name)
 end
 
 local function load_precision(given)
   local precisions = load_target(given.target)
   if precisions[given.precision] then return precisions[given.precision] end
-  return fail("--precision: want %s on target %s, found %q", table.concat(tables.sorted_keys(precisions), " or "),
+  return fail("--precision: want %s on target %s, got %q", table.concat(tables.sorted_keys(precisions), " or "),
     given.target, given.precision)
 end
 
@@ -234,7 +234,7 @@ local function listed_options(given)
     return options.command(setmetatable({ config = config_path(each.config) }, { __index = each }), name)
   end
   if command(given) == command(listed) then return listed end
-  return fail("--name: want a name that gen/trees.lua does not list with other options, found %q", name)
+  return fail("--name: want a name that gen/trees.lua does not list with other options, got %q", name)
 end
 
 -- ---- the user's own trees ----
@@ -348,7 +348,7 @@ local function check_one(name)
   for _, own in ipairs(own_trees()) do
     if own.name == name then return own_differences(own) end
   end
-  return { string.format("generated/%s: want a tree, found none", name) }
+  return { string.format("generated/%s: want a tree, got none", name) }
 end
 
 -- Own trees that are not current get a line each; only the committed ones must be current.

@@ -53,10 +53,10 @@ local RESERVED = { bench = true, chat = true, check = true, demo = true, figures
 local function fail(format, ...) error(string.format(format, ...), 0) end
 
 local function value_of(flag, text)
-  if text == nil or text == "" then fail("%s: want a value after it, found nothing; see --help", flag) end
+  if text == nil or text == "" then fail("%s: want a value after it, got nothing; see --help", flag) end
   if VALUES[flag] == "text" then return text end
   local number = text:find("^%d+$") and math.tointeger(tonumber(text))
-  if not number or number < 1 then fail("%s: want a positive integer, found %q", flag, text) end
+  if not number or number < 1 then fail("%s: want a positive integer, got %q", flag, text) end
   return number
 end
 
@@ -79,14 +79,14 @@ end
 
 -- The gate of options that generate a tree.
 function options.check(parsed)
-  if not parsed.config then fail("--config: want DIR_OR_JSON, found nothing; see --help") end
-  if parsed.config:find("%c") then fail("--config: want a path without control characters, found %q", parsed.config) end
-  if not parsed.target then fail("--target: want %s, found nothing; see --help", options.TARGET_LIST) end
+  if not parsed.config then fail("--config: want DIR_OR_JSON, got nothing; see --help") end
+  if parsed.config:find("%c") then fail("--config: want a path without control characters, got %q", parsed.config) end
+  if not parsed.target then fail("--target: want %s, got nothing; see --help", options.TARGET_LIST) end
   if not parsed.dump then return end
   for _, stage in ipairs(options.STAGES) do
     if stage == parsed.dump then return end
   end
-  fail("--dump: want one of %s, found %q", table.concat(options.STAGES, " "), parsed.dump)
+  fail("--dump: want one of %s, got %q", table.concat(options.STAGES, " "), parsed.dump)
 end
 
 -- The name of the tree that options ask for. path: the config file. A config.json has the name of its folder,
@@ -98,9 +98,9 @@ function options.tree_name(parsed, path)
   local default = stem and stem:find("^[^.]")
     and stem .. "-" .. parsed.target .. (parsed.precision == "fp32" and "-fp32" or "")
   local name = parsed.name or default
-  if not name then fail("--config: want a path with a name for the tree, or a --name, found %q", parsed.config) end
-  if not name:find("^[%w_][%w._-]*$") then fail("--name: want letters, digits, '-', '_' and '.', found %q", name) end
-  if RESERVED[name] then fail("--name: want a name that the build does not use, found %q", name) end
+  if not name then fail("--config: want a path with a name for the tree, or a --name, got %q", parsed.config) end
+  if not name:find("^[%w_][%w._-]*$") then fail("--name: want letters, digits, '-', '_' and '.', got %q", name) end
+  if RESERVED[name] then fail("--name: want a name that the build does not use, got %q", name) end
   return name, default
 end
 

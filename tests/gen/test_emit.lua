@@ -303,7 +303,7 @@ function TestTemplates.test_an_undefined_name()
 end
 
 function TestTemplates.test_a_value_that_is_no_text()
-  assert_refused("templates/model.h.in:8: ${model.eps}: want a string or an integer, found a float",
+  assert_refused("templates/model.h.in:8: ${model.eps}: want a string or an integer, got a float",
     "templates/model.h.in", "${name}", "${model.eps}")
 end
 

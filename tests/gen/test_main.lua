@@ -25,39 +25,39 @@ end
 TestErrors = {}
 
 function TestErrors.test_arguments()
-  refused("", "--config: want DIR_OR_JSON, found nothing; see --help")
-  refused("--target cpu", "--config: want DIR_OR_JSON, found nothing; see --help")
-  refused("--config tests/models/abacus", "--target: want gfx90a, sm_90 or cpu, found nothing; see --help")
+  refused("", "--config: want DIR_OR_JSON, got nothing; see --help")
+  refused("--target cpu", "--config: want DIR_OR_JSON, got nothing; see --help")
+  refused("--config tests/models/abacus", "--target: want gfx90a, sm_90 or cpu, got nothing; see --help")
   refused("--bogus", "--bogus: unknown option; see --help")
   refused("abacus", "abacus: unknown option; see --help")
-  refused("--config", "--config: want a value after it, found nothing; see --help")
-  refused("--config '' --target cpu", "--config: want a value after it, found nothing; see --help")
-  refused(ABACUS .. " --out ''", "--out: want a value after it, found nothing; see --help")
+  refused("--config", "--config: want a value after it, got nothing; see --help")
+  refused("--config '' --target cpu", "--config: want a value after it, got nothing; see --help")
+  refused(ABACUS .. " --out ''", "--out: want a value after it, got nothing; see --help")
   refused("--config \"$(printf 'a\\nb')\" --target cpu",
-    '--config: want a path without control characters, found "a\\\nb"')
+    '--config: want a path without control characters, got "a\\\nb"')
 end
 
 function TestErrors.test_numbers()
   for _, word in ipairs { "0", "-1", "1.5", "1e3", "0x10", "many", "99999999999999999999" } do
-    refused(ABACUS .. " --slots " .. word, string.format("--slots: want a positive integer, found %q", word))
+    refused(ABACUS .. " --slots " .. word, string.format("--slots: want a positive integer, got %q", word))
   end
-  refused(ABACUS .. " --slots 65537", "--slots: want 1 to 65536, found 65537")
-  refused(ABACUS .. " --context 513", "--context: want 1 to 512 (max_position_embeddings), found 513")
+  refused(ABACUS .. " --slots 65537", "--slots: want 1 to 65536, got 65537")
+  refused(ABACUS .. " --context 513", "--context: want 1 to 512 (max_position_embeddings), got 513")
 end
 
 function TestErrors.test_words()
-  refused("--config tests/models/abacus --target gfx", '--target: want gfx90a, sm_90 or cpu, found "gfx"')
+  refused("--config tests/models/abacus --target gfx", '--target: want gfx90a, sm_90 or cpu, got "gfx"')
   refused(ABACUS .. " --precision fp32",
-    '--precision: want mixed on target cpu, found "fp32"')
+    '--precision: want mixed on target cpu, got "fp32"')
   for _, precision in ipairs { "fp16", "FP32", "mixed,fp32" } do
     refused(ON_GPU .. " --precision " .. precision,
-      string.format("--precision: want fp32 or mixed on target gfx90a, found %q", precision))
+      string.format("--precision: want fp32 or mixed on target gfx90a, got %q", precision))
   end
   refused(ABACUS .. " --dump stars",
-    '--dump: want one of config model weights ops kernels limits plan steps costs files, found "stars"')
+    '--dump: want one of config model weights ops kernels limits plan steps costs files, got "stars"')
   for _, name in ipairs { "a/b", "..", ".hidden", "-x", "a b", "a$b" } do
     refused(string.format("%s --name '%s'", ABACUS, name),
-      string.format("--name: want letters, digits, '-', '_' and '.', found %q", name))
+      string.format("--name: want letters, digits, '-', '_' and '.', got %q", name))
   end
 end
 
@@ -68,7 +68,7 @@ function TestErrors.test_names_of_the_build()
   lu.assertTrue(#names >= 13, "too few targets found")
   for _, name in ipairs(names) do
     refused(ABACUS .. " --name " .. name,
-      string.format("--name: want a name that the build does not use, found %q", name))
+      string.format("--name: want a name that the build does not use, got %q", name))
   end
 end
 
@@ -84,7 +84,7 @@ end
 function TestErrors.test_a_config_that_names_no_tree()
   for _, path in ipairs { ".", "./", "..", "/", "config.json", "gen/.json" } do
     refused(string.format("--config %s --target cpu", path),
-      string.format("--config: want a path with a name for the tree, or a --name, found %q", path))
+      string.format("--config: want a path with a name for the tree, or a --name, got %q", path))
   end
 end
 
@@ -360,8 +360,8 @@ function TestCheck.test_a_misspelt_field_of_a_target()
   assert_check({}, "true")
   assert(os.execute("sed -i 's/compute_units = 104/compute_unit = 104/' " .. COPY .. "/gen/target/gfx90a.lua"))
   for _, words in ipairs { "--check", "--list", ON_GPU .. " --precision fp32" } do
-    refused(words, "gen/target/gfx90a.lua: compute_units: want an integer, found nothing\n"
-      .. "gen/target/gfx90a.lua: compute_unit: want a field of gen/target.lua, found 104", INSIDE)
+    refused(words, "gen/target/gfx90a.lua: compute_units: want an integer, got nothing\n"
+      .. "gen/target/gfx90a.lua: compute_unit: want a field of gen/target.lua, got 104", INSIDE)
   end
 end
 

@@ -190,7 +190,7 @@ function TestStale.test_check_of_one_tree()
   generate(MINE)
   lu.assertEquals(generate "--check --name mine", "")
   lu.assertEquals(generate "--check --name abacus-cpu", "")
-  program.refused("--check --name none", "generated/none: want a tree, found none\n"
+  program.refused("--check --name none", "generated/none: want a tree, got none\n"
     .. "generated/none is not current: run `ninja regen`", INSIDE)
 end
 
@@ -262,9 +262,9 @@ function TestNames.test_a_committed_tree_with_other_options()
   generate "--config tests/models/abacus/config.json --target cpu"
   assert_git_is_clean()
   program.refused("--config tests/models/abacus --target cpu --slots 3",
-    '--name: want a name that gen/trees.lua does not list with other options, found "abacus-cpu"', INSIDE)
+    '--name: want a name that gen/trees.lua does not list with other options, got "abacus-cpu"', INSIDE)
   program.refused("--config tests/models/abacus --target cpu --slots 3 --out ./generated/",
-    '--name: want a name that gen/trees.lua does not list with other options, found "abacus-cpu"', INSIDE)
+    '--name: want a name that gen/trees.lua does not list with other options, got "abacus-cpu"', INSIDE)
   assert_git_is_clean()
   lu.assertEquals(read "generated/own.ninja", EMPTY)
 end
