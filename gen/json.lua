@@ -1,6 +1,6 @@
 -- JSON text -> values, as strict as jansson, which reads the same files in the program: what one of them refuses, the
 -- other refuses, too. A number without fraction and exponent is an integer, any other a float. Arrays and objects are
--- tables that json.is tells apart; null is json.null.
+-- tables; json.is says which. null is json.null.
 
 local json = { null = setmetatable({}, { __tostring = function() return "null" end }) }
 

@@ -5,7 +5,7 @@
 
 local modules = {}
 
--- Of a layer: the module that transformers packs, and its matrices, which some lists name.
+-- The module of a layer that transformers packs, and its matrices, which some lists name.
 local EXPERTS <const> = { "mlp.experts", "mlp.experts.gate_up_proj", "mlp.experts.down_proj" }
 local CLASSES <const> = { d = "%d", w = "[%w_]" } -- what a letter after `\` stands for
 local MAX_BYTES <const> = 200 -- of an entry

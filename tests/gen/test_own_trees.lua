@@ -167,11 +167,12 @@ function TestStale.test_a_newer_template()
   local status, out = ninja "mine"
   lu.assertEquals(status, 1)
   lu.assertStrContains(out, "gen/main.lua: generated/mine/embed.c: stale\n"
-    .. "generated/mine is not current: run `ninja regen`\n")
+    .. "generated/mine/summary.txt: stale\ngenerated/mine is not current: run `ninja regen`\n")
   must_build "regen"
   must_build "mine"
   lu.assertEquals(generate "--check", "")
-  assert_git_sees { "generated/abacus-cpu/embed.c", "generated/abacus_chat-cpu/embed.c", "templates/cpu/embed.c.in" }
+  assert_git_sees { "generated/abacus-cpu/embed.c", "generated/abacus-cpu/summary.txt",
+    "generated/abacus_chat-cpu/embed.c", "generated/abacus_chat-cpu/summary.txt", "templates/cpu/embed.c.in" }
 end
 
 -- Stale committed trees are an error, as without own trees.
@@ -181,7 +182,8 @@ function TestStale.test_committed_and_own()
   must(INSIDE .. " echo '// newer' >>templates/cpu/embed.c.in")
   local status, out, err = program.run("--check", INSIDE)
   lu.assertEquals({ status, out, err }, { 1, "generated/mine: stale: run ninja regen\n",
-    "gen/main.lua: generated/abacus-cpu/embed.c: stale\ngenerated/abacus_chat-cpu/embed.c: stale\n"
+    "gen/main.lua: generated/abacus-cpu/embed.c: stale\ngenerated/abacus-cpu/summary.txt: stale\n"
+      .. "generated/abacus_chat-cpu/embed.c: stale\ngenerated/abacus_chat-cpu/summary.txt: stale\n"
       .. "generated/ is not current: run `ninja regen`\n" })
 end
 
