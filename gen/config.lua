@@ -6,7 +6,7 @@
 --                                  -- positive integers, up to MAX
 --   sliding_window,                -- integer, or nil: no layer has a window
 --   layer_types,                   -- "sliding_attention" or "full_attention", one per layer
---   rms_norm_eps, swiglu_limit, swiglu_alpha, -- floats > 0
+--   rms_norm_eps, swiglu_limit, swiglu_alpha, -- floats, in RANGE
 --   rope = { rope_type = "yarn", rope_theta, factor, beta_fast, beta_slow, -- floats
 --            original_max_position_embeddings, truncate,  -- integer, boolean
 --            attention_factor, mscale, mscale_all_dim }   -- floats or nil
@@ -38,7 +38,13 @@ local MAX <const> = {
 }
 local MOST_PROBLEMS <const> = 20 -- that are listed
 local MIN_HEAD_DIM <const>, MAX_HEAD_DIM <const> = 16, 256
-local MIN_FLOAT <const>, MAX_FLOAT <const> = 0x1p-126, 0x1.fffffep127
+local RANGE <const> = { -- of real numbers
+  rms_norm_eps = { 1e-30, 1 }, swiglu_limit = { 1e-3, 1e4 }, swiglu_alpha = { 1e-3, 1e4 }, rope_theta = { 1, 1e12 },
+  factor = { 1, 1e6 }, beta_fast = { 1e-3, 1e6 }, beta_slow = { 1e-3, 1e6 }, attention_factor = { 1e-3, 1e3 },
+  mscale = { 1e-3, 1e3 }, mscale_all_dim = { 1e-3, 1e3 }, rope_scaling_factor = { 1, 1e6 },
+  rope_ntk_alpha = { 1e-3, 1e6 }, rope_ntk_beta = { 1e-3, 1e6 },
+}
+local DEFAULT_HEAD_DIM <const> = 64
 local MXFP4_GROUP <const> = 32
 
 -- A reader is one JSON object, the prefix of its keys in messages, and the set of keys that were read.
@@ -108,8 +114,9 @@ local function size_of_either(reader, key, alias, most)
 end
 
 local function as_positive(reader, key, value)
-  if math.type(value) and value >= MIN_FLOAT and value <= MAX_FLOAT then return value + 0.0 end
-  refuse(reader, key, "a positive number in the range of a float", value)
+  local low, high = table.unpack(RANGE[key])
+  if math.type(value) and value >= low and value <= high then return value + 0.0 end
+  refuse(reader, key, string.format("a number from %g to %g", low, high), value)
 end
 
 -- A float; `default` is nil where the key must be present.
@@ -146,7 +153,9 @@ end
 -- Shapes.
 
 local function read_head_dim(reader)
-  local n = size(reader, "head_dim")
+  local value = read_key(reader, "head_dim")
+  if value == nil then return DEFAULT_HEAD_DIM end
+  local n = as_size(reader, "head_dim", value)
   if not n or (n % 2 == 0 and n >= MIN_HEAD_DIM and n <= MAX_HEAD_DIM) then return n end
   local want = "an even integer from %d to %d (rotary pairs; a wave holds one head)"
   refuse(reader, "head_dim", string.format(want, MIN_HEAD_DIM, MAX_HEAD_DIM), n)
@@ -256,12 +265,9 @@ local YARN_KEYS <const> = {
   "attention_factor", "mscale", "mscale_all_dim",
 }
 
-local function check_yarn(reader, rope)
-  if rope.factor and rope.factor < 1 then
-    refuse(reader, "factor", "a number of at least 1", rope.factor)
-  end
+local function check_betas(reader, rope, fast, slow)
   if rope.beta_fast and rope.beta_slow and rope.beta_fast < rope.beta_slow then
-    refuse(reader, "beta_fast", "at least beta_slow, " .. show(rope.beta_slow), rope.beta_fast)
+    refuse(reader, fast, string.format("at least %s, %s", slow, show(rope.beta_slow)), rope.beta_fast)
   end
 end
 
@@ -277,7 +283,7 @@ local function read_yarn(nested, rope, max_positions)
   rope.attention_factor = optional_positive(nested, "attention_factor")
   rope.mscale = optional_positive(nested, "mscale")
   rope.mscale_all_dim = optional_positive(nested, "mscale_all_dim")
-  check_yarn(nested, rope)
+  check_betas(nested, rope, "beta_fast", "beta_slow")
 end
 
 -- The RoPE of transformers for a gpt-oss config with neither rope_scaling nor rope_parameters.
@@ -447,6 +453,7 @@ local function read_original(reader)
   local rope = out.rope
   rope.beta_fast = positive(reader, "rope_ntk_beta", 32.0)
   rope.beta_slow = positive(reader, "rope_ntk_alpha", 1.0)
+  check_betas(reader, rope, "rope_ntk_beta", "rope_ntk_alpha")
   if rope.factor and rope.original_max_position_embeddings then
     local positions = math.floor(rope.original_max_position_embeddings * rope.factor)
     out.max_position_embeddings = positions

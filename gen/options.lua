@@ -50,8 +50,8 @@ local COMMAND = "lua5.4 gen/main.lua"
 local RESERVED = {}
 for name in ([[
   bench build chat check checkpoint current demo figures fuzz gen generated gpu harness license make_checkpoint
-  near_ties readme.md regen runtime sanitize simt simt_32 simt_64 templates test test-gpu test-thorough tests trees
-  units
+  near_ties read_config readme.md regen runtime sanitize simt simt_32 simt_64 templates test test-gpu test-thorough
+  tests trees units
   ]]):gmatch("%S+") do
   RESERVED[name] = true
 end
