@@ -17,10 +17,12 @@
 -- }
 --
 -- It reads four dialects: HF with rope_scaling, HF with rope_parameters (transformers 5), OpenAI's
--- original/config.json and the 15 keys of the .bin exporter. It refuses unknown keys that could change
+-- original/config.json and the 15 keys of the .bin exporter; and the header of a .bin file, which has the
+-- same 15. It refuses unknown keys that could change
 -- the arithmetic, other families, values of another type, and shapes that the kernels cannot hold. It
 -- reports all errors of a config, not only the first.
 
+local bin_header = require "gen.bin_header"
 local inert = require "gen.inert_keys"
 local json = require "gen.json"
 local modules = require "gen.modules"
@@ -428,7 +430,7 @@ end
 
 -- The keys that OpenAI's original config.json and the exporter's file share. The values that these
 -- files lack are constants in OpenAI's torch/model.py.
-local function read_original_common(reader)
+local function read_original_common(reader, quant_method)
   local out = {}
   read_shape(reader, out)
   out.num_local_experts = as_size(reader, "num_experts", read_key(reader, "num_experts"), MAX.experts)
@@ -443,13 +445,13 @@ local function read_original_common(reader)
   out.rope.original_max_position_embeddings = size(reader, "initial_context_length")
   out.rope.factor = positive(reader, "rope_scaling_factor")
   out.attention_bias, out.tie_word_embeddings = true, false
-  out.quant_method, out.dtype = "mxfp4", "bfloat16"
+  out.quant_method, out.dtype = quant_method, "bfloat16"
   check_groups(reader, out)
   return out
 end
 
 local function read_original(reader)
-  local out = read_original_common(reader)
+  local out = read_original_common(reader, "mxfp4")
   local rope = out.rope
   rope.beta_fast = positive(reader, "rope_ntk_beta", 32.0)
   rope.beta_slow = positive(reader, "rope_ntk_alpha", 1.0)
@@ -465,8 +467,8 @@ local function read_original(reader)
   return out
 end
 
-local function read_exporter(reader)
-  local out = read_original_common(reader)
+local function read_exporter(reader, quant_method)
+  local out = read_original_common(reader, quant_method)
   out.max_position_embeddings = size(reader, "max_seq_len")
   refuse_unknown(reader, {})
   return out
@@ -475,7 +477,7 @@ end
 local function read_dialect(reader)
   local object = reader.object
   if object.model_type == "gpt_oss" then return read_hf(reader) end
-  if object.model_type == nil and object.max_seq_len ~= nil then return read_exporter(reader) end
+  if object.model_type == nil and object.max_seq_len ~= nil then return read_exporter(reader, "mxfp4") end
   if object.model_type == nil and object.rope_scaling_factor ~= nil then
     return read_original(reader)
   end
@@ -502,6 +504,18 @@ function config.parse(text, file)
   end
   local out = read_dialect(new_reader(object, "", report))
   if #report.errors > 0 then return nil, shortened(report) end
+  return out, report.warnings
+end
+
+-- Parses the first bytes of a .bin file, bin_header.BYTES of them; the file has `bytes`. -> as config.parse.
+function config.parse_bin(header, bytes, file)
+  local report = { file = file, errors = {}, warnings = {} }
+  local object, message = bin_header.read(header)
+  if not object then return nil, { file .. ": " .. message } end
+  local out = read_exporter(new_reader(object, "header: ", report), nil)
+  if #report.errors > 0 then return nil, report.errors end
+  out.dtype, message = bin_header.dtype(out, bytes)
+  if not out.dtype then return nil, { file .. ": " .. message } end
   return out, report.warnings
 end
 

@@ -25,6 +25,8 @@ function disk.mode_of(path) return lfs.attributes(path, "mode") end
 
 local mode_of = disk.mode_of
 
+function disk.size_of(path) return lfs.attributes(path, "size") end
+
 -- The message of io.open without the path in front; or another where there is none.
 local function reason(path, message, otherwise)
   if not message then return otherwise end

@@ -10,6 +10,7 @@
 
 package.path = "./?.lua;" .. package.path
 
+local bin_header = require "gen.bin_header"
 local chain = require "gen.chain"
 local config = require "gen.config"
 local disk = require "gen.disk"
@@ -54,10 +55,14 @@ end
 
 -- ---- one tree ----
 
--- A path of --config -> the path of the config.json, which may lie in that folder, and its last two names as a label.
+-- A path of --config -> the path of the file, and its last two names as a label. A folder holds a config.json, or
+-- one in its folder `original`.
 local function config_path(path)
   path = path:gsub("(.)/+$", "%1")
-  if mode_of(path) == "directory" then path = path .. "/config.json" end
+  if mode_of(path) == "directory" then
+    local file, original = path .. "/config.json", path .. "/original/config.json"
+    path = not mode_of(file) and mode_of(original) and original or file
+  end
   return path, path:match("([^/]+/[^/]+)$") or path
 end
 
@@ -85,7 +90,12 @@ local function load_precision(given)
 end
 
 local function parse_config(path)
-  local parsed, remarks = config.parse(read_file(path), path)
+  local parsed, remarks
+  if path:find("%.bin$") then
+    parsed, remarks = config.parse_bin(read_file(path, bin_header.BYTES), disk.size_of(path), path)
+  else
+    parsed, remarks = config.parse(read_file(path), path)
+  end
   if not parsed then fail("%s", table.concat(remarks, "\n")) end
   for _, warning in ipairs(remarks or {}) do io.stderr:write("gen/main.lua: warning: ", warning, "\n") end
   return parsed

@@ -14,13 +14,13 @@ options.TARGET_LIST = "gfx90a, sm_90 or cpu"
 options.STAGES = { "config", "model", "weights", "ops", "kernels", "limits", "plan", "steps", "costs", "files" }
 
 options.HELP = [[
-usage: lua5.4 gen/main.lua --config DIR_OR_JSON --target TARGET [options]
+usage: lua5.4 gen/main.lua --config PATH --target TARGET [options]
        lua5.4 gen/main.lua --regen | --check [--name NAME] [--depfile FILE] | --list | --help
 
 Writes generated/NAME, the tree of one model on one target; `ninja NAME` then builds build/NAME/getp.
 The tree remembers its command, so that --regen renews it. Run it from the root of the repository.
 
-  --config PATH    a config.json, or the folder that holds one
+  --config PATH    a config.json, the folder that holds one (or original/config.json), or a .bin file
   --target TARGET  gfx90a, sm_90 or cpu
   --precision P    mixed (default); on GPUs also fp32, the baseline
   --slots N        sequences that run at the same time
@@ -119,7 +119,7 @@ end
 
 -- The gate of options that generate a tree.
 function options.check(parsed)
-  if not parsed.config then fail("--config: want DIR_OR_JSON, got nothing; see --help") end
+  if not parsed.config then fail("--config: want PATH, got nothing; see --help") end
   for _, key in ipairs { "config", "out" } do
     if not is_plain(parsed[key]) then
       fail("--%s: want a path in UTF-8 without control characters, got %s", key, shown(parsed[key]))
@@ -133,12 +133,12 @@ function options.check(parsed)
   fail("--dump: want one of %s, got %s", table.concat(options.STAGES, " "), shown(parsed.dump))
 end
 
--- The name of the tree that options ask for. path: the config file. A config.json has the name of its folder,
--- another file its own.
+-- The name of the tree that options ask for. path: the config file. A config.json has the name of its folder, and in
+-- a folder `original` that of the folder above; another file has its own.
 function options.tree_name(parsed, path)
   local folder, file = path:match("^(.-)/?([^/]+)$")
-  local stem = file:gsub("%.json$", "")
-  if file == "config.json" then stem = folder:match("([^/]+)$") end
+  local stem = file:gsub("%.json$", ""):gsub("%.bin$", "")
+  if file == "config.json" then stem = folder:match("([^/]+)/original$") or folder:match("([^/]+)$") end
   local default = stem and stem:find("^[^.]")
     and stem .. "-" .. parsed.target .. (parsed.precision == "fp32" and "-fp32" or "")
   local name = parsed.name or default

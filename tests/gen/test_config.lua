@@ -1,6 +1,6 @@
 -- gen/config.lua: the four dialects and their defaults, every refusal of tests/refused with its exact message, lists of
 -- unpacked modules, and the keys that change no logit.
--- luacheck: globals TestDialects TestDefaults TestWarnings TestRefused TestModules TestInert
+-- luacheck: globals TestDialects TestDefaults TestWarnings TestRefused TestModules TestInert TestBin
 package.path = "./?.lua;" .. package.path
 
 local config = require "gen.config"
@@ -322,6 +322,54 @@ function TestInert.test_similar_keys()
     local _, errors = config.parse(small { [key] = "1" }, "c.json")
     lu.assertEquals(errors, { "c.json: " .. key .. ": unknown key: it could change the arithmetic" })
   end
+end
+
+TestBin = {}
+
+local HEADER <const> = "<i4i4i4i4i4i4i4i4i4i4i4ffi4f"
+
+local function header_20b(layers, experts)
+  return string.pack(HEADER, 201088, 2880, experts, 4, 2880, layers, 64, 64, 8, 2048, 4096, 150000, 32, 128, 7)
+end
+
+-- The sizes of the published models in both dtypes.
+function TestBin.test_the_size_gives_the_dtype()
+  for _, case in ipairs { { 24, 32, 83659028796, "float32" }, { 24, 32, 41829514428, "bfloat16" },
+    { 36, 128, 467316626748, "float32" }, { 36, 128, 233658313404, "bfloat16" } } do
+    local layers, experts, bytes, dtype = table.unpack(case)
+    local want = gpt_oss(layers, experts)
+    want.max_position_embeddings, want.quant_method, want.dtype = 2048, nil, dtype
+    lu.assertEquals({ config.parse_bin(header_20b(layers, experts), bytes, "m.bin") }, { want, {} })
+  end
+end
+
+function TestBin.test_refused()
+  local good = header_20b(24, 32)
+  for _, case in ipairs {
+    { good, 83659028795, "want 83659028796 bytes (float32) or 41829514428 (bfloat16) by the sizes in its header, "
+      .. "got 83659028795" },
+    { good:sub(1, 59), 59, "want a header of 60 bytes, got 59" }, { "", 0, "want a header of 60 bytes, got 0" },
+    { "GPT-OSS v1.0\0" .. ("x"):rep(47), 99,
+      "want a .bin file of the exporter, got OpenAI's model for Metal: use the safetensors of the same model" },
+    -- the exporter wrote the 150000 of the JSON file as an integer
+    { good:sub(1, 44) .. string.pack("<i4", 150000) .. good:sub(49), 1,
+      "header: rope_theta: want a number from 1 to 1e+12, got 2.1019476964872e-40" },
+    { good:sub(1, 56) .. string.pack("<f", 0 / 0), 1, "header: swiglu_limit: want a number from 0.001 to 10000, got "
+      .. tostring(string.unpack("<f", string.pack("<f", 0 / 0))) },
+    { string.pack("<i4", -5) .. good:sub(5), 1, "header: vocab_size: want a positive integer, got -5" },
+  } do
+    local header, bytes, message = table.unpack(case)
+    local out, errors = config.parse_bin(header, bytes, "m.bin")
+    lu.assertEquals({ out, errors }, { nil, { "m.bin: " .. message } })
+  end
+end
+
+-- Nothing in a .bin file is MXFP4.
+function TestBin.test_sizes_need_no_multiples()
+  local header = string.pack(HEADER, 7, 10, 3, 1, 6, 1, 16, 2, 1, 64, 64, 10000, 1, 0, 7)
+  local elements = 2 * 7 * 10 + 10 + (10 + 64 * 11 + 10 * 33 + 2) + (10 + 3 * 11 + 3 * (12 * 11 + 10 * 7))
+  local out = config.parse_bin(header, 60 + 2 * elements, "m.bin")
+  lu.assertEquals({ out.hidden_size, out.dtype, out.quant_method, out.sliding_window }, { 10, "bfloat16" })
 end
 
 os.exit(lu.LuaUnit.run())
