@@ -14,9 +14,9 @@ struct session {
   int max_tokens; // of prompt and output together, from 1 to the context
   struct model_config config;
   struct stop_ids stop;
-  struct safetensors *checkpoint; // NULL: the weights are in `packed`
-  struct packed packed;           // closed: the weights are in `checkpoint`
-  struct tokenizer *tokenizer;    // NULL for logits, and for pack if the checkpoint has none
+  struct checkpoint *checkpoint; // NULL: the weights are in `packed`
+  struct packed packed;          // closed: the weights are in `checkpoint`
+  struct tokenizer *tokenizer;   // NULL for logits, and for pack if the checkpoint has none
   struct engine *engine;
   struct sampler sampler;
   struct profile *profile; // NULL: passes are not timed
@@ -35,6 +35,12 @@ char *session_tokenizer_path(const struct session *session, struct error *err);
 
 // Loads the weights and shows how far it is.
 bool session_warm_up(struct session *session, struct error *err);
+
+// packed_verify, with a line that shows how far it is.
+bool verify_packed(const struct packed *packed, struct error *err);
+
+// Fails, since PATH, for which --verify was given, is no packed file.
+bool refuse_verify(const char *path, struct error *err);
 
 // Prints the table of --profile and ends the file of --trace, if they were given.
 bool session_report(struct session *session, struct error *err);

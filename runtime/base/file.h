@@ -15,4 +15,8 @@ struct text {
 // Reads a file or a pipe to its end. A failure leaves *text empty.
 bool text_read(struct text *text, const char *path, struct error *err);
 
+// Refuses a pointer of git-lfs: the few lines that a clone made without git-lfs has in place of a
+// large file. A file that cannot be read passes, since whoever reads it next says why.
+bool lfs_check(const char *path, struct error *err);
+
 #endif

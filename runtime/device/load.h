@@ -3,13 +3,14 @@
 #ifndef GETP_DEVICE_LOAD_H
 #define GETP_DEVICE_LOAD_H
 
-#include "checkpoint/weight_source.h"
 #include "device/device.h"
+#include "weights/weight_source.h"
 
 struct load {
   struct device *device;
   const struct weight_source *source;
-  uint8_t *packed;        // (source->table.packed_bytes) on the device
+  uint8_t *packed;        // (packed_bytes) on the device
+  size_t packed_bytes;    // as weight_source_bytes says
   const uint8_t **weight; // (source->table.n) load_run fills in the address of each weight
 
   // Called after each piece, with the bytes loaded so far and all bytes. May be NULL.

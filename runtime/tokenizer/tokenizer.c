@@ -2,6 +2,7 @@
 // belongs to the call.
 #include "tokenizer/tokenizer.h"
 
+#include "base/file.h"
 #include "base/utf8.h"
 #include "tokenizer/tokenizer_json.h"
 
@@ -24,6 +25,8 @@ static bool read_file(struct tokenizer **out, FILE *file, const char *path, stru
 
 bool tokenizer_open(struct tokenizer **out, const char *path, struct error *err) {
   *out = NULL;
+  if (!lfs_check(path, err))
+    return false;
   FILE *file = fopen(path, "rb");
   if (!file)
     return fail(err, "%s: %s", path, strerror(errno));

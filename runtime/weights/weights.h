@@ -1,9 +1,9 @@
 // The weights of a tree, made from the tensors of a checkpoint: found by name and shape, and
 // converted while they are read, in pieces of any size.
-#ifndef GETP_CHECKPOINT_WEIGHTS_H
-#define GETP_CHECKPOINT_WEIGHTS_H
+#ifndef GETP_WEIGHTS_WEIGHTS_H
+#define GETP_WEIGHTS_WEIGHTS_H
 
-#include "checkpoint/safetensors.h"
+#include "checkpoint/checkpoint.h"
 
 // How the checkpoint holds a weight.
 enum checkpoint_form {
@@ -26,7 +26,7 @@ enum weight_layout {
   LAYOUT_CONTIGUOUS,   // in C order
   LAYOUT_PAIRS,        // a vector, paired within heads as LAYOUT_PAIRED_TILES
   LAYOUT_TILES,        // matrices in tiles, see formats/tiles.h
-  LAYOUT_PAIRED_TILES, // in tiles whose features are paired within heads, see checkpoint/tiles.h
+  LAYOUT_PAIRED_TILES, // in tiles whose features are paired within heads, see weights/tiles.h
   LAYOUT_WOVEN_TILES,  // in woven tiles
 };
 
@@ -41,7 +41,8 @@ struct weight_spec {
   int64_t shape[TENSOR_MAX_RANK];
 };
 
-// Instead of an offset: the tree reads the weight in place, in the map of its file.
+// Instead of an offset: the tree reads the weight in place, in the map of its file. If the
+// checkpoint has it in another dtype, or flipped, it is converted into memory of its own.
 enum { WEIGHT_MAPPED = -1 };
 
 // All weights of a tree, in the order of weights.inc.
@@ -56,6 +57,7 @@ struct weight_table {
 struct weight_view {
   const struct weight_spec *spec;
   const struct tensor *tensor, *scales; // scales for FORM_MXFP4 alone
+  bool transposed; // the last two dimensions of the tensor are those of the weight, exchanged
 };
 
 // Bytes of a weight as the tree stores it.
@@ -70,10 +72,13 @@ size_t weight_granule(const struct weight_spec *spec);
 // of 64 after it.
 size_t weight_offset(const struct weight_spec *spec, size_t *end);
 
-// Finds the tensors of a weight. Names a tensor that is missing, of another shape, or of a type
-// that cannot be stored as the spec says; that of a mapped weight must be the stored type itself.
+// Finds the tensors of a weight. Names a tensor that is missing, of another shape, or of a dtype
+// that no weight may have: blocks and scales are U8, all others BF16, F16 or F32.
 bool weight_find(struct weight_view *view, const struct weight_spec *spec,
-                 const struct safetensors *checkpoint, struct error *err);
+                 const struct checkpoint *checkpoint, struct error *err);
+
+// True if the tree reads the weight in place: a mapped one that the checkpoint has as it is stored.
+bool weight_is_mapped(const struct weight_view *view);
 
 // Writes bytes [first, first + n) of the stored weight to `out`, with all threads. Both bounds are
 // multiples of its granule. Rounds to nearest even; an infinity or a NaN stays one.

@@ -1,8 +1,8 @@
 // Converts tensors of a checkpoint into the weights of a tree. tiles.c does those in tiles.
-#include "checkpoint/weights.h"
+#include "weights/weights.h"
 
 #include "base/pages.h"
-#include "checkpoint/tiles.h"
+#include "weights/tiles.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -16,13 +16,11 @@ enum {
 // For each weight_type: the bytes of a number, and the dtype of a tensor that needs no conversion.
 // F16 and MXFP4 lie in tiles only, and use neither.
 static const struct {
-  const char *name;
   size_t bytes;
   enum dtype same;
 } TYPES[] = {
-    [STORED_U8] = {"U8", 1, DTYPE_U8},       [STORED_BF16] = {"BF16", 2, DTYPE_BF16},
-    [STORED_F32] = {"F32", 4, DTYPE_F32},    [STORED_F16] = {"F16", 0, DTYPE_F16},
-    [STORED_MXFP4] = {"MXFP4", 0, DTYPE_U8},
+    [STORED_U8] = {1, DTYPE_U8},   [STORED_BF16] = {2, DTYPE_BF16}, [STORED_F32] = {4, DTYPE_F32},
+    [STORED_F16] = {0, DTYPE_F16}, [STORED_MXFP4] = {0, DTYPE_U8},
 };
 
 static int rank_of(const int64_t *shape) {
@@ -53,7 +51,6 @@ static struct matrices matrices_of(const struct weight_spec *spec) {
       .columns = columns,
       .d_head = spec->layout == LAYOUT_PAIRED_TILES ? (size_t)spec->d_head : 0,
       .woven = spec->layout == LAYOUT_WOVEN_TILES,
-      .transposed = spec->form == FORM_TRANSPOSED,
   };
 }
 
@@ -79,36 +76,31 @@ size_t weight_offset(const struct weight_spec *spec, size_t *end) {
   return offset;
 }
 
-static bool find_mxfp4(struct weight_view *view, const struct safetensors *checkpoint,
+static bool find_mxfp4(struct weight_view *view, const struct checkpoint *checkpoint,
                        struct error *err) {
   const struct weight_spec *spec = view->spec;
   const int64_t groups = spec->shape[2] / 32;
   const int64_t codes[] = {spec->shape[0], spec->shape[1], groups, 16};
   char name[256];
   snprintf(name, sizeof name, "%s_blocks", spec->name);
-  view->tensor = safetensors_require(checkpoint, name, 4, codes, err);
+  view->tensor = checkpoint_require(checkpoint, name, 4, codes, err);
   if (!view->tensor)
     return false;
   snprintf(name, sizeof name, "%s_scales", spec->name);
-  view->scales = safetensors_require(checkpoint, name, 3, codes, err);
+  view->scales = checkpoint_require(checkpoint, name, 3, codes, err);
   if (!view->scales)
     return false;
-  if (view->tensor->dtype == DTYPE_U8 && view->scales->dtype == DTYPE_U8)
-    return true;
-  return fail(err, "%s: want U8 blocks and scales, found %s and %s", spec->name,
-              dtype_name(view->tensor->dtype), dtype_name(view->scales->dtype));
+  return tensor_check_dtype(view->tensor, true, err) && tensor_check_dtype(view->scales, true, err);
 }
 
-// True if a tensor of this type can be stored as the spec says. A mapped weight is not converted,
-// and a BF16 holds no other float type without loss; all other floats are made from any float type.
-// U8 stays U8.
-static bool fits(const struct weight_spec *spec, enum dtype has) {
-  return spec->offset == WEIGHT_MAPPED || spec->stored == STORED_BF16
-             ? has == TYPES[spec->stored].same
-             : (has == DTYPE_U8) == (spec->stored == STORED_U8);
+// True if the bytes of the tensor are those of the stored weight.
+static bool is_stored(const struct weight_view *view) {
+  const struct weight_spec *spec = view->spec;
+  return spec->layout == LAYOUT_CONTIGUOUS && spec->form != FORM_MXFP4 && !view->transposed &&
+         view->tensor->dtype == TYPES[spec->stored].same;
 }
 
-static bool find_plain(struct weight_view *view, const struct safetensors *checkpoint,
+static bool find_plain(struct weight_view *view, const struct checkpoint *checkpoint,
                        struct error *err) {
   const struct weight_spec *spec = view->spec;
   int64_t shape[TENSOR_MAX_RANK];
@@ -117,22 +109,22 @@ static bool find_plain(struct weight_view *view, const struct safetensors *check
     shape[1] = spec->shape[2];
     shape[2] = spec->shape[1];
   }
-  view->tensor = safetensors_require(checkpoint, spec->name, rank_of(shape), shape, err);
+  view->tensor = checkpoint_require(checkpoint, spec->name, rank_of(shape), shape, err);
   if (!view->tensor)
     return false;
-  return fits(spec, view->tensor->dtype)
-             ? true
-             : fail(err,
-                    "%s: want dtype %s, found %s: generate a getp from this checkpoint's "
-                    "config.json with the right \"dtype\"",
-                    spec->name, TYPES[spec->stored].name, dtype_name(view->tensor->dtype));
+  view->transposed = (spec->form == FORM_TRANSPOSED) != view->tensor->flipped;
+  return tensor_check_dtype(view->tensor, spec->stored == STORED_U8, err);
 }
 
 bool weight_find(struct weight_view *view, const struct weight_spec *spec,
-                 const struct safetensors *checkpoint, struct error *err) {
+                 const struct checkpoint *checkpoint, struct error *err) {
   *view = (struct weight_view){.spec = spec};
   return spec->form == FORM_MXFP4 ? find_mxfp4(view, checkpoint, err)
                                   : find_plain(view, checkpoint, err);
+}
+
+bool weight_is_mapped(const struct weight_view *view) {
+  return view->spec->offset == WEIGHT_MAPPED && is_stored(view);
 }
 
 // ---- a piece as floats ----
@@ -188,7 +180,7 @@ static void read_floats(const struct weight_view *view, size_t first, size_t n, 
     read_pairs(view, first, n, out);
   else if (view->spec->form == FORM_MXFP4)
     read_mxfp4(view, first, n, out);
-  else if (view->spec->form == FORM_TRANSPOSED)
+  else if (view->transposed)
     read_transposed(view, first, n, out);
   else
     dtype_widen(out, tensor->data + first * dtype_bytes(tensor->dtype), tensor->dtype, n);
@@ -220,6 +212,7 @@ static void read_tiles(const struct weight_view *view, size_t first, size_t n, u
   struct matrices matrices = matrices_of(view->spec);
   matrices.data = view->tensor->data;
   matrices.dtype = view->tensor->dtype;
+  matrices.transposed = view->transposed;
   if (view->spec->stored == STORED_F16) {
     tiles_pack_f16(&matrices, first, n, out);
     return;
@@ -231,12 +224,10 @@ static void read_tiles(const struct weight_view *view, size_t first, size_t n, u
 void weight_read(const struct weight_view *view, size_t first, size_t n, void *out) {
   const struct weight_spec *spec = view->spec;
   const size_t granule = weight_granule(spec), width = TYPES[spec->stored].bytes;
-  const struct tensor *tensor = view->tensor;
   if (in_tiles(spec))
     read_tiles(view, first / granule, n / granule, out);
-  else if (spec->layout == LAYOUT_CONTIGUOUS && spec->form == FORM_PLAIN &&
-           tensor->dtype == TYPES[spec->stored].same)
-    pages_copy(out, tensor->data + first, n);
+  else if (is_stored(view))
+    pages_copy(out, view->tensor->data + first, n);
   else
     read_contiguous(view, first / width, n / width, out);
 }
@@ -248,7 +239,7 @@ void weight_populate(const struct weight_view *view) {
 }
 
 void weight_release(const struct weight_view *view) {
-  safetensors_release(view->tensor);
+  pages_release(view->tensor->data, view->tensor->bytes);
   if (view->scales)
-    safetensors_release(view->scales);
+    pages_release(view->scales->data, view->scales->bytes);
 }
