@@ -77,7 +77,9 @@ function plan.limits(model, target, given)
   if context < 1 or context > model.max_positions then
     error(string.format("--context: want 1 to %d (max_position_embeddings), got %d", model.max_positions, context), 0)
   end
-  if context > MOST_CONTEXT then error(string.format("--context: want at most %d, got %d", MOST_CONTEXT, context), 0) end
+  if context > MOST_CONTEXT then
+    error(string.format("--context: want at most %d, got %d", MOST_CONTEXT, context), 0)
+  end
   if slots < 1 or slots > 65536 then
     error(string.format("--slots: want 1 to 65536, got %d", slots), 0)
   end
