@@ -15,11 +15,14 @@ const char OPTIONS_HELP[] =
     "       getp CHECKPOINT -m logits -i IDS -o FLOATS [--reference]\n"
     "       getp decode -z TOKENIZER -i IDS\n"
     "       getp pack CHECKPOINT -o FILE\n"
+    "       getp info CHECKPOINT\n"
     "       getp FILE --verify\n"
     "       getp --plan\n"
     "\n"
-    "CHECKPOINT is a folder with config.json, safetensors and tokenizer.json of the model that\n"
-    "this getp was generated for, or a FILE that `getp pack` made of one, which loads faster.\n"
+    "CHECKPOINT is of the model that this getp was generated for: a folder of Hugging Face or the\n"
+    "folder original/ of OpenAI, with config.json, safetensors and tokenizer.json; a .bin of the\n"
+    "contest's exporter; or a FILE that `getp pack` made of one of them, which loads faster. info\n"
+    "takes a checkpoint of any model and prints what it is and which getp runs it.\n"
     "\n"
     "  -m, --mode MODE         generate (default), chat, getp or logits\n"
     "  -i, --input IN          generate: the text to continue; chat: the first message; getp: a\n"
@@ -289,8 +292,7 @@ static bool require(const char *where, const char *value, const char *want, stru
 // The flags of a text: -i or -f gives one, and some flags are only for chat.
 static bool check_texts(const struct options *o, struct error *err) {
   const bool reads_file = o->mode == MODE_GENERATE || o->mode == MODE_CHAT;
-  const bool needs_input =
-      o->mode != MODE_CHAT && o->mode != MODE_PACK && o->mode != MODE_VERIFY && !o->file;
+  const bool needs_input = o->mode <= MODE_DECODE && o->mode != MODE_CHAT && !o->file;
   if (o->chat_flag && o->mode != MODE_CHAT)
     return fail(err, "%s: want -m chat, found another mode: see --help", o->chat_flag);
   if (o->special && o->mode != MODE_GENERATE && o->mode != MODE_PROMPTS)
@@ -310,6 +312,8 @@ static bool check_texts(const struct options *o, struct error *err) {
 static const char *no_steps(const struct options *o) {
   if (o->mode == MODE_VERIFY)
     return "--verify alone";
+  if (o->mode == MODE_INFO)
+    return "info";
   return o->mode == MODE_DECODE ? "decode" : o->reference ? "--reference" : NULL;
 }
 
@@ -328,9 +332,11 @@ static bool check(const struct options *o, struct error *err) {
     return false;
   if (o->trace && !require("--trace", o->trace, "the name of a file", err))
     return false;
-  if (o->verify && (o->mode == MODE_DECODE || o->mode == MODE_PACK))
+  if (o->verify && (o->mode == MODE_DECODE || o->mode == MODE_PACK || o->mode == MODE_INFO))
     return fail(err, "--verify: want a mode that runs a packed file, found %s: see --help",
-                o->mode == MODE_PACK ? "pack" : "decode");
+                o->mode == MODE_PACK   ? "pack"
+                : o->mode == MODE_INFO ? "info"
+                                       : "decode");
   if (o->reference && o->mode != MODE_LOGITS)
     return fail(err, "--reference: want -m logits, found another mode: see --help");
   if ((o->profile || o->trace) && no_steps(o))
@@ -347,6 +353,8 @@ static bool parse_operand(struct options *o, const char *text, struct error *err
                 text);
   if (strcmp(text, "decode") == 0)
     o->mode = MODE_DECODE;
+  else if (strcmp(text, "info") == 0 && o->mode != MODE_INFO)
+    o->mode = MODE_INFO;
   else if (strcmp(text, "pack") == 0 && o->mode != MODE_PACK)
     o->mode = MODE_PACK;
   else

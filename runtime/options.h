@@ -13,7 +13,8 @@ enum mode {
   MODE_LOGITS,
   MODE_DECODE,
   MODE_PACK,
-  MODE_VERIFY
+  MODE_VERIFY,
+  MODE_INFO
 };
 
 // What a chat prints of the model's reasoning: nothing, all of it, or it alone without the answer.

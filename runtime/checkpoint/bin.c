@@ -258,8 +258,8 @@ static const uint8_t *describe_array(struct bin *bin, int index, const struct he
                                      const uint8_t *data) {
   const struct array *array = &ARRAYS[index];
   struct tensor *tensor = &bin->arrays[index];
-  *tensor = (struct tensor){.name = array->name, .file = bin->path, .data = data};
-  tensor->dtype = bin->dtype;
+  *tensor =
+      (struct tensor){.name = array->name, .file = bin->path, .data = data, .dtype = bin->dtype};
   tensor->bytes = dtype_bytes(bin->dtype);
   if (array->in_layers)
     tensor->shape[tensor->rank++] = bin->layers;

@@ -1,5 +1,5 @@
 // The checksum of a file: any pieces in any order give it, and any damage changes it.
-#include "checkpoint/checksum.h"
+#include "weights/checksum.h"
 
 #include "support.h"
 

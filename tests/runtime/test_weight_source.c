@@ -1,6 +1,6 @@
 // The weights of a checkpoint folder and of a packed file: the pieces of both cover the packed
 // weights exactly and have the same bytes.
-#include "checkpoint/weight_source.h"
+#include "weights/weight_source.h"
 
 #include "support.h"
 

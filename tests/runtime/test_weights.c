@@ -1,5 +1,5 @@
 // Weights are read from tensors in pieces, in every layout.
-#include "checkpoint/weights.h"
+#include "weights/weights.h"
 
 #include "tiles_support.h"
 

@@ -1,10 +1,10 @@
 // The head is checked as a whole. All offsets follow from the tree and the bytes of the tokenizer:
 // a file has none that could point outside of it.
-#include "checkpoint/packed.h"
+#include "weights/packed.h"
 
 #include "base/parallel.h"
 #include "base/replace.h"
-#include "checkpoint/checksum.h"
+#include "weights/checksum.h"
 
 #include <errno.h>
 #include <fcntl.h>
