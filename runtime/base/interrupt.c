@@ -4,8 +4,18 @@
 #include <stddef.h>
 
 static volatile sig_atomic_t caught;
+static void (*volatile at_kill)(void);
 
+// A blocked signal acts when its handler returns.
 static void remember(int signal) {
+  if (caught) {
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    if (at_kill)
+      at_kill();
+    sigemptyset(&action.sa_mask);
+    sigaction(signal, &action, NULL);
+    raise(signal);
+  }
   caught = signal;
 }
 
@@ -23,4 +33,8 @@ int interrupt_signal(void) {
 
 void interrupt_clear(void) {
   caught = 0;
+}
+
+void interrupt_at_kill(void (*leave)(void)) {
+  at_kill = leave;
 }

@@ -55,7 +55,7 @@ struct packed_content {
 // Called after each piece of the weights. If it returns false, packed_write fails with its message.
 typedef bool (*packed_watcher)(void *context, size_t written, size_t total, struct error *err);
 
-// Writes PATH.new and renames it to PATH, as base/replace.h does.
+// Writes the file at `path` as base/replace.h does.
 bool packed_write(const char *path, const struct packed_content *content, packed_watcher watch,
                   void *context, struct error *err);
 
