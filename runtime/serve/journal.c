@@ -234,15 +234,18 @@ static bool read_lines(struct journal *journal, FILE *file, struct journal_job *
   size_t capacity = 0;
   bool ok = true;
   journal->end = 0;
-  for (ssize_t n; ok && (n = getline(&line, &capacity, file)) > 0 && line[n - 1] == '\n';) {
+  ssize_t n;
+  while (ok && (n = getline(&line, &capacity, file)) > 0) {
+    if (journal->end == 0 && !is_header(line))
+      ok = fail(err,
+                "%s: want a journal of getp, found something else: remove it, or choose another -o",
+                journal->path);
+    if (!ok || line[n - 1] != '\n')
+      break;
     line[n - 1] = 0;
     if (journal->end == 0) {
-      ok = is_header(line) || fail(err,
-                                   "%s: want a journal of getp, found something else: remove "
-                                   "it, or choose another -o",
-                                   journal->path);
-      found->disk_was_full = ok && line[MARK] == '!';
-      found->is_of_job = ok && check_identity(journal, line, job, &found->difference);
+      found->disk_was_full = line[MARK] == '!';
+      found->is_of_job = check_identity(journal, line, job, &found->difference);
     } else {
       found->finished++;
       ok = !found->is_of_job || read_line(journal, line, (size_t)n - 1, journal->end) ||
