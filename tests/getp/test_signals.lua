@@ -11,7 +11,7 @@ local MODEL, OUT = abacus.MODEL, refusal.OUT
 local run, remove_output = refusal.run, refusal.remove_output
 local GETP_TO = string.format("%s -m getp -i %s -o ", MODEL, abacus.PROMPTS)
 
-TestSignals = { setUp = remove_output }
+TestSignals = { setUp = remove_output, tearDown = remove_output }
 
 local MANY <const> = 20000 -- prompts
 
@@ -24,7 +24,7 @@ local function interrupted(signal, keep)
   if keep then support.write("bad.ids", keep) end
   local status, _, err = support.run(string.format([[
     %s %s -m getp -n 512 -i %s -o %s & getp=$!
-    for i in $(seq 500); do [ -s %s.part ] && break; sleep 0.02; done
+    for i in $(seq 500); do [ $(cat %s.part 2>&- | wc -l) -ge 2 ] && break; sleep 0.02; done
     kill -%s $getp; wait $getp]], abacus.PROGRAM, MODEL, path, OUT, OUT, signal))
   return status, err, #demo
 end
@@ -34,6 +34,7 @@ local function check_journal(prompts_of_demo)
   local text = support.read(OUT .. ".part")
   lu.assertEquals(text:sub(-1), "\n")
   local journal = support.lines(text)
+  lu.assertStrMatches(table.remove(journal, 1), "getp journal 1: .*")
   lu.assertEquals(run(GETP_TO .. support.scratch .. "/undisturbed.ids"), 0)
   local want = support.lines(support.read(support.scratch .. "/undisturbed.ids"))
   local seen = {}
@@ -53,7 +54,8 @@ function TestSignals.test_a_stop()
     remove_output()
     local status, err, demo = interrupted(signal)
     local done = err:match(string.format(
-      "^getp: %s: not written: signal %d after (%%d+) of %d prompts: finished lines are in %s%%.part\n$",
+      "^getp: %s: not written: signal %d after (%%d+) of %d prompts: finished lines are in "
+      .. "%s%%.part: %%-%%-resume goes on\n$",
       OUT, number, MANY, OUT))
     lu.assertEquals(status, 128 + number, err)
     lu.assertEquals(tonumber(done), check_journal(demo), err)
