@@ -75,6 +75,7 @@ local function list_programs()
 end
 
 local function list_thorough()
+  suite("kills at random moments", "lua5.4 tests/getp/test_journal.lua --kills 200")
   suite_alone("harness, waves of 64, mixed, all models", "lua5.4 tests/gpu/run.lua simt_64 mixed")
   suite_alone("harness, waves of 64, fp32, all models", "lua5.4 tests/gpu/run.lua simt_64 fp32")
   suite_alone("harness, waves of 32, all models", "lua5.4 tests/gpu/run.lua simt_32")

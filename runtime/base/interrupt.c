@@ -1,14 +1,16 @@
 #include "base/interrupt.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 
-static volatile sig_atomic_t caught;
+static atomic_int caught;
 static void (*volatile at_kill)(void);
 
-// A blocked signal acts when its handler returns.
+// Two signals may be handled by two threads at once. A blocked signal acts when its handler
+// returns.
 static void remember(int signal) {
-  if (caught) {
+  if (atomic_exchange(&caught, signal) != 0) {
     struct sigaction action = {.sa_handler = SIG_DFL};
     if (at_kill)
       at_kill();
@@ -16,7 +18,6 @@ static void remember(int signal) {
     sigaction(signal, &action, NULL);
     raise(signal);
   }
-  caught = signal;
 }
 
 void interrupt_catch(void) {

@@ -278,8 +278,8 @@ static bool read_journal(struct journal *journal, struct journal_job *job, struc
 }
 
 // Decides what becomes of a journal that is not empty.
-static bool take_up(struct journal *journal, struct journal_job *job, bool *anew,
-                    struct error *err) {
+static bool judge_content(struct journal *journal, struct journal_job *job, bool *anew,
+                          struct error *err) {
   struct found found = {0};
   const struct journal_job asked = *job;
   if (!read_journal(journal, job, &found, err))
@@ -305,7 +305,7 @@ bool journal_open(struct journal *journal, char *path, const char *output, struc
   if (!alloc_lines(journal, job->prompts, err) || !open_locked(journal, output, err))
     return false;
   bool anew = journal->end == 0;
-  if (!anew && !take_up(journal, job, &anew, err))
+  if (!anew && !judge_content(journal, job, &anew, err))
     return false;
   journal->is_ours = true;
   if (anew)

@@ -308,7 +308,7 @@ function TestRefused.test_links()
   lu.assertEquals({ err, status }, { "getp: " .. PART .. ": want a regular file, found something else\n", 1 })
 end
 
-function TestRefused.test_resume_in_other_places()
+function TestRefused.test_resume_elsewhere()
   for _, arguments in ipairs { MODEL .. " -i x", MODEL .. " -m logits -i x -o x", "decode -i x -z x",
     "pack " .. MODEL .. " -o x" } do
     refusal.refused(arguments .. " --resume", "--resume: want -m getp, found another mode: see --help")

@@ -101,10 +101,11 @@ function TestPrompts.test_line_ends_of_other_files()
     return support.read(OUT)
   end
   local want = logits(ids)
-  for _, other in ipairs { (ids:gsub("\n", "\r\n")), "\xEF\xBB\xBF" .. ids, (ids:gsub("\n", "\r\n"):sub(1, -2)) } do
+  for _, other in ipairs { (ids:gsub("\n", "\r\n")), "\xEF\xBB\xBF" .. ids,
+    (ids:gsub("\n", "\r\n"):sub(1, -2)) } do
     lu.assertTrue(logits(other) == want)
-    lu.assertEquals(abacus.run(string.format("decode -z %s -i %s", abacus.TOKENIZER, support.scratch .. "/prompts.ids")),
-      table.concat(abacus.decode { { 296, 268, 220 }, { 7 } }, "\n") .. "\n")
+    local text = abacus.run(string.format("decode -z %s -i %s/prompts.ids", abacus.TOKENIZER, support.scratch))
+    lu.assertEquals(text, table.concat(abacus.decode { { 296, 268, 220 }, { 7 } }, "\n") .. "\n")
   end
   local text = "one\ntwo\n47 + 85 =\n"
   local function continue(bytes)

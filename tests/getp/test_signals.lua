@@ -71,4 +71,48 @@ function TestSignals.test_a_kill()
   lu.assertEquals(support.read(OUT), "old\n")
 end
 
+-- A second signal ends the process at once; both come while it is stopped. The finished lines stay.
+function TestSignals.test_a_second_signal()
+  local status, err = interrupted("STOP $getp; kill -INT $getp; kill -TERM $getp; kill -CONT")
+  lu.assertTrue(status == 143 or status == 130, status) -- which of them is the second is not known
+  lu.assertNotStrContains(err, "getp: ")
+  check_journal(#abacus.demo_prompts())
+end
+
+-- No prompt has room for an answer, so they are only encoded. The first remark is that of the first prompt.
+function TestSignals.test_while_prompts_are_encoded()
+  local many, err_file = {}, support.scratch .. "/encoded.err"
+  for i = 1, 10 * MANY do many[i] = "The code for river is 7. Rain fell on the roof." end
+  local path = support.prompts("many.txt", many)
+  local status = support.run(string.format([[
+    %s %s -m getp -n 2 -i %s -o %s 2>%s & getp=$!
+    for i in $(seq 500); do [ -s %s ] && break; sleep 0.01; done
+    kill -TERM $getp; wait $getp]], abacus.PROGRAM, MODEL, path, OUT, err_file, err_file))
+  local err = support.read(err_file)
+  local done = tonumber(err:match("getp: [^\n]+: not written: signal 15 after (%d+) of 200000 prompts: [^\n]+\n$"))
+  lu.assertEquals(status, 143)
+  lu.assertTrue(done > 0 and done < 10 * MANY, done)
+  lu.assertEquals(#support.lines(support.read(OUT .. ".part")), 1 + done)
+  os.remove(path)
+  os.remove(err_file)
+end
+
+-- A file of weights that is cut off while it is mapped: one line says so, and the finished lines stay.
+function TestSignals.test_a_file_that_is_cut_off()
+  local weights = support.read(MODEL .. "/model.safetensors")
+  local model = support.folder("cut_off", MODEL, { ["model.safetensors"] = weights })
+  local file = model .. "/model.safetensors"
+  local many = {}
+  for i = 1, MANY do many[i] = "47 + 85 =" end
+  local status, _, err = support.run(string.format([[
+    %s %s -m getp -i %s -o %s & getp=$!
+    for i in $(seq 500); do [ $(cat %s.part 2>&- | wc -l) -ge 2 ] && break; sleep 0.02; done
+    truncate -s 4096 %s; wait $getp]], abacus.PROGRAM, model, support.prompts("many.txt", many), OUT, OUT, file))
+  lu.assertEquals({ err, status },
+    { "getp: " .. file .. ": cannot read it while it is in use: it was cut off, or its disk failed\n", 1 })
+  lu.assertTrue(#support.lines(support.read(OUT .. ".part")) > 1)
+  lu.assertFalse(support.exists(OUT))
+  os.execute("rm -r " .. model)
+end
+
 os.exit(lu.LuaUnit.run())
