@@ -2,39 +2,51 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-// The file may be a pipe, whose length nobody knows, so the buffer grows until the end is reached.
-static bool read_all(struct text *text, FILE *file, const char *path, struct error *err) {
-  size_t capacity = 1 << 16;
+// Makes the buffer larger: nobody knows the length of a pipe. It never needs more than `most` bytes
+// of text, one more to see that there are too many, and a NUL.
+static bool grow(struct text *text, size_t *capacity, size_t most, const char *path,
+                 struct error *err) {
+  const size_t wanted = *capacity ? 2 * *capacity : 1 << 16;
+  const size_t bytes = wanted < most + 2 ? wanted : most + 2;
+  char *grown = realloc(text->bytes, bytes);
+  if (!grown)
+    return fail(err, "%s: out of memory for %zu bytes", path, bytes);
+  text->bytes = grown;
+  *capacity = bytes;
+  return true;
+}
+
+static bool read_all(struct text *text, int file, const char *path, size_t most,
+                     struct error *err) {
+  size_t capacity = 0;
   for (;;) {
-    char *grown = realloc(text->bytes, capacity);
-    if (!grown)
-      return fail(err, "%s: out of memory for %zu bytes", path, capacity);
-    text->bytes = grown;
-    const size_t want = capacity - 1 - text->n;
-    const size_t got = fread(text->bytes + text->n, 1, want, file);
-    text->n += got;
-    text->bytes[text->n] = 0;
-    if (ferror(file))
+    if (text->n + 1 >= capacity && !grow(text, &capacity, most, path, err))
+      return false;
+    const ssize_t got =
+        TEMP_FAILURE_RETRY(read(file, text->bytes + text->n, capacity - 1 - text->n));
+    if (got < 0)
       return fail(err, "%s: %s", path, strerror(errno));
-    if (got < want)
+    text->n += (size_t)got;
+    text->bytes[text->n] = 0;
+    if (got == 0)
       return true;
-    capacity *= 2;
+    if (text->n > most)
+      return fail(err, "%s: want at most %zu bytes, found more", path, most);
   }
 }
 
-bool text_read(struct text *text, const char *path, struct error *err) {
+bool text_read_at_most(struct text *text, const char *path, size_t most, struct error *err) {
   *text = (struct text){0};
-  FILE *file = fopen(path, "rb");
-  if (!file)
+  const int file = TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (file < 0)
     return fail(err, "%s: %s", path, strerror(errno));
-  const bool ok = read_all(text, file, path, err);
-  fclose(file);
+  const bool ok = read_all(text, file, path, most, err);
+  close(file);
   if (!ok) {
     free(text->bytes);
     *text = (struct text){0};
@@ -58,4 +70,8 @@ bool lfs_check(const char *path, struct error *err) {
                      "%s: want the file itself, found a git-lfs pointer to it: run `git lfs pull` "
                      "in its folder",
                      path);
+}
+
+bool text_read(struct text *text, const char *path, struct error *err) {
+  return text_read_at_most(text, path, TEXT_MAX_BYTES, err);
 }

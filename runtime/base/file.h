@@ -12,7 +12,13 @@ struct text {
   size_t n;
 };
 
-// Reads a file or a pipe to its end. A failure leaves *text empty.
+enum { TEXT_MAX_BYTES = 1 << 30 };
+
+// Reads a file or a pipe to its end, but refuses one of more than `most` bytes, which may have no
+// end at all, as /dev/zero. A failure leaves *text empty.
+bool text_read_at_most(struct text *text, const char *path, size_t most, struct error *err);
+
+// The same with at most TEXT_MAX_BYTES.
 bool text_read(struct text *text, const char *path, struct error *err);
 
 // Refuses a pointer of git-lfs: the few lines that a clone made without git-lfs has in place of a

@@ -1,9 +1,21 @@
-// Advice to the kernel about mapped memory, and copies out of mapped files. A piece may begin and
-// end anywhere.
+// Mapped memory: a list of mapped files, advice to the kernel, and copies out of it. A piece may
+// begin and end anywhere.
 #ifndef GETP_BASE_PAGES_H
 #define GETP_BASE_PAGES_H
 
 #include <stddef.h>
+
+// Lists the map of a whole file, with its name. If such a file is cut off or cannot be read while
+// it is mapped, reading the map ends the process with one line on stderr and exit status 1. Without
+// memory for an entry the map is not listed.
+void pages_list(const void *map, size_t bytes, const char *path);
+
+// Takes a map off the list, before it is unmapped. NULL is allowed.
+void pages_unlist(const void *map);
+
+// Calls `visit` with each map of the list, in the order in which they were listed.
+void pages_visit(void (*visit)(void *context, const void *map, size_t bytes, const char *path),
+                 void *context);
 
 // Lets the kernel read all pages of a piece now, with all threads. That costs less than one fault
 // per page. A kernel that cannot do it leaves the pages to their faults.

@@ -308,6 +308,7 @@ static bool run(struct chat *chat, const struct text *first, struct error *err) 
     return fail(err, "chat: out of memory for %d tokens", max_tokens);
   transcript_open(&chat->transcript, chat->session->options->reasoning);
   messages_open(&chat->messages);
+  session_say_seed(chat->session);
   interrupt_catch();
   return session_warm_up(chat->session, err) && converse(chat, first, err);
 }

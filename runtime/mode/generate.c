@@ -41,6 +41,7 @@ static int run(struct generation *generation, const struct id_list *ids, int32_t
                             .n_prompt = (int)ids->n,
                             .max_tokens = session->max_tokens,
                             .output = output};
+  session_say_seed(session);
   interrupt_catch();
   if (!session_warm_up(session, err) || !session_parity(session, ids->id, ids->n, err))
     return -1;

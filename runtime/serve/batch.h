@@ -28,6 +28,10 @@ bool request_check(const struct request *request, const char *where, struct erro
 // except for go_on, it then fails with the error that the callback wrote.
 struct batch_events {
   void *context;
+  // Sets *request to the next request that waits, or to NULL if there is none now; it is asked
+  // again when a slot is free. The request must have room in max_tokens for an output. It is the
+  // caller's again after `finished`. NULL: the requests are those of batch_run's array.
+  bool (*next)(void *context, struct request **request, struct error *err);
   // Receives the logits of every position of every prompt.
   bool (*logits)(void *context, const struct request *request, int position, const float *logits,
                  struct error *err);
@@ -46,8 +50,8 @@ struct batch_options {
   const struct stop_ids *stop;
 };
 
-// Runs all requests. One without a next id ends with a failure, and the others go on. A request
-// whose prompt has max_tokens gets no output. Ids must be below the
+// Runs n requests, or those of events->next. One without a next id ends with a failure, and the
+// others go on. A request whose prompt has max_tokens gets no output. Ids must be below the
 // vocabulary's size, max_tokens at most the engine's context.
 bool batch_run(struct engine *engine, struct request *requests, int n,
                const struct batch_options *options, const struct batch_events *events,

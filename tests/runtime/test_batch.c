@@ -462,6 +462,71 @@ static void cached_positions_are_not_read_again(void **state) {
   }
 }
 
+// A pool of as many requests as there are slots. Each is used again as soon as it has finished.
+struct pool {
+  struct work *work;
+  struct request running[SLOTS];
+  int32_t output[SLOTS][CONTEXT];
+  bool used[SLOTS];
+  int next; // request of the work
+};
+
+// Requests without room for an output are left out.
+static bool next_of_pool(void *context, struct request **request, struct error *err) {
+  struct pool *pool = context;
+  const struct request *requests = pool->work->requests;
+  int i = 0;
+  (void)err;
+  *request = NULL;
+  while (pool->next < REQUESTS && requests[pool->next].n_prompt == requests[pool->next].max_tokens)
+    pool->next++;
+  if (pool->next == REQUESTS)
+    return true;
+  while (pool->used[i])
+    i++;
+  assert_true(i < SLOTS);
+  pool->used[i] = true;
+  pool->running[i] = requests[pool->next++];
+  pool->running[i].output = pool->output[i];
+  *request = &pool->running[i];
+  return true;
+}
+
+// Compares the output with what it must be, and spoils the memory that is the caller's again.
+static bool finished_in_pool(void *context, const struct request *request, struct error *err) {
+  struct pool *pool = context;
+  const int i = (int)(request - pool->running);
+  (void)err;
+  assert_true(pool->used[i]);
+  assert_true(request->done);
+  assert_begins(request);
+  pool->used[i] = false;
+  pool->work->finished++;
+  memset(pool->output[i], 0xff, sizeof pool->output[i]);
+  pool->running[i].prompt = NULL;
+  return true;
+}
+
+// With a device that picks, a pass of the request before is still in flight when its memory is used
+// for the next one.
+static void requests_may_use_the_memory_of_finished_ones(void **state) {
+  static struct work work;
+  static struct engine engine;
+  static struct pool pool;
+  const struct batch_events events = {
+      .context = &pool, .next = next_of_pool, .finished = finished_in_pool};
+  struct error err;
+  (void)state;
+  for (enum way way = FROM_LOGITS; way < WAYS; way++)
+    for (int slots = 1; slots <= SLOTS; slots++) {
+      make_work(&work);
+      memset(&engine, 0, sizeof engine);
+      pool = (struct pool){.work = &work};
+      assert_true(try_run(&work, &engine, way, slots, CHUNK, &events, &err));
+      assert_int_equal(work.finished, REQUESTS - REQUESTS / 5);
+    }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(outputs_do_not_depend_on_slots_and_chunks),
@@ -473,6 +538,7 @@ int main(void) {
       cmocka_unit_test(a_request_without_a_next_id_fails_alone),
       cmocka_unit_test(messages_name_what_was_seen),
       cmocka_unit_test(cached_positions_are_not_read_again),
+      cmocka_unit_test(requests_may_use_the_memory_of_finished_ones),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
