@@ -1,5 +1,5 @@
 // An open tokenizer never changes, so that several threads can use it: all that encoding writes
-// belongs to the call.
+// belongs to the call. Only split.c keeps memory from one call to the next.
 #include "tokenizer/tokenizer.h"
 
 #include "base/utf8.h"
@@ -57,7 +57,6 @@ void tokenizer_close(struct tokenizer *tokenizer) {
 // The context of one call of tokenizer_encode or tokenizer_encode_special.
 struct encoding {
   const struct tokenizer *tokenizer;
-  struct split_scratch split;
   struct bpe_scratch bpe;
   struct id_list *list;
   int32_t first; // special token, or -1
@@ -75,8 +74,7 @@ static bool encode_piece(void *context, const char *piece, size_t bytes, struct 
 }
 
 static bool encode_text(struct encoding *e, const char *text, size_t bytes, struct error *err) {
-  return bytes == 0 ||
-         split_text(&e->tokenizer->split, &e->split, text, bytes, encode_piece, e, err);
+  return bytes == 0 || split_text(&e->tokenizer->split, text, bytes, encode_piece, e, err);
 }
 
 static bool add_special(struct encoding *e, int32_t id, struct error *err) {
@@ -119,7 +117,6 @@ static bool encode(struct encoding *e, int step, const char *text, size_t bytes,
   const bool ok = encode_step(e, step, text, bytes, err);
   if (!ok)
     e->list->n = before;
-  split_scratch_free(&e->split);
   bpe_scratch_free(&e->bpe);
   return ok;
 }

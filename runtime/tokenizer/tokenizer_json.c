@@ -1,5 +1,6 @@
 // The rules below list all keys that a file may have and the values that are implemented. Any other
-// key or value might change the result and is refused by name.
+// key or value might change the result and is refused by name. `truncation` and `padding` are what
+// a training left of its batches: they are ignored, since a prompt is whole or refused.
 #include "tokenizer/tokenizer_json.h"
 
 #include "base/json.h"
@@ -18,15 +19,15 @@ enum {
 };
 
 // A key of an object and the JSON values that it may have, joined by " or ". "nothing" means that
-// the key may be missing, NULL that another function reads the value.
+// the key may be missing, NULL that another function reads the value or that it is ignored.
 struct rule {
   const char *key, *accepted;
 };
 
 static const struct rule file_rules[] = {
     {"version", "\"1.0\""},
-    {"truncation", "null or nothing"},
-    {"padding", "null or nothing"},
+    {"truncation", NULL},
+    {"padding", NULL},
     {"added_tokens", NULL},
     {"normalizer", "null or nothing"},
     {"pre_tokenizer", NULL},
