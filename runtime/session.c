@@ -1,25 +1,22 @@
 #include "session.h"
 
-#include "base/json.h"
-#include "base/path.h"
 #include "base/progress.h"
 #include "base/utf8.h"
 #include "harmony/rendered.h"
 #include "reference/parity.h"
 #include "terminal.h"
 
-#include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 char *session_tokenizer_path(const struct session *session, struct error *err) {
   const struct options *options = session->options;
   if (!options->tokenizer)
-    return path_join(options->checkpoint, "tokenizer.json", err);
+    return checkpoint_file(session->checkpoint, "tokenizer.json", err);
   char *path = strdup(options->tokenizer);
   if (!path)
     fail(err, "-z: out of memory for a path");
@@ -85,35 +82,60 @@ static bool open_packed(struct session *session, struct error *err) {
   return true;
 }
 
-static bool open_folder(struct session *session, struct error *err) {
-  const char *folder = session->options->checkpoint;
+// Says what a checkpoint leaves open and how it is read.
+static void say_assumptions(const struct session *session, bool assumed) {
+  const char *path = session->options->checkpoint;
+  const struct stop_ids *stop = &session->stop;
+  char ids[MAX_STOP_IDS * 12] = "";
+  if (checkpoint_kind(session->checkpoint) == CHECKPOINT_BIN)
+    remark("%s: half of all exports have embedding and unembedding swapped, and no reader can see "
+           "it: the exporter's log must name embedding.weight first",
+           path);
+  if (!assumed || session->options->mode == MODE_LOGITS)
+    return;
+  for (int i = 0; i < stop->n; i++)
+    snprintf(ids + strlen(ids), sizeof ids - strlen(ids), " %" PRId32, stop->id[i]);
+  if (stop->n > 0)
+    remark("%s: no eos_token_id in generation_config.json: outputs end after gpt-oss's%s", path,
+           ids);
+  else
+    remark("%s: no eos_token_id in generation_config.json: outputs end at -n only", path);
+}
+
+static bool open_checkpoint(struct session *session, struct error *err) {
+  const char *path = session->options->checkpoint;
   struct model_config generated;
+  bool assumed = false;
   engine_model(&generated);
-  return model_config_read(&session->config, folder, err) &&
-         model_config_same(&generated, &session->config, err) &&
-         stop_ids_read(&session->stop, folder, session->config.vocab, err) &&
-         safetensors_open(&session->checkpoint, folder, err);
+  if (!checkpoint_config(&session->config, path, err) ||
+      !model_config_same(&generated, &session->config, err) ||
+      !checkpoint_open(&session->checkpoint, path, &session->config, err) ||
+      !checkpoint_stop_ids(session->checkpoint, &session->stop, session->config.vocab, &assumed,
+                           err))
+    return false;
+  say_assumptions(session, assumed);
+  return true;
 }
 
 static bool open_model(struct session *session, struct error *err) {
-  const char *path = session->options->checkpoint;
-  struct stat status;
-  const bool exists = stat(path, &status) == 0;
-  if (exists && S_ISDIR(status.st_mode))
-    return open_folder(session, err);
-  if (exists && access(path, R_OK) != 0)
-    return fail(err, "%s: %s", path, strerror(errno));
-  return packed_is(path) ? open_packed(session, err)
-                         : fail(err,
-                                "%s: want a checkpoint folder with config.json, safetensors and "
-                                "tokenizer.json, or a file of `getp pack`, found neither",
-                                path);
+  return packed_is(session->options->checkpoint) ? open_packed(session, err)
+                                                 : open_checkpoint(session, err);
+}
+
+// True if there is a file that is the checkpoint's tokenizer.
+static bool has_tokenizer(const struct session *session) {
+  struct error ignored;
+  char *path = checkpoint_file(session->checkpoint, "tokenizer.json", &ignored);
+  const bool has = path && access(path, F_OK) == 0;
+  free(path);
+  return has;
 }
 
 // Logits need no tokenizer, so a checkpoint that is packed may lack it.
-static bool needs_tokenizer(const struct options *options) {
+static bool needs_tokenizer(const struct session *session) {
+  const struct options *options = session->options;
   if (options->mode == MODE_PACK)
-    return options->tokenizer || json_file_exists(options->checkpoint, "tokenizer.json");
+    return options->tokenizer || has_tokenizer(session);
   return options->mode != MODE_LOGITS;
 }
 
@@ -122,7 +144,7 @@ bool session_open(struct session *session, const struct options *options, struct
   if (!parity_positions(&session->parity, err) || !check_limits(session, err) ||
       !open_model(session, err))
     return false;
-  if (needs_tokenizer(options) && !open_tokenizer(session, err))
+  if (needs_tokenizer(session) && !open_tokenizer(session, err))
     return false;
   const struct sampling sampling = {
       .temperature = options->temperature,
@@ -153,7 +175,7 @@ void session_close(struct session *session) {
   engine_destroy(session->engine);
   sampler_close(&session->sampler);
   tokenizer_close(session->tokenizer);
-  safetensors_close(session->checkpoint);
+  checkpoint_close(session->checkpoint);
   packed_close(&session->packed);
 }
 

@@ -14,9 +14,9 @@ struct session {
   int max_tokens; // of prompt and output together, from 1 to the context
   struct model_config config;
   struct stop_ids stop;
-  struct safetensors *checkpoint; // NULL: the weights are in `packed`
-  struct packed packed;           // closed: the weights are in `checkpoint`
-  struct tokenizer *tokenizer;    // NULL for logits, and for pack if the checkpoint has none
+  struct checkpoint *checkpoint; // NULL: the weights are in `packed`
+  struct packed packed;          // closed: the weights are in `checkpoint`
+  struct tokenizer *tokenizer;   // NULL for logits, and for pack if the checkpoint has none
   struct engine *engine;
   struct sampler sampler;
   struct profile *profile; // NULL: passes are not timed

@@ -335,13 +335,18 @@ static bool read_all(const struct reader *reader, struct model_config *config) {
          read_quantization(reader, config) && read_rope(reader, &config->rope);
 }
 
-bool model_config_read(struct model_config *config, const char *directory, struct error *err) {
+bool model_config_parse(struct model_config *config, const char *path, const json_t *object,
+                        struct error *err) {
+  const struct reader reader = {path, "", object, err};
   *config = (struct model_config){0};
+  return read_all(&reader, config);
+}
+
+bool model_config_read(struct model_config *config, const char *directory, struct error *err) {
   struct json_file file;
   if (!json_file_open(&file, directory, "config.json", err))
     return false;
-  struct reader reader = {file.path, "", file.root, err};
-  bool ok = read_all(&reader, config);
+  const bool ok = model_config_parse(config, file.path, file.root, err);
   json_file_close(&file);
   return ok;
 }

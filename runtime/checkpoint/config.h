@@ -3,7 +3,7 @@
 #ifndef GETP_CHECKPOINT_CONFIG_H
 #define GETP_CHECKPOINT_CONFIG_H
 
-#include "base/error.h"
+#include "base/json.h"
 
 #include <stdint.h>
 
@@ -43,6 +43,10 @@ struct model_config {
 // is missing, of another type or out of range. Ignores keys that it does not know: the generator
 // refuses those (gen/config.lua).
 bool model_config_read(struct model_config *config, const char *directory, struct error *err);
+
+// The same for a config that is JSON already; `path` names it in messages.
+bool model_config_parse(struct model_config *config, const char *path, const json_t *object,
+                        struct error *err);
 
 // True if both configs describe the same arithmetic. Otherwise names the first key that differs.
 // `got` is that of the checkpoint, `want` the one that this getp was generated from. Real numbers

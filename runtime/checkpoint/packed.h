@@ -47,7 +47,7 @@ bool packed_read(const struct packed *packed, size_t first, size_t n, void *to, 
 struct packed_content {
   struct weight_table table;
   const struct model_config *config;
-  const struct safetensors *checkpoint;
+  const struct checkpoint *checkpoint;
   const struct stop_ids *stop;
   struct text tokenizer;
 };

@@ -3,7 +3,6 @@
 #include "checkpoint/safetensors.h"
 
 #include "base/json.h"
-#include "base/pages.h"
 #include "base/path.h"
 
 #include <endian.h>
@@ -340,6 +339,10 @@ const struct tensor *safetensors_find(const struct safetensors *checkpoint, cons
   return entry ? &entry->tensor : NULL;
 }
 
+const struct tensor *safetensors_at(const struct safetensors *checkpoint, size_t index) {
+  return index < checkpoint->n_entries ? &checkpoint->entries[index].tensor : NULL;
+}
+
 enum { SHAPE_TEXT_BYTES = TENSOR_MAX_RANK * 22 + 3 };
 
 static void format_shape(char out[static SHAPE_TEXT_BYTES], int rank, const int64_t *shape) {
@@ -365,8 +368,4 @@ const struct tensor *safetensors_require(const struct safetensors *checkpoint, c
   format_shape(found, tensor->rank, tensor->shape);
   fail(err, "%s: %s: want shape %s, found %s", entry->shard->path, name, want, found);
   return NULL;
-}
-
-void safetensors_release(const struct tensor *tensor) {
-  pages_release(tensor->data, tensor->bytes);
 }

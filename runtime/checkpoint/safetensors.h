@@ -4,21 +4,7 @@
 #define GETP_CHECKPOINT_SAFETENSORS_H
 
 #include "base/error.h"
-#include "checkpoint/dtype.h"
-
-#include <stddef.h>
-#include <stdint.h>
-
-enum { TENSOR_MAX_RANK = 4 };
-
-struct tensor {
-  const char *name;
-  const uint8_t *data; // in the map; may have any alignment
-  size_t bytes;
-  enum dtype dtype;
-  int rank;
-  int64_t shape[TENSOR_MAX_RANK];
-};
+#include "checkpoint/tensor.h"
 
 struct safetensors;
 
@@ -31,12 +17,12 @@ void safetensors_close(struct safetensors *checkpoint);
 // The tensor of that name, or NULL.
 const struct tensor *safetensors_find(const struct safetensors *checkpoint, const char *name);
 
+// Tensor `index` in the order of their names, or NULL after the last one.
+const struct tensor *safetensors_at(const struct safetensors *checkpoint, size_t index);
+
 // The tensor of that name if it has exactly that shape, of `rank` numbers. Otherwise NULL with a
 // message that has both shapes.
 const struct tensor *safetensors_require(const struct safetensors *checkpoint, const char *name,
                                          int rank, const int64_t *shape, struct error *err);
-
-// Lets the kernel drop the mapped pages of a tensor, which will not be read again soon.
-void safetensors_release(const struct tensor *tensor);
 
 #endif

@@ -38,10 +38,29 @@ static bool read_stop_ids(struct stop_ids *stop, const char *directory, const ch
   return ok;
 }
 
+static bool read_if_any(struct stop_ids *stop, const char *directory, const char *name,
+                        int32_t vocab, struct error *err) {
+  return stop->n > 0 || !json_file_exists(directory, name) ||
+         read_stop_ids(stop, directory, name, vocab, err);
+}
+
+bool stop_ids_find(struct stop_ids *stop, const char *directory, int32_t vocab, struct error *err) {
+  *stop = (struct stop_ids){0};
+  return read_if_any(stop, directory, "generation_config.json", vocab, err) &&
+         read_if_any(stop, directory, "config.json", vocab, err);
+}
+
+void stop_ids_assume(struct stop_ids *stop, int32_t vocab) {
+  static const int32_t IDS[] = {200002, 199999, 200012};
+  *stop = (struct stop_ids){0};
+  for (size_t i = 0; i < sizeof IDS / sizeof *IDS; i++)
+    if (IDS[i] < vocab)
+      stop->id[stop->n++] = IDS[i];
+}
+
 bool stop_ids_read(struct stop_ids *stop, const char *directory, int32_t vocab, struct error *err) {
   *stop = (struct stop_ids){0};
-  if (json_file_exists(directory, "generation_config.json") &&
-      !read_stop_ids(stop, directory, "generation_config.json", vocab, err))
+  if (!read_if_any(stop, directory, "generation_config.json", vocab, err))
     return false;
   if (stop->n == 0 && !read_stop_ids(stop, directory, "config.json", vocab, err))
     return false;

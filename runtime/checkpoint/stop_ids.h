@@ -18,6 +18,13 @@ struct stop_ids {
 // [0, vocab).
 bool stop_ids_read(struct stop_ids *stop, const char *directory, int32_t vocab, struct error *err);
 
+// The same, but a folder without any id, or without these files, gives none.
+bool stop_ids_find(struct stop_ids *stop, const char *directory, int32_t vocab, struct error *err);
+
+// The ids that end a sequence of every published gpt-oss, as far as they are below `vocab`:
+// <|return|>, <|endoftext|> and <|call|>.
+void stop_ids_assume(struct stop_ids *stop, int32_t vocab);
+
 // True if an id ends a sequence.
 bool is_stop_id(const struct stop_ids *stop, int32_t id);
 

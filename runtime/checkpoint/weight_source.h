@@ -4,13 +4,13 @@
 #ifndef GETP_CHECKPOINT_WEIGHT_SOURCE_H
 #define GETP_CHECKPOINT_WEIGHT_SOURCE_H
 
+#include "checkpoint/checkpoint.h"
 #include "checkpoint/packed.h"
-#include "checkpoint/safetensors.h"
 #include "checkpoint/weights.h"
 
 struct weight_source {
   struct weight_table table;
-  const struct safetensors *checkpoint; // NULL: the weights are in `packed`
+  const struct checkpoint *checkpoint; // NULL: the weights are in `packed`
   const struct packed *packed;
 };
 

@@ -53,7 +53,6 @@ static struct matrices matrices_of(const struct weight_spec *spec) {
       .columns = columns,
       .d_head = spec->layout == LAYOUT_PAIRED_TILES ? (size_t)spec->d_head : 0,
       .woven = spec->layout == LAYOUT_WOVEN_TILES,
-      .transposed = spec->form == FORM_TRANSPOSED,
   };
 }
 
@@ -79,24 +78,31 @@ size_t weight_offset(const struct weight_spec *spec, size_t *end) {
   return offset;
 }
 
-static bool find_mxfp4(struct weight_view *view, const struct safetensors *checkpoint,
+static bool find_mxfp4(struct weight_view *view, const struct checkpoint *checkpoint,
                        struct error *err) {
   const struct weight_spec *spec = view->spec;
   const int64_t groups = spec->shape[2] / 32;
   const int64_t codes[] = {spec->shape[0], spec->shape[1], groups, 16};
   char name[256];
   snprintf(name, sizeof name, "%s_blocks", spec->name);
-  view->tensor = safetensors_require(checkpoint, name, 4, codes, err);
+  view->tensor = checkpoint_require(checkpoint, name, 4, codes, err);
   if (!view->tensor)
     return false;
   snprintf(name, sizeof name, "%s_scales", spec->name);
-  view->scales = safetensors_require(checkpoint, name, 3, codes, err);
+  view->scales = checkpoint_require(checkpoint, name, 3, codes, err);
   if (!view->scales)
     return false;
   if (view->tensor->dtype == DTYPE_U8 && view->scales->dtype == DTYPE_U8)
     return true;
   return fail(err, "%s: want U8 blocks and scales, found %s and %s", spec->name,
               dtype_name(view->tensor->dtype), dtype_name(view->scales->dtype));
+}
+
+// True if the bytes of the tensor are those of the stored weight.
+static bool is_stored(const struct weight_view *view) {
+  const struct weight_spec *spec = view->spec;
+  return spec->layout == LAYOUT_CONTIGUOUS && spec->form != FORM_MXFP4 && !view->transposed &&
+         view->tensor->dtype == TYPES[spec->stored].same;
 }
 
 // True if a tensor of this type can be stored as the spec says. A mapped weight is not converted,
@@ -108,7 +114,7 @@ static bool fits(const struct weight_spec *spec, enum dtype has) {
              : (has == DTYPE_U8) == (spec->stored == STORED_U8);
 }
 
-static bool find_plain(struct weight_view *view, const struct safetensors *checkpoint,
+static bool find_plain(struct weight_view *view, const struct checkpoint *checkpoint,
                        struct error *err) {
   const struct weight_spec *spec = view->spec;
   int64_t shape[TENSOR_MAX_RANK];
@@ -117,9 +123,10 @@ static bool find_plain(struct weight_view *view, const struct safetensors *check
     shape[1] = spec->shape[2];
     shape[2] = spec->shape[1];
   }
-  view->tensor = safetensors_require(checkpoint, spec->name, rank_of(shape), shape, err);
+  view->tensor = checkpoint_require(checkpoint, spec->name, rank_of(shape), shape, err);
   if (!view->tensor)
     return false;
+  view->transposed = (spec->form == FORM_TRANSPOSED) != view->tensor->flipped;
   return fits(spec, view->tensor->dtype)
              ? true
              : fail(err,
@@ -129,7 +136,7 @@ static bool find_plain(struct weight_view *view, const struct safetensors *check
 }
 
 bool weight_find(struct weight_view *view, const struct weight_spec *spec,
-                 const struct safetensors *checkpoint, struct error *err) {
+                 const struct checkpoint *checkpoint, struct error *err) {
   *view = (struct weight_view){.spec = spec};
   return spec->form == FORM_MXFP4 ? find_mxfp4(view, checkpoint, err)
                                   : find_plain(view, checkpoint, err);
@@ -187,7 +194,7 @@ static void read_floats(const struct weight_view *view, size_t first, size_t n, 
     read_pairs(view, first, n, out);
   else if (view->spec->form == FORM_MXFP4)
     read_mxfp4(view, first, n, out);
-  else if (view->spec->form == FORM_TRANSPOSED)
+  else if (view->transposed)
     read_transposed(view, first, n, out);
   else
     dtype_widen(out, tensor->data + first * dtype_bytes(tensor->dtype), tensor->dtype, n);
@@ -219,6 +226,7 @@ static void read_tiles(const struct weight_view *view, size_t first, size_t n, u
   struct matrices matrices = matrices_of(view->spec);
   matrices.data = view->tensor->data;
   matrices.dtype = view->tensor->dtype;
+  matrices.transposed = view->transposed;
   if (view->spec->stored == STORED_F16) {
     tiles_pack_f16(&matrices, first, n, out);
     return;
@@ -230,12 +238,10 @@ static void read_tiles(const struct weight_view *view, size_t first, size_t n, u
 void weight_read(const struct weight_view *view, size_t first, size_t n, void *out) {
   const struct weight_spec *spec = view->spec;
   const size_t granule = weight_granule(spec), width = TYPES[spec->stored].bytes;
-  const struct tensor *tensor = view->tensor;
   if (in_tiles(spec))
     read_tiles(view, first / granule, n / granule, out);
-  else if (spec->layout == LAYOUT_CONTIGUOUS && spec->form == FORM_PLAIN &&
-           tensor->dtype == TYPES[spec->stored].same)
-    pages_copy(out, tensor->data + first, n);
+  else if (is_stored(view))
+    pages_copy(out, view->tensor->data + first, n);
   else
     read_contiguous(view, first / width, n / width, out);
 }
@@ -247,7 +253,7 @@ void weight_populate(const struct weight_view *view) {
 }
 
 void weight_release(const struct weight_view *view) {
-  safetensors_release(view->tensor);
+  pages_release(view->tensor->data, view->tensor->bytes);
   if (view->scales)
-    safetensors_release(view->scales);
+    pages_release(view->scales->data, view->scales->bytes);
 }

@@ -3,7 +3,7 @@
 #ifndef GETP_CHECKPOINT_WEIGHTS_H
 #define GETP_CHECKPOINT_WEIGHTS_H
 
-#include "checkpoint/safetensors.h"
+#include "checkpoint/checkpoint.h"
 
 // How the checkpoint holds a weight.
 enum checkpoint_form {
@@ -56,6 +56,7 @@ struct weight_table {
 struct weight_view {
   const struct weight_spec *spec;
   const struct tensor *tensor, *scales; // scales for FORM_MXFP4 alone
+  bool transposed; // the last two dimensions of the tensor are those of the weight, exchanged
 };
 
 // Bytes of a weight as the tree stores it.
@@ -73,7 +74,7 @@ size_t weight_offset(const struct weight_spec *spec, size_t *end);
 // Finds the tensors of a weight. Names a tensor that is missing, of another shape, or of a type
 // that cannot be stored as the spec says; that of a mapped weight must be the stored type itself.
 bool weight_find(struct weight_view *view, const struct weight_spec *spec,
-                 const struct safetensors *checkpoint, struct error *err);
+                 const struct checkpoint *checkpoint, struct error *err);
 
 // Writes bytes [first, first + n) of the stored weight to `out`, with all threads. Both bounds are
 // multiples of its granule. Rounds to nearest even; an infinity or a NaN stays one.

@@ -93,7 +93,7 @@ static bool report(const struct parity_error *error, int n, double bound, struct
 }
 
 bool parity_check(struct engine *engine, const struct batch_options *options,
-                  const struct safetensors *checkpoint, const struct model_config *config,
+                  const struct checkpoint *checkpoint, const struct model_config *config,
                   const int32_t *ids, int n, struct error *err) {
   struct parity parity = {.vocab = config->vocab};
   const double bound = engine_limits().halves ? PARITY_BOUND_HALVES : PARITY_BOUND;

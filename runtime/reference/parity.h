@@ -30,7 +30,7 @@ bool parity_positions(int *positions, struct error *err);
 // Compares the logits of a sequence of n ids, from 1 to the context. The engine must be warm. Fails
 // if a position exceeds the bound. A signal ends it early, without a verdict and without an error.
 bool parity_check(struct engine *engine, const struct batch_options *options,
-                  const struct safetensors *checkpoint, const struct model_config *config,
+                  const struct checkpoint *checkpoint, const struct model_config *config,
                   const int32_t *ids, int n, struct error *err);
 
 #endif

@@ -232,7 +232,7 @@ static bool check_ids(const int32_t *ids, int n, int32_t vocab, struct error *er
   return n > 0 || fail(err, "reference: want at least one token id, found %d", n);
 }
 
-bool reference_run_routed(const struct safetensors *checkpoint, const struct model_config *config,
+bool reference_run_routed(const struct checkpoint *checkpoint, const struct model_config *config,
                           const int32_t *ids, int n, reference_visit visit,
                           reference_route on_route, void *context, struct error *err) {
   struct run run = {.config = config, .on_route = on_route, .context = context};
@@ -254,7 +254,7 @@ cleanup:
   return ok;
 }
 
-bool reference_run(const struct safetensors *checkpoint, const struct model_config *config,
+bool reference_run(const struct checkpoint *checkpoint, const struct model_config *config,
                    const int32_t *ids, int n, reference_visit visit, void *context,
                    struct error *err) {
   return reference_run_routed(checkpoint, config, ids, n, visit, NULL, context, err);

@@ -3,8 +3,8 @@
 #ifndef GETP_REFERENCE_REFERENCE_H
 #define GETP_REFERENCE_REFERENCE_H
 
+#include "checkpoint/checkpoint.h"
 #include "checkpoint/config.h"
-#include "checkpoint/safetensors.h"
 
 // Called once per position, in order, with the logits (vocab) and the hidden states (n_layers + 1,
 // d_model) of that position: the embedding, the residual stream after each layer but the last, and
@@ -19,12 +19,12 @@ typedef void (*reference_route)(void *context, int layer, int position, float *r
 
 // Runs one sequence of n > 0 token ids from position 0. Fails if an id is outside the vocabulary,
 // if a tensor is missing or has another shape, and when memory runs out.
-bool reference_run(const struct safetensors *checkpoint, const struct model_config *config,
+bool reference_run(const struct checkpoint *checkpoint, const struct model_config *config,
                    const int32_t *ids, int n, reference_visit visit, void *context,
                    struct error *err);
 
 // The same, with a callback that may change the choice of experts; on_route may be NULL.
-bool reference_run_routed(const struct safetensors *checkpoint, const struct model_config *config,
+bool reference_run_routed(const struct checkpoint *checkpoint, const struct model_config *config,
                           const int32_t *ids, int n, reference_visit visit,
                           reference_route on_route, void *context, struct error *err);
 

@@ -11,7 +11,7 @@
 // A search for many tensors. After a failure it finds nothing more and keeps the first message, so
 // that its callers need no checks in between.
 struct search {
-  const struct safetensors *checkpoint;
+  const struct checkpoint *checkpoint;
   int layer; // -1: the name is in no layer
   bool ok;
   struct error *err;
@@ -27,7 +27,7 @@ static const struct tensor *find(struct search *search, const char *suffix, int 
   else
     snprintf(name, sizeof name, "model.layers.%d.%s", search->layer, suffix);
   const struct tensor *tensor =
-      safetensors_require(search->checkpoint, name, rank, shape, search->err);
+      checkpoint_require(search->checkpoint, name, rank, shape, search->err);
   search->ok = tensor;
   if (tensor && (tensor->dtype == DTYPE_U8) != packed)
     search->ok = fail(search->err, "%s: want dtype %s, found %s", name,
@@ -94,7 +94,7 @@ static void find_layer(struct search *search, struct layer_weights *layer,
       find_experts(search, "mlp.experts.down_proj", experts, d_model, config->d_ff, config->mxfp4);
 }
 
-bool weights_find(struct weights *weights, const struct safetensors *checkpoint,
+bool weights_find(struct weights *weights, const struct checkpoint *checkpoint,
                   const struct model_config *config, struct error *err) {
   int64_t vocab = config->vocab, d_model = config->d_model;
   struct search search = {checkpoint, -1, true, err};
@@ -186,12 +186,36 @@ static void plain_chunk_times(float *out, const struct expert_matrix *matrix, si
     out[begin + j] = (float)sum[j];
 }
 
-void expert_times(float *out, const struct expert_matrix *matrix, size_t expert, const float *x) {
-  if (!matrix->plain) {
-    packed_times(out, matrix, expert, x);
-    return;
+// Adds up in the order of plain_chunk_times, so that both give the same bits.
+static void flipped_times(float *out, const struct expert_matrix *matrix, size_t expert,
+                          const float *x) {
+  PARALLEL_FOR(matrix->features * matrix->columns)
+  for (size_t j = 0; j < matrix->features; j++) {
+    const size_t feature = expert * matrix->features + j;
+    float w[CHUNK];
+    double sum = element(matrix->bias, feature);
+    for (size_t column = 0; column < matrix->columns; column += CHUNK) {
+      const size_t n = chunk_at(column, matrix->columns);
+      tensor_read(w, matrix->plain, feature * matrix->columns + column, n);
+      for (size_t i = 0; i < n; i++)
+        sum += (double)w[i] * x[column + i];
+    }
+    out[j] = (float)sum;
   }
+}
+
+static void plain_times(float *out, const struct expert_matrix *matrix, size_t expert,
+                        const float *x) {
   PARALLEL_FOR(matrix->features * matrix->columns)
   for (size_t begin = 0; begin < matrix->features; begin += CHUNK)
     plain_chunk_times(out, matrix, expert, x, begin, chunk_at(begin, matrix->features));
+}
+
+void expert_times(float *out, const struct expert_matrix *matrix, size_t expert, const float *x) {
+  if (!matrix->plain)
+    packed_times(out, matrix, expert, x);
+  else if (matrix->plain->flipped)
+    flipped_times(out, matrix, expert, x);
+  else
+    plain_times(out, matrix, expert, x);
 }

@@ -3,8 +3,8 @@
 #ifndef GETP_REFERENCE_TENSORS_H
 #define GETP_REFERENCE_TENSORS_H
 
+#include "checkpoint/checkpoint.h"
 #include "checkpoint/config.h"
-#include "checkpoint/safetensors.h"
 
 struct matrix {
   const struct tensor *weight; // (features, columns)
@@ -12,11 +12,11 @@ struct matrix {
   size_t features, columns;
 };
 
-// One matrix per expert: MXFP4 blocks and scales, or plain floats, which HF stores transposed.
+// One matrix per expert: MXFP4 blocks and scales, or plain floats.
 struct expert_matrix {
   const struct tensor *blocks; // (n_experts, features, columns / 32, 16) or NULL
   const struct tensor *scales; // (n_experts, features, columns / 32) or NULL
-  const struct tensor *plain;  // (n_experts, columns, features) or NULL
+  const struct tensor *plain;  // (n_experts, columns, features), or flipped, or NULL
   const struct tensor *bias;   // (n_experts, features)
   size_t features, columns;
 };
@@ -40,7 +40,7 @@ struct weights {
 
 // Finds every tensor of the model. Fails if one is missing, has another shape, or has a dtype that
 // does not fit its role. The caller frees weights->layers, even after a failure.
-bool weights_find(struct weights *weights, const struct safetensors *checkpoint,
+bool weights_find(struct weights *weights, const struct checkpoint *checkpoint,
                   const struct model_config *config, struct error *err);
 
 // Widens n elements of a float tensor, from element `first` on.

@@ -280,16 +280,18 @@ static bool dump_pass(const char *folder, const struct id_lines *lines, int last
   static int32_t token[LIMIT_ROWS], position[LIMIT_ROWS], slot[LIMIT_ROWS], output_row[LIMIT_ROWS];
   struct timing dump = {.engine = engine_create(),
                         .rows = {0, 0, token, position, slot, output_row, NULL}};
-  struct safetensors *checkpoint = NULL;
+  struct checkpoint *checkpoint = NULL;
+  struct model_config config;
   FILE *out = fopen(path, "wb");
   bool ok = (out || fail(err, "%s: cannot be written", path)) &&
             (dump.engine || fail(err, "out of memory"));
   if (ok)
     engine_set_timer(dump.engine, ignore_spans, &dump);
-  ok = ok && check_rows(lines, last, err) && safetensors_open(&checkpoint, folder, err) &&
+  ok = ok && check_rows(lines, last, err) && checkpoint_config(&config, folder, err) &&
+       checkpoint_open(&checkpoint, folder, &config, err) &&
        warm_up(dump.engine, checkpoint, err) && run_all(&dump, lines, last, out, err);
   engine_destroy(dump.engine);
-  safetensors_close(checkpoint);
+  checkpoint_close(checkpoint);
   if (out)
     fclose(out);
   return ok;

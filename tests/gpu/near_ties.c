@@ -36,7 +36,7 @@ struct tie {
 
 // One sequence, and the choices that are swapped in it.
 struct sequence {
-  const struct safetensors *checkpoint;
+  const struct checkpoint *checkpoint;
   const struct model_config *config;
   const int32_t *ids;
   const float *got; // (n, vocab)
@@ -184,12 +184,13 @@ static void report(const struct sequence *sequence, size_t number) {
 static bool compare_all(const char *folder, const struct id_lines *lines, const struct text *logits,
                         double bound, struct error *err) {
   struct model_config config;
-  struct safetensors *checkpoint = NULL;
+  struct checkpoint *checkpoint = NULL;
   struct sequence *sequence = malloc(sizeof *sequence);
   double worst = 0;
   int swapped = 0;
   bool ok = sequence || fail(err, "out of memory");
-  ok = ok && model_config_read(&config, folder, err) && safetensors_open(&checkpoint, folder, err);
+  ok = ok && checkpoint_config(&config, folder, err) &&
+       checkpoint_open(&checkpoint, folder, &config, err);
   const size_t vocab = ok ? (size_t)config.vocab : 0, positions = lines->start[lines->n];
   if (ok && logits->n != positions * vocab * sizeof(float))
     ok = fail(err, "want %zu bytes of logits, found %zu", positions * vocab * sizeof(float),
@@ -210,7 +211,7 @@ static bool compare_all(const char *folder, const struct id_lines *lines, const 
   }
   if (ok)
     printf("%.2g error, %d of %zu choices\n", worst, swapped, positions * (size_t)config.n_layers);
-  safetensors_close(checkpoint);
+  checkpoint_close(checkpoint);
   free(sequence);
   return ok;
 }

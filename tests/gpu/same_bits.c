@@ -353,18 +353,20 @@ static void free_memory(struct test *test) {
 int main(int argc, char **argv) {
   struct test test = {.limits = engine_limits()};
   struct id_lines lines = {0};
-  struct safetensors *checkpoint = NULL;
+  struct checkpoint *checkpoint = NULL;
+  struct model_config config;
   struct error err;
   if (argc != 4) {
     fprintf(stderr, "usage: same_bits MODEL IDS MOST\n");
     return 1;
   }
   const bool ok = id_lines_read(&lines, argv[2], test.limits.vocab, &err) &&
-                  safetensors_open(&checkpoint, argv[1], &err) &&
+                  checkpoint_config(&config, argv[1], &err) &&
+                  checkpoint_open(&checkpoint, argv[1], &config, &err) &&
                   alloc_memory(&test, &lines, &err) && warm_up(test.engine, checkpoint, &err) &&
                   run_all_alone(&test, &err) && run_sizes(&test, atoi(argv[3]), &err);
   free_memory(&test);
-  safetensors_close(checkpoint);
+  checkpoint_close(checkpoint);
   id_lines_free(&lines);
   if (!ok)
     fprintf(stderr, "same_bits: %s\n", err.text);

@@ -99,20 +99,21 @@ void assert_no_file(const char *folder, const char *name) {
 
 // ---- models ----
 
-struct safetensors *open_checkpoint(const char *folder) {
-  struct safetensors *checkpoint;
-  struct error err;
-  if (!safetensors_open(&checkpoint, folder, &err))
-    fail_msg("%s", err.text);
-  return checkpoint;
-}
-
 struct model_config read_config(const char *folder) {
   struct model_config config;
   struct error err;
-  if (!model_config_read(&config, folder, &err))
+  if (!checkpoint_config(&config, folder, &err))
     fail_msg("%s", err.text);
   return config;
+}
+
+struct checkpoint *open_checkpoint(const char *folder) {
+  const struct model_config config = read_config(folder);
+  struct checkpoint *checkpoint;
+  struct error err;
+  if (!checkpoint_open(&checkpoint, folder, &config, &err))
+    fail_msg("%s", err.text);
+  return checkpoint;
 }
 
 json_t *read_json(const char *path) {

@@ -4,8 +4,8 @@
 #define GETP_TESTS_SUPPORT_H
 
 #include "base/error.h"
+#include "checkpoint/checkpoint.h"
 #include "checkpoint/config.h"
-#include "checkpoint/safetensors.h"
 
 #include <jansson.h>
 #include <setjmp.h>
@@ -58,10 +58,10 @@ void assert_no_file(const char *folder, const char *name);
 
 #define MODELS "tests/models/"
 
-// Open a checkpoint, read its config, a JSON file, a file of floats, the ids in a JSON array. They
-// fail the test where they cannot. The caller frees what they return.
-struct safetensors *open_checkpoint(const char *folder);
+// Read the config of a checkpoint, open the checkpoint, read a JSON file, a file of floats, the ids
+// in a JSON array. They fail the test where they cannot. The caller frees what they return.
 struct model_config read_config(const char *folder);
+struct checkpoint *open_checkpoint(const char *folder);
 json_t *read_json(const char *path);
 float *read_floats(const char *path, size_t *n);
 int32_t *read_ids(const json_t *array, size_t *n);

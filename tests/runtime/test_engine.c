@@ -11,7 +11,7 @@
 enum { ROWS = 3 };
 
 struct fixture {
-  struct safetensors *checkpoint;
+  struct checkpoint *checkpoint;
   struct engine *engine;
 };
 
@@ -27,7 +27,7 @@ static int setup(void **state) {
 static int teardown(void **state) {
   struct fixture *fixture = *state;
   engine_destroy(fixture->engine);
-  safetensors_close(fixture->checkpoint);
+  checkpoint_close(fixture->checkpoint);
   free(fixture);
   return 0;
 }
@@ -84,13 +84,13 @@ static void a_cold_engine_refuses_a_pass(void **state) {
 static void a_checkpoint_of_another_shape_leaves_it_cold(void **state) {
   struct fixture *fixture = *state;
   const struct engine_rows rows = first_rows();
-  struct safetensors *other = open_checkpoint(MODELS "rand_mxfp4");
+  struct checkpoint *other = open_checkpoint(MODELS "rand_mxfp4");
   struct error err;
   assert_false(warm_up(fixture->engine, other, &err));
   assert_contains(err.text, "model.embed_tokens.weight");
   assert_false(engine_submit(fixture->engine, &rows, ENGINE_LOGITS, &err));
   assert_true(warm_up(fixture->engine, fixture->checkpoint, &err));
-  safetensors_close(other);
+  checkpoint_close(other);
 }
 
 static void passes_under_way_are_bounded(void **state) {

@@ -11,7 +11,7 @@
 
 struct fixture {
   char *folder, path[PATH_BYTES];
-  struct safetensors *checkpoint;
+  struct checkpoint *checkpoint;
   struct model_config config;
   struct stop_ids stop;
   struct packed_content content;
@@ -46,7 +46,7 @@ static int teardown(void **state) {
   unlink(f->path);
   assert_int_equal(rmdir(f->folder), 0); // fails if there is another file
   free(f->folder);
-  safetensors_close(f->checkpoint);
+  checkpoint_close(f->checkpoint);
   free(f);
   return 0;
 }
@@ -232,14 +232,14 @@ static void stopping_the_writer_leaves_the_old_file(void **state) {
 
 static void a_missing_tensor_leaves_the_old_file(void **state) {
   struct fixture *f = *state;
-  struct safetensors *other = open_checkpoint(MODELS "rand_mxfp4");
+  struct checkpoint *other = open_checkpoint(MODELS "rand_mxfp4");
   struct error err;
   f->content.checkpoint = other;
   write_text(f->folder, "file", "old");
   assert_false(packed_write(f->path, &f->content, watch, f, &err));
   assert_contains(err.text, "model.embed_tokens.weight");
   assert_file(f->folder, "file", "old");
-  safetensors_close(other);
+  checkpoint_close(other);
 }
 
 int main(void) {

@@ -55,7 +55,7 @@ bool engine_collect(struct engine *engine, struct engine_results *results, struc
 // The first sequence of the reference, with its logits.
 struct fixture {
   struct engine engine;
-  struct safetensors *checkpoint;
+  struct checkpoint *checkpoint;
   struct model_config config;
   int32_t *ids; // (POSITIONS)
 };
@@ -81,7 +81,7 @@ static int set_up(void **state) {
 
 static int tear_down(void **state) {
   struct fixture *fixture = *state;
-  safetensors_close(fixture->checkpoint);
+  checkpoint_close(fixture->checkpoint);
   free(fixture->ids);
   free(fixture);
   return 0;

@@ -18,7 +18,7 @@ static const double TOLERANCE = 1e-4;
 
 // An open model, and the results of HF for it.
 struct fixture {
-  struct safetensors *checkpoint;
+  struct checkpoint *checkpoint;
   struct model_config config;
   json_t *reference;
   float *logits; // (positions of all sequences, vocab)
@@ -64,7 +64,7 @@ static void open_fixture(struct fixture *fixture, const char *folder) {
 }
 
 static void close_fixture(struct fixture *fixture) {
-  safetensors_close(fixture->checkpoint);
+  checkpoint_close(fixture->checkpoint);
   json_decref(fixture->reference);
   free(fixture->logits);
   free(fixture->hidden);
@@ -182,8 +182,10 @@ static void bytes_are_refused_as_numbers(void **state) {
                     "{\"model.embed_tokens.weight\":{\"dtype\":\"U8\",\"shape\":[2,32],"
                     "\"data_offsets\":[0,64]}}",
                     DATA, sizeof DATA);
-  struct fixture f = {.checkpoint = open_checkpoint(*state)};
   const struct model_config config = {.vocab = 2, .d_model = 32, .n_layers = 1, .d_ff = 32};
+  struct fixture f = {0};
+  struct error err;
+  assert_true(checkpoint_open(&f.checkpoint, *state, &config, &err));
   assert_run_fails(&f, &config, (int32_t[]){1}, 1,
                    "model.embed_tokens.weight: want dtype BF16, F16 or F32, found U8");
   close_fixture(&f);

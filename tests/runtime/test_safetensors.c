@@ -1,5 +1,7 @@
 // The reader of safetensors files on small files, most of them damaged, and on a real sharded
 // checkpoint.
+#include "base/pages.h"
+#include "checkpoint/safetensors.h"
 #include "support.h"
 
 #include <inttypes.h>
@@ -30,6 +32,14 @@ static const uint8_t GOOD_DATA[GOOD_DATA_BYTES] = {
     0xdb, 0x0f, 0x49, 0x40,                                                 // d
 };
 
+static struct safetensors *open_safetensors(const char *folder) {
+  struct safetensors *checkpoint;
+  struct error err;
+  if (!safetensors_open(&checkpoint, folder, &err))
+    fail_msg("%s", err.text);
+  return checkpoint;
+}
+
 // Asserts that the folder is refused with one line that contains `want`.
 static void assert_refused(const char *folder, const char *want) {
   struct safetensors *checkpoint;
@@ -48,7 +58,7 @@ static float first_value(const struct tensor *tensor) {
 
 static void a_file_is_read(void **state) {
   write_safetensors(*state, SINGLE, GOOD_HEADER, GOOD_DATA, GOOD_DATA_BYTES);
-  struct safetensors *checkpoint = open_checkpoint(*state);
+  struct safetensors *checkpoint = open_safetensors(*state);
   const struct tensor *b = safetensors_find(checkpoint, "b");
   assert_non_null(b);
   assert_string_equal(b->name, "b");
@@ -72,7 +82,7 @@ static void a_file_is_read(void **state) {
 
 static void another_shape_is_refused(void **state) {
   write_safetensors(*state, SINGLE, GOOD_HEADER, GOOD_DATA, GOOD_DATA_BYTES);
-  struct safetensors *checkpoint = open_checkpoint(*state);
+  struct safetensors *checkpoint = open_safetensors(*state);
   struct error err;
   const int64_t right[] = {2, 3}, wrong[] = {3, 2};
   assert_ptr_equal(safetensors_require(checkpoint, "b", 2, right, &err),
@@ -275,7 +285,7 @@ static void shards_are_read(void **state) {
   write_safetensors(*state, "one.safetensors", ONE, GOOD_DATA, 4);
   write_safetensors(*state, "two.safetensors", TWO, GOOD_DATA, 4);
   write_text(*state, INDEX, GOOD_INDEX);
-  struct safetensors *checkpoint = open_checkpoint(*state);
+  struct safetensors *checkpoint = open_safetensors(*state);
   assert_int_equal(safetensors_find(checkpoint, "a")->bytes, 3);
   assert_int_equal(*safetensors_find(checkpoint, "b")->data, GOOD_DATA[3]);
   assert_int_equal(safetensors_find(checkpoint, "c")->dtype, DTYPE_F32);
@@ -283,7 +293,7 @@ static void shards_are_read(void **state) {
 
   write_safetensors(*state, SINGLE, GOOD_HEADER, GOOD_DATA,
                     GOOD_DATA_BYTES); // is used before the index
-  checkpoint = open_checkpoint(*state);
+  checkpoint = open_safetensors(*state);
   assert_int_equal(safetensors_find(checkpoint, "b")->bytes, 12);
   safetensors_close(checkpoint);
 }
@@ -323,7 +333,7 @@ static void bad_indexes_are_refused(void **state) {
 
 static void a_real_sharded_checkpoint_is_read(void **state) {
   (void)state;
-  struct safetensors *checkpoint = open_checkpoint(MODELS "rand_mxfp4");
+  struct safetensors *checkpoint = open_safetensors(MODELS "rand_mxfp4");
   struct error err;
   const int64_t blocks[] = {5, 192, 4, 16}, embedding[] = {515, 128};
   const struct tensor *tensor = safetensors_require(
@@ -337,13 +347,15 @@ static void a_real_sharded_checkpoint_is_read(void **state) {
 
 static void released_tensors_read_the_same(void **state) {
   (void)state;
-  struct safetensors *checkpoint = open_checkpoint(MODELS "abacus");
+  struct safetensors *checkpoint = open_safetensors(MODELS "abacus");
   const struct tensor *tensor = safetensors_find(checkpoint, "lm_head.weight");
   uint8_t *copy = malloc(tensor->bytes);
   assert_non_null(copy);
   memcpy(copy, tensor->data, tensor->bytes);
-  safetensors_release(tensor);
-  safetensors_release(safetensors_find(checkpoint, "model.norm.weight")); // less than a page
+  pages_release(tensor->data, tensor->bytes);
+  tensor = safetensors_find(checkpoint, "model.norm.weight");
+  pages_release(tensor->data, tensor->bytes); // less than a page
+  tensor = safetensors_find(checkpoint, "lm_head.weight");
   assert_memory_equal(copy, tensor->data, tensor->bytes);
   free(copy);
   safetensors_close(checkpoint);

@@ -57,7 +57,7 @@ struct fixture {
   struct weight_spec specs[WEIGHTS];
   struct weight_table table;
   struct model_config config;
-  struct safetensors *checkpoint;
+  struct checkpoint *checkpoint;
   struct packed packed;
   struct weight_source sources[SOURCES];
 };
@@ -103,7 +103,7 @@ static int teardown(void **state) {
   struct fixture *f = *state;
   void *folder = f->folder;
   packed_close(&f->packed);
-  safetensors_close(f->checkpoint);
+  checkpoint_close(f->checkpoint);
   free(f);
   return remove_folder(&folder);
 }
@@ -189,7 +189,7 @@ static void weights_lie_in_memory_or_in_the_map(void **state) {
     struct error err;
     assert_true(weight_source_locate(&f->sources[s], memory, weight, &err));
     for (int i = 0; i < WEIGHTS; i++) {
-      const struct tensor *tensor = safetensors_find(f->checkpoint, f->specs[i].name);
+      const struct tensor *tensor = checkpoint_find(f->checkpoint, f->specs[i].name);
       if (f->specs[i].offset != WEIGHT_MAPPED)
         assert_int_equal((uintptr_t)weight[i], (uintptr_t)memory + (size_t)f->specs[i].offset);
       else if (s == FOLDER)

@@ -16,7 +16,7 @@ static void weights_in_tiles_are_read_by_bytes(void **state) {
   const struct weight_spec spec = {
       .form = FORM_TRANSPOSED, .stored = STORED_F16, .layout = LAYOUT_TILES, .shape = {2, 24, 72}};
   const struct tensor tensor = {.data = t.data, .dtype = DTYPE_BF16};
-  const struct weight_view view = {&spec, &tensor, NULL};
+  const struct weight_view view = {&spec, &tensor, NULL, true};
   const size_t granule = weight_granule(&spec), bytes = weight_bytes(&spec);
   assert_int_equal(granule, t.tile_bytes);
   assert_int_equal(bytes, 4 * granule);
@@ -38,7 +38,7 @@ static void packed_weights_in_tiles_have_codes_and_scales(void **state) {
       .form = FORM_MXFP4, .stored = STORED_MXFP4, .layout = LAYOUT_TILES, .shape = {3, 20, 96}};
   const struct tensor codes = {.data = t.data, .dtype = DTYPE_U8};
   const struct tensor scales = {.data = t.scales, .dtype = DTYPE_U8};
-  const struct weight_view view = {&spec, &codes, &scales};
+  const struct weight_view view = {&spec, &codes, &scales, false};
   assert_int_equal(weight_bytes(&spec), t.n * t.tile_bytes);
   uint8_t *out = allocate(t.n * t.tile_bytes);
   weight_read(&view, 0, t.n * t.tile_bytes, out);
@@ -62,7 +62,7 @@ static void vectors_are_paired_within_heads(void **state) {
   const struct weight_spec spec = {
       .form = FORM_PLAIN, .stored = STORED_F32, .layout = LAYOUT_PAIRS, .d_head = D, .shape = {N}};
   const struct tensor tensor = {.data = (const uint8_t *)bits, .dtype = DTYPE_BF16};
-  const struct weight_view view = {&spec, &tensor, NULL};
+  const struct weight_view view = {&spec, &tensor, NULL, false};
   assert_int_equal(weight_bytes(&spec), sizeof got);
   assert_int_equal(weight_granule(&spec), sizeof *got);
   weight_read(&view, 0, sizeof got, got);
