@@ -13,7 +13,7 @@ const char OPTIONS_HELP[] =
     "       getp CHECKPOINT [-m generate] -i TEXT | -f FILE\n"
     "       getp CHECKPOINT -m chat [-i TEXT | -f FILE] [-y TEXT] [--effort LEVEL] [--tools FILE]\n"
     "       getp CHECKPOINT -m logits -i IDS -o FLOATS [--reference]\n"
-    "       getp decode -z TOKENIZER -i IDS\n"
+    "       getp decode CHECKPOINT | -z TOKENIZER -i IDS\n"
     "       getp pack CHECKPOINT -o FILE\n"
     "       getp --plan\n"
     "\n"
@@ -35,7 +35,8 @@ const char OPTIONS_HELP[] =
     "      --top-k K           draw from the K most probable tokens; 0: all (0)\n"
     "      --min-p P           draw from tokens with P times the greatest probability (0)\n"
     "  -s, --seed S            seed of the random draws (0: from the clock)\n"
-    "  -z, --tokenizer FILE    tokenizer.json (the checkpoint's)\n"
+    "  -z, --tokenizer FILE    tokenizer.json, or the folder or packed file that has it (the\n"
+    "                          checkpoint's)\n"
     "      --special           getp, generate: the text of a special token is that token; without\n"
     "                          it, only in a conversation that ends in an open <|start|>assistant\n"
     "  -y, --system TEXT       chat: instructions, which go into the developer message\n"
@@ -305,7 +306,8 @@ static bool check(const struct options *o, struct error *err) {
   if (o->mode != MODE_DECODE &&
       !require("CHECKPOINT", o->checkpoint, "a folder or a packed file", err))
     return false;
-  if (o->mode == MODE_DECODE && !require("-z", o->tokenizer, "a tokenizer.json to decode by", err))
+  if (o->mode == MODE_DECODE && !(o->tokenizer && *o->tokenizer) &&
+      !require("CHECKPOINT", o->checkpoint, "a tokenizer.json, a folder or a packed file", err))
     return false;
   if (!check_texts(o, err))
     return false;
@@ -322,12 +324,10 @@ static bool check(const struct options *o, struct error *err) {
 }
 
 static bool parse_operand(struct options *o, const char *text, struct error *err) {
-  if (o->mode == MODE_DECODE)
-    return fail(err, "decode: want no checkpoint, found \"%s\": see --help", text);
   if (o->checkpoint)
     return fail(err, "CHECKPOINT: want one, found \"%s\" and \"%s\": see --help", o->checkpoint,
                 text);
-  if (strcmp(text, "decode") == 0)
+  if (strcmp(text, "decode") == 0 && o->mode != MODE_DECODE)
     o->mode = MODE_DECODE;
   else if (strcmp(text, "pack") == 0 && o->mode != MODE_PACK)
     o->mode = MODE_PACK;

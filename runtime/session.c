@@ -5,6 +5,7 @@
 #include "harmony/rendered.h"
 #include "reference/parity.h"
 #include "terminal.h"
+#include "tokenizer_text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,16 +13,6 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-char *session_tokenizer_path(const struct session *session, struct error *err) {
-  const struct options *options = session->options;
-  if (!options->tokenizer)
-    return checkpoint_file(session->checkpoint, "tokenizer.json", err);
-  char *path = strdup(options->tokenizer);
-  if (!path)
-    fail(err, "-z: out of memory for a path");
-  return path;
-}
 
 // The model must have an embedding for each id of the tokenizer.
 static bool check_tokenizer(const struct session *session, const char *where, struct error *err) {
@@ -41,12 +32,14 @@ static bool open_packed_tokenizer(struct session *session, struct error *err) {
 }
 
 static bool open_tokenizer(struct session *session, struct error *err) {
+  struct tokenizer_text found;
   if (session->packed.map && !session->options->tokenizer)
     return open_packed_tokenizer(session, err);
-  char *path = session_tokenizer_path(session, err);
   const bool ok =
-      path && tokenizer_open(&session->tokenizer, path, err) && check_tokenizer(session, path, err);
-  free(path);
+      tokenizer_text_of(&found, session, err) &&
+      tokenizer_open_text(&session->tokenizer, found.where, found.text.bytes, found.text.n, err) &&
+      check_tokenizer(session, found.where, err);
+  tokenizer_text_free(&found);
   return ok;
 }
 
@@ -122,21 +115,16 @@ static bool open_model(struct session *session, struct error *err) {
                                                  : open_checkpoint(session, err);
 }
 
-// True if there is a file that is the checkpoint's tokenizer.
-static bool has_tokenizer(const struct session *session) {
-  struct error ignored;
-  char *path = checkpoint_file(session->checkpoint, "tokenizer.json", &ignored);
-  const bool has = path && access(path, F_OK) == 0;
-  free(path);
-  return has;
-}
-
 // Logits need no tokenizer, so a checkpoint that is packed may lack it.
-static bool needs_tokenizer(const struct session *session) {
+static bool needs_tokenizer(bool *needs, const struct session *session, struct error *err) {
   const struct options *options = session->options;
-  if (options->mode == MODE_PACK)
-    return options->tokenizer || has_tokenizer(session);
-  return options->mode != MODE_LOGITS;
+  *needs = options->mode != MODE_LOGITS;
+  if (options->mode != MODE_PACK || options->tokenizer)
+    return true;
+  char *path = checkpoint_file(session->checkpoint, "tokenizer.json", err);
+  const bool ok = path && file_exists(needs, path, err);
+  free(path);
+  return ok;
 }
 
 bool session_open(struct session *session, const struct options *options, struct error *err) {
@@ -144,7 +132,8 @@ bool session_open(struct session *session, const struct options *options, struct
   if (!parity_positions(&session->parity, err) || !check_limits(session, err) ||
       !open_model(session, err))
     return false;
-  if (needs_tokenizer(session) && !open_tokenizer(session, err))
+  bool needs;
+  if (!needs_tokenizer(&needs, session, err) || (needs && !open_tokenizer(session, err)))
     return false;
   const struct sampling sampling = {
       .temperature = options->temperature,

@@ -29,10 +29,6 @@ struct session {
 bool session_open(struct session *session, const struct options *options, struct error *err);
 void session_close(struct session *session);
 
-// The path of the tokenizer.json, from the command line or else in the checkpoint's folder. The
-// caller frees it. NULL with a message when memory runs out.
-char *session_tokenizer_path(const struct session *session, struct error *err);
-
 // Loads the weights and shows how far it is.
 bool session_warm_up(struct session *session, struct error *err);
 

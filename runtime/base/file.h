@@ -12,7 +12,20 @@ struct text {
   size_t n;
 };
 
-// Reads a file or a pipe to its end. A failure leaves *text empty.
+enum { TEXT_MAX_BYTES = 1 << 30 };
+
+// Reads a file or a pipe to its end, but refuses one of more than `most` bytes, which may have no
+// end at all, as /dev/zero. A failure leaves *text empty.
+bool text_read_at_most(struct text *text, const char *path, size_t most, struct error *err);
+
+// The same with at most TEXT_MAX_BYTES.
 bool text_read(struct text *text, const char *path, struct error *err);
+
+// The same, but refuses what is not a regular file or a link to one, and never waits for a pipe.
+bool text_read_regular(struct text *text, const char *path, size_t most, struct error *err);
+
+// Finds out if there is a file of that name, even if it cannot be read or is a link to nothing.
+// Fails if that cannot be found out.
+bool file_exists(bool *exists, const char *path, struct error *err);
 
 #endif

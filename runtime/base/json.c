@@ -3,39 +3,39 @@
 #include "base/file.h"
 #include "base/path.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-bool json_file_exists(const char *directory, const char *name) {
-  struct error ignored;
-  struct stat status;
-  char *path = path_join(directory, name, &ignored);
-  bool exists = path && !stat(path, &status);
+bool json_file_exists(bool *exists, const char *directory, const char *name, struct error *err) {
+  char *path = path_join(directory, name, err);
+  const bool ok = path && file_exists(exists, path, err);
   free(path);
-  return exists;
+  return ok;
 }
 
-json_t *json_read(const char *path, struct error *err) {
-  struct text text;
+static json_t *parse(const struct text *text, const char *path, struct error *err) {
   json_error_t detail;
-  if (!text_read(&text, path, err))
-    return NULL;
-  json_t *root = json_loadb(text.bytes, text.n, JSON_REJECT_DUPLICATES, &detail);
-  free(text.bytes);
+  json_t *root = json_loadb(text->bytes, text->n, JSON_REJECT_DUPLICATES, &detail);
   if (!root)
     fail(err, "%s:%d: want JSON, found an error: %s", path, detail.line, detail.text);
   return root;
 }
 
+json_t *json_read(const char *path, struct error *err) {
+  struct text text;
+  if (!text_read_at_most(&text, path, JSON_MAX_BYTES, err))
+    return NULL;
+  json_t *root = parse(&text, path, err);
+  free(text.bytes);
+  return root;
+}
+
 static bool read_root(struct json_file *file, struct error *err) {
-  struct stat status;
-  if (stat(file->path, &status))
-    return fail(err, "%s: %s", file->path, strerror(errno));
-  if (!S_ISREG(status.st_mode))
-    return fail(err, "%s: want a regular file, found something else", file->path);
-  file->root = json_read(file->path, err);
+  struct text text;
+  if (!text_read_regular(&text, file->path, JSON_MAX_BYTES, err))
+    return false;
+  file->root = parse(&text, file->path, err);
+  free(text.bytes);
   if (!file->root)
     return false;
   if (!json_is_object(file->root))

@@ -2,45 +2,38 @@
 // belongs to the call. Only split.c keeps memory from one call to the next.
 #include "tokenizer/tokenizer.h"
 
+#include "base/file.h"
 #include "base/utf8.h"
 #include "tokenizer/tokenizer_json.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static bool read_file(struct tokenizer **out, FILE *file, const char *path, struct error *err) {
-  struct tokenizer *tokenizer = calloc(1, sizeof *tokenizer);
-  if (!tokenizer)
-    return fail(err, "%s: out of memory for a tokenizer", path);
-  if (!tokenizer_json_read(tokenizer, file, path, err)) {
-    tokenizer_close(tokenizer);
-    return false;
-  }
-  *out = tokenizer;
-  return true;
-}
-
 bool tokenizer_open(struct tokenizer **out, const char *path, struct error *err) {
+  struct text text;
   *out = NULL;
-  FILE *file = fopen(path, "rb");
-  if (!file)
-    return fail(err, "%s: %s", path, strerror(errno));
-  const bool ok = read_file(out, file, path, err);
-  fclose(file);
+  if (!text_read_regular(&text, path, TOKENIZER_MAX_BYTES, err))
+    return false;
+  const bool ok = tokenizer_open_text(out, path, text.bytes, text.n, err);
+  free(text.bytes);
   return ok;
 }
 
 bool tokenizer_open_text(struct tokenizer **out, const char *path, const char *text, size_t bytes,
                          struct error *err) {
   *out = NULL;
-  FILE *file = fmemopen((void *)(uintptr_t)text, bytes, "rb");
-  if (!file)
-    return fail(err, "%s: out of memory for reading it", path);
-  const bool ok = read_file(out, file, path, err);
-  fclose(file);
-  return ok;
+  if (bytes > TOKENIZER_MAX_BYTES)
+    return fail(err, "%s: want a tokenizer.json of at most %d bytes, found %zu", path,
+                TOKENIZER_MAX_BYTES, bytes);
+  struct tokenizer *tokenizer = calloc(1, sizeof *tokenizer);
+  if (!tokenizer)
+    return fail(err, "%s: out of memory for a tokenizer", path);
+  if (!tokenizer_json_read(tokenizer, text, bytes, path, err)) {
+    tokenizer_close(tokenizer);
+    return false;
+  }
+  *out = tokenizer;
+  return true;
 }
 
 void tokenizer_close(struct tokenizer *tokenizer) {

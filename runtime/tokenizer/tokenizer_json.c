@@ -5,7 +5,6 @@
 
 #include "base/json.h"
 
-#include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -158,17 +157,11 @@ static bool check_object(const struct reader *r, const char *where, const json_t
   return true;
 }
 
-static size_t read_chunk(void *buffer, size_t bytes, void *file) {
-  return fread(buffer, 1, bytes, file);
-}
-
 // The root object, or NULL with a message.
-static json_t *parse(const struct reader *r, FILE *file) {
+static json_t *parse(const struct reader *r, const char *text, size_t bytes) {
   json_error_t error;
-  json_t *root = json_load_callback(read_chunk, file, JSON_REJECT_DUPLICATES, &error);
-  if (ferror(file))
-    fail(r->err, "%s: %s", r->path, strerror(errno));
-  else if (root && !json_is_object(root))
+  json_t *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
+  if (root && !json_is_object(root))
     fail(r->err, "%s: want a JSON object, found an array", r->path);
   else if (root)
     return root;
@@ -469,10 +462,10 @@ static bool read_model(struct reader *r, const json_t *model) {
   return ok;
 }
 
-bool tokenizer_json_read(struct tokenizer *tokenizer, FILE *file, const char *path,
-                         struct error *err) {
+bool tokenizer_json_read(struct tokenizer *tokenizer, const char *text, size_t bytes,
+                         const char *path, struct error *err) {
   struct reader r = {.path = path, .err = err, .out = tokenizer};
-  json_t *root = parse(&r, file);
+  json_t *root = parse(&r, text, bytes);
   if (!root)
     return false;
   r.added = json_object_get(root, "added_tokens");

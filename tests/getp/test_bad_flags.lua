@@ -110,9 +110,12 @@ function TestFlags.test_what_a_mode_needs()
   refused(MODEL .. " -m logits -i " .. ONE, output)
   refused(string.format("%s %s -i x", MODEL, ONE), string.format(
     'CHECKPOINT: want one, found "%s" and "%s": see --help', MODEL, ONE))
-  refused("decode -i " .. ONE, "-z: want a tokenizer.json to decode by, found none: see --help")
-  refused("decode " .. MODEL .. " -i x -z x", string.format(
-    'decode: want no checkpoint, found "%s": see --help', MODEL))
+  refused("decode -i " .. ONE, "CHECKPOINT: want a tokenizer.json, a folder or a packed file, found none: "
+    .. "see --help")
+  refused("decode -z '' -i " .. ONE, "CHECKPOINT: want a tokenizer.json, a folder or a packed file, found none: "
+    .. "see --help")
+  refused("decode nowhere -i " .. ONE, "nowhere: No such file or directory")
+  refused("decode " .. MODEL .. " -z nowhere -i " .. ONE, "nowhere: No such file or directory")
   refused(MODEL .. " -i x --reference", "--reference: want -m logits, found another mode: see --help")
 end
 
