@@ -5,7 +5,6 @@
 #include "harmony/rendered.h"
 #include "reference/parity.h"
 #include "terminal.h"
-#include "tokenizer_text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,6 +12,14 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+bool session_tokenizer_text(const struct session *session, struct tokenizer_text *found,
+                            struct error *err) {
+  if (session->options->tokenizer)
+    return tokenizer_text_read(found, session->options->tokenizer, err);
+  return tokenizer_text_read_file(found,
+                                  checkpoint_file(session->checkpoint, "tokenizer.json", err), err);
+}
 
 // The model must have an embedding for each id of the tokenizer.
 static bool check_tokenizer(const struct session *session, const char *where, struct error *err) {
@@ -36,7 +43,7 @@ static bool open_tokenizer(struct session *session, struct error *err) {
   if (session->packed.map && !session->options->tokenizer)
     return open_packed_tokenizer(session, err);
   const bool ok =
-      tokenizer_text_of(&found, session, err) &&
+      session_tokenizer_text(session, &found, err) &&
       tokenizer_open_text(&session->tokenizer, found.where, found.text.bytes, found.text.n, err) &&
       check_tokenizer(session, found.where, err);
   tokenizer_text_free(&found);

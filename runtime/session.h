@@ -7,6 +7,7 @@
 #include "serve/batch.h"
 #include "serve/profile.h"
 #include "tokenizer/tokenizer.h"
+#include "tokenizer_text.h"
 
 struct session {
   const struct options *options;
@@ -28,6 +29,11 @@ struct session {
 // session_close must follow, even after a failure.
 bool session_open(struct session *session, const struct options *options, struct error *err);
 void session_close(struct session *session);
+
+// Reads the text of -z's tokenizer.json, or else of the checkpoint's, which is not a packed file.
+// The caller calls tokenizer_text_free, even after a failure.
+bool session_tokenizer_text(const struct session *session, struct tokenizer_text *found,
+                            struct error *err);
 
 // Loads the weights and shows how far it is.
 bool session_warm_up(struct session *session, struct error *err);

@@ -1,16 +1,13 @@
 #include "tokenizer_text.h"
 
 #include "checkpoint/location.h"
+#include "checkpoint/packed.h"
+#include "engine/engine.h"
+#include "tokenizer/tokenizer.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-// Reads the file `where`, which is then that of *found.
-static bool read_file(struct tokenizer_text *found, char *where, struct error *err) {
-  found->where = where;
-  return where && text_read_regular(&found->text, where, TOKENIZER_MAX_BYTES, err);
-}
 
 static bool read_folder(struct tokenizer_text *found, const char *path, struct error *err) {
   struct location location;
@@ -18,7 +15,7 @@ static bool read_folder(struct tokenizer_text *found, const char *path, struct e
   if (location_find(&location, path, err))
     where = location_file(&location, "tokenizer.json", err);
   location_free(&location);
-  return read_file(found, where, err);
+  return tokenizer_text_read_file(found, where, err);
 }
 
 static bool copy_packed(struct tokenizer_text *found, const struct packed *packed,
@@ -47,6 +44,11 @@ static bool read_packed(struct tokenizer_text *found, const char *path, struct e
   return ok;
 }
 
+bool tokenizer_text_read_file(struct tokenizer_text *found, char *where, struct error *err) {
+  *found = (struct tokenizer_text){.where = where};
+  return where && text_read_regular(&found->text, where, TOKENIZER_MAX_BYTES, err);
+}
+
 bool tokenizer_text_read(struct tokenizer_text *found, const char *path, struct error *err) {
   struct stat status;
   *found = (struct tokenizer_text){0};
@@ -55,15 +57,8 @@ bool tokenizer_text_read(struct tokenizer_text *found, const char *path, struct 
   if (packed_is(path))
     return read_packed(found, path, err);
   char *where = strdup(path);
-  return where ? read_file(found, where, err) : fail(err, "%s: out of memory for the path", path);
-}
-
-bool tokenizer_text_of(struct tokenizer_text *found, const struct session *session,
-                       struct error *err) {
-  *found = (struct tokenizer_text){0};
-  if (session->options->tokenizer)
-    return tokenizer_text_read(found, session->options->tokenizer, err);
-  return read_file(found, checkpoint_file(session->checkpoint, "tokenizer.json", err), err);
+  return where ? tokenizer_text_read_file(found, where, err)
+               : fail(err, "%s: out of memory for the path", path);
 }
 
 void tokenizer_text_free(struct tokenizer_text *found) {

@@ -2,7 +2,7 @@
 #ifndef GETP_TOKENIZER_TEXT_H
 #define GETP_TOKENIZER_TEXT_H
 
-#include "session.h"
+#include "base/file.h"
 
 struct tokenizer_text {
   char *where; // the tokenizer.json or the packed file, for messages
@@ -13,9 +13,8 @@ struct tokenizer_text {
 // this getp that lies there. The caller calls tokenizer_text_free, even after a failure.
 bool tokenizer_text_read(struct tokenizer_text *found, const char *path, struct error *err);
 
-// Reads that of -z, or else of the checkpoint, which is not a packed file.
-bool tokenizer_text_of(struct tokenizer_text *found, const struct session *session,
-                       struct error *err);
+// Reads the file `where`, which is then that of *found. NULL fails: its message is in *err.
+bool tokenizer_text_read_file(struct tokenizer_text *found, char *where, struct error *err);
 void tokenizer_text_free(struct tokenizer_text *found);
 
 #endif

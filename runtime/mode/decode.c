@@ -2,7 +2,6 @@
 #include "base/lines.h"
 #include "mode/mode.h"
 #include "terminal.h"
-#include "tokenizer_text.h"
 
 #include <stdio.h>
 

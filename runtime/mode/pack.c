@@ -3,7 +3,6 @@
 #include "base/progress.h"
 #include "mode/mode.h"
 #include "terminal.h"
-#include "tokenizer_text.h"
 
 struct job {
   const char *path; // of the packed file
@@ -21,7 +20,7 @@ static bool read_tokenizer(const struct session *session, struct tokenizer_text 
                            struct error *err) {
   *found = (struct tokenizer_text){0};
   if (session->tokenizer)
-    return tokenizer_text_of(found, session, err);
+    return session_tokenizer_text(session, found, err);
   remark("%s: want a tokenizer.json in it, found none: %s will need -z",
          session->options->checkpoint, session->options->output);
   return true;

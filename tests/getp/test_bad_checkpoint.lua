@@ -322,7 +322,7 @@ function TestTokenizer.test_missing_or_cut_off()
   end
   refused_like(job(broken { ["tokenizer.json"] = "{}" }), TOKENIZER_PATTERN .. ": .+")
   refused_like(job(MODEL .. " -z nowhere"), "nowhere: .*No such file or directory")
-  refused(job(MODEL .. " -z /tmp"), "/tmp/tokenizer.json: No such file or directory")
+  refused(job(MODEL .. " -z tests"), "tests/tokenizer.json: No such file or directory")
   assert_no_output("tokenizer")
 end
 
