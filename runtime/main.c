@@ -1,4 +1,5 @@
 // Reads the command line, runs the mode, and turns an error into one line and an exit status.
+#include "base/parallel.h"
 #include "mode/mode.h"
 #include "terminal.h"
 
@@ -46,8 +47,12 @@ int main(int argc, char **argv) {
   int status = -1;
   fill_standard_streams();
   signal(SIGXFSZ, SIG_IGN); // a write beyond the size limit fails instead
-  if (options_parse(&options, argc, argv, &err))
-    status = options.help ? (fputs(OPTIONS_HELP, stdout), 0) : run(&options, &err);
+  if (options_parse(&options, argc, argv, &err)) {
+    if (options.help)
+      status = (fputs(OPTIONS_HELP, stdout), 0);
+    else if (parallel_check(&err))
+      status = run(&options, &err);
+  }
   if (status < 0)
     remark("%s", err.text);
   if (status >= 0 && (fflush(stdout) != 0 || ferror(stdout))) {
