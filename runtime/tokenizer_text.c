@@ -2,7 +2,6 @@
 
 #include "checkpoint/location.h"
 #include "checkpoint/packed.h"
-#include "engine/engine.h"
 #include "tokenizer/tokenizer.h"
 
 #include <stdlib.h>
@@ -34,12 +33,8 @@ static bool copy_packed(struct tokenizer_text *found, const struct packed *packe
 }
 
 static bool read_packed(struct tokenizer_text *found, const char *path, struct error *err) {
-  const struct weight_table table = engine_weights();
-  struct model_config config;
   struct packed packed = {0};
-  engine_model(&config);
-  const bool ok =
-      packed_open(&packed, path, &table, &config, err) && copy_packed(found, &packed, err);
+  const bool ok = packed_open_any(&packed, path, err) && copy_packed(found, &packed, err);
   packed_close(&packed);
   return ok;
 }

@@ -9,8 +9,8 @@ struct tokenizer_text {
   struct text text;
 };
 
-// Reads the tokenizer.json at `path`, or that of the checkpoint folder or of the packed file of
-// this getp that lies there. The caller calls tokenizer_text_free, even after a failure.
+// Reads the tokenizer.json at `path`, or that of the checkpoint folder or of the packed file of any
+// getp that lies there. The caller calls tokenizer_text_free, even after a failure.
 bool tokenizer_text_read(struct tokenizer_text *found, const char *path, struct error *err);
 
 // Reads the file `where`, which is then that of *found. NULL fails: its message is in *err.

@@ -81,6 +81,8 @@ static bool read_regular(struct text *text, int file, const char *path, size_t m
 
 bool text_read_regular(struct text *text, const char *path, size_t most, struct error *err) {
   *text = (struct text){0};
+  if (!lfs_check(path, err))
+    return false;
   const int file = TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
   if (file < 0)
     return fail_open(path, errno, err);
@@ -97,4 +99,22 @@ bool file_exists(bool *exists, const char *path, struct error *err) {
   struct stat status;
   *exists = lstat(path, &status) == 0;
   return *exists || errno == ENOENT ? true : fail(err, "%s: %s", path, strerror(errno));
+}
+
+// Only a regular file is read: a pipe would lose what is read here.
+bool lfs_check(const char *path, struct error *err) {
+  static const char POINTER[] = "version https://git-lfs.github.com/spec/v1";
+  enum { LENGTH = sizeof POINTER - 1 };
+  char begin[LENGTH];
+  struct stat status;
+  const int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (file < 0)
+    return true;
+  const bool is = fstat(file, &status) == 0 && S_ISREG(status.st_mode) &&
+                  read(file, begin, LENGTH) == LENGTH && memcmp(begin, POINTER, LENGTH) == 0;
+  close(file);
+  return !is || fail(err,
+                     "%s: want the file itself, found a git-lfs pointer to it: run `git lfs pull` "
+                     "in its folder",
+                     path);
 }

@@ -28,4 +28,8 @@ bool text_read_regular(struct text *text, const char *path, size_t most, struct 
 // Fails if that cannot be found out.
 bool file_exists(bool *exists, const char *path, struct error *err);
 
+// Refuses a pointer of git-lfs: the few lines that a clone made without git-lfs has in place of a
+// large file. A file that cannot be read passes, since whoever reads it next says why.
+bool lfs_check(const char *path, struct error *err);
+
 #endif

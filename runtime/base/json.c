@@ -23,7 +23,7 @@ static json_t *parse(const struct text *text, const char *path, struct error *er
 
 json_t *json_read(const char *path, struct error *err) {
   struct text text;
-  if (!text_read_at_most(&text, path, JSON_MAX_BYTES, err))
+  if (!lfs_check(path, err) || !text_read_at_most(&text, path, JSON_MAX_BYTES, err))
     return NULL;
   json_t *root = parse(&text, path, err);
   free(text.bytes);

@@ -13,9 +13,12 @@
 #define PARALLEL_FOR(work) PARALLEL_TEXT(omp parallel for schedule(static) if ((work) > 1 << 16))
 // Makes the assignment that follows atomic. For variables that all iterations of such a loop share.
 #define PARALLEL_WRITE PARALLEL_TEXT(omp atomic write)
+// The same for a += of such a variable.
+#define PARALLEL_ADD PARALLEL_TEXT(omp atomic update)
 #else
 #define PARALLEL_FOR(work)
 #define PARALLEL_WRITE
+#define PARALLEL_ADD
 #endif
 
 // Refuses a stack that is too small for the program or its threads, more threads than OpenMP can

@@ -76,6 +76,7 @@ static const struct array {
 enum { ARRAY_COUNT = sizeof ARRAYS / sizeof *ARRAYS };
 
 struct bin {
+  const char *path;
   const uint8_t *map;
   size_t bytes;
   enum dtype dtype;
@@ -257,7 +258,8 @@ static const uint8_t *describe_array(struct bin *bin, int index, const struct he
                                      const uint8_t *data) {
   const struct array *array = &ARRAYS[index];
   struct tensor *tensor = &bin->arrays[index];
-  *tensor = (struct tensor){.name = array->name, .data = data, .dtype = bin->dtype};
+  *tensor = (struct tensor){.name = array->name, .file = bin->path, .data = data};
+  tensor->dtype = bin->dtype;
   tensor->bytes = dtype_bytes(bin->dtype);
   if (array->in_layers)
     tensor->shape[tensor->rank++] = bin->layers;
@@ -296,6 +298,7 @@ static bool map_file(struct bin *bin, const char *path, int file, struct error *
   void *map = mmap(NULL, header.file_bytes, PROT_READ, MAP_PRIVATE, file, 0);
   if (map == MAP_FAILED)
     return fail(err, "%s: cannot map it: %s", path, strerror(errno));
+  bin->path = path;
   bin->map = map;
   bin->bytes = header.file_bytes;
   bin->dtype = bin->bytes == HEADER_BYTES + 2 * header.count ? DTYPE_BF16 : DTYPE_F32;

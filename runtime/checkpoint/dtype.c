@@ -18,16 +18,34 @@ const char *dtype_name(enum dtype dtype) {
 }
 
 size_t dtype_bytes(enum dtype dtype) {
-  return DTYPES[dtype].bytes;
+  return dtype == DTYPE_OTHER ? 0 : DTYPES[dtype].bytes;
 }
 
-bool dtype_parse(enum dtype *dtype, const char *name) {
-  for (size_t i = 0; i < sizeof DTYPES / sizeof *DTYPES; i++)
-    if (strcmp(name, DTYPES[i].name) == 0) {
-      *dtype = (enum dtype)i;
-      return true;
-    }
-  return false;
+enum dtype dtype_parse(const char *name) {
+  enum dtype dtype = DTYPE_U8;
+  while (dtype < DTYPE_OTHER && strcmp(name, DTYPES[dtype].name) != 0)
+    dtype++;
+  return dtype;
+}
+
+// The types of version 0.6 of the safetensors library.
+size_t dtype_bits(const char *name) {
+  static const struct {
+    size_t bits;
+    const char *names[8];
+  } SIZES[] = {
+      {4, {"F4"}},
+      {6, {"F6_E2M3", "F6_E3M2"}},
+      {8, {"BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0"}},
+      {16, {"U16", "I16", "F16", "BF16"}},
+      {32, {"U32", "I32", "F32"}},
+      {64, {"U64", "I64", "F64", "C64"}},
+  };
+  for (size_t i = 0; i < sizeof SIZES / sizeof *SIZES; i++)
+    for (const char *const *each = SIZES[i].names; *each; each++)
+      if (strcmp(name, *each) == 0)
+        return SIZES[i].bits;
+  return 0;
 }
 
 static float float_of_bits(uint32_t bits) {
@@ -67,6 +85,8 @@ void dtype_widen(float *out, const uint8_t *data, enum dtype dtype, size_t n) {
     break;
   case DTYPE_F32:
     memcpy(out, data, n * sizeof *out);
+    break;
+  case DTYPE_OTHER:
     break;
   }
 }

@@ -6,12 +6,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum dtype { DTYPE_U8, DTYPE_F16, DTYPE_BF16, DTYPE_F32 };
+// DTYPE_OTHER stands for every type that no weight may have.
+enum dtype { DTYPE_U8, DTYPE_F16, DTYPE_BF16, DTYPE_F32, DTYPE_OTHER };
 
-// Finds a type by its name in safetensors, such as "BF16". Returns false for an unknown name.
-bool dtype_parse(enum dtype *dtype, const char *name);
+// Finds a type by its name in safetensors, such as "BF16".
+enum dtype dtype_parse(const char *name);
 
-// The name in safetensors, and the bytes of one number.
+// The bits of one number of a type of safetensors, of any of them. 0 for a name that this program
+// does not know, since new versions of the format add types.
+size_t dtype_bits(const char *name);
+
+// The name in safetensors, and the bytes of one number: 0 for DTYPE_OTHER, which has no name.
 const char *dtype_name(enum dtype dtype);
 size_t dtype_bytes(enum dtype dtype);
 

@@ -1,5 +1,6 @@
 #include "checkpoint/location.h"
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/path.h"
 #include "checkpoint/bin.h"
@@ -103,8 +104,6 @@ static const struct {
     {"\x80\2", 2, "a pickle as torch.save writes it: take the safetensors of the same model"},
     {"\x80\3", 2, "a pickle as torch.save writes it: take the safetensors of the same model"},
     {"\x80\4", 2, "a pickle as torch.save writes it: take the safetensors of the same model"},
-    {"version https://git-lfs", 23,
-     "a git-lfs pointer in place of the file: fetch the file with git lfs pull"},
     {"{", 1, "a JSON file: name the folder that it lies in"},
     {"[", 1, "a JSON file: name the folder that it lies in"},
 };
@@ -124,7 +123,7 @@ static bool find_file(struct location *location, const char *path, struct error 
   free(copy);
   if (!location->folder)
     return fail(err, "%s: out of memory for the path", path);
-  if (!read_start(&start, path, err))
+  if (!lfs_check(path, err) || !read_start(&start, path, err))
     return false;
   location->is_bin = bin_is(start.bytes, start.n);
   if (location->is_bin)

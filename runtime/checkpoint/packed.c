@@ -4,9 +4,11 @@
 
 #include "base/parallel.h"
 #include "base/replace.h"
+#include "checkpoint/checksum.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +19,7 @@
 static const char MAGIC[16] = "getp packed\n";
 
 enum {
-  VERSION = 1, // of this format and of formats/tiles.h
+  VERSION = 2, // of this format and of formats/tiles.h
   IMAGE_ALIGN = 4096,
   TREE_BYTES = 256,
   PIECE_BYTES = 16 << 20, // packed before they are written
@@ -30,11 +32,12 @@ struct head {
   int32_t n_stop, stop[MAX_STOP_IDS];
   char tree[TREE_BYTES];
   uint64_t identity; // of the model and the weights table
-  uint64_t tokenizer_bytes;
+  uint64_t tokenizer_bytes, file_bytes;
+  uint64_t content;  // the checksum of all that follows the head
   uint64_t checksum; // of all fields before it
 };
 
-_Static_assert(sizeof(struct head) == 16 + 4 * (2 + MAX_STOP_IDS) + TREE_BYTES + 3 * 8,
+_Static_assert(sizeof(struct head) == 16 + 4 * (2 + MAX_STOP_IDS) + TREE_BYTES + 5 * 8,
                "no padding");
 
 // Continues the 64-bit FNV-1a hash `digest`.
@@ -129,50 +132,78 @@ static bool map_file(struct packed *packed, const char *path, struct error *err)
 static bool is_damaged(const struct packed *packed, const struct head *head) {
   return packed->bytes < sizeof *head || head->checksum != checksum_of(head) || head->n_stop < 1 ||
          head->n_stop > MAX_STOP_IDS || head->tokenizer_bytes > INT32_MAX ||
+         image_offset(head->tokenizer_bytes) > head->file_bytes ||
          !memchr(head->tree, 0, sizeof head->tree);
 }
 
-static bool check_head(const struct packed *packed, const struct head *head, const char *path,
-                       const struct weight_table *table, const struct model_config *config,
-                       struct error *err) {
+static bool check_head(const struct packed *packed, const struct head *head, struct error *err) {
   if (head->version != VERSION)
-    return fail(err, "%s: want packing version %d, found %u: pack the checkpoint anew", path,
-                VERSION, head->version);
+    return fail(err, "%s: want packing version %d, found %u: pack the checkpoint anew",
+                packed->path, VERSION, head->version);
   if (is_damaged(packed, head))
     return fail(err, "%s: want an undamaged head, found a damaged one: pack the checkpoint anew",
-                path);
-  if (strcmp(head->tree, table->tree) != 0)
-    return fail(err, "%s: want a file packed for %s, found one for %s: pack it with this getp",
-                path, table->tree, head->tree);
-  if (head->identity != identity_of(table, config))
-    return fail(err,
-                "%s: want a file packed for this %s, found one for other weights or another "
-                "config.json: pack the checkpoint anew",
-                path, table->tree);
-  const size_t want = image_offset(head->tokenizer_bytes) + image_bytes(table);
-  return packed->bytes == want
+                packed->path);
+  return packed->bytes == head->file_bytes
              ? true
-             : fail(err, "%s: want %zu bytes, found %zu: pack the checkpoint anew", path, want,
-                    packed->bytes);
+             : fail(err, "%s: want %" PRIu64 " bytes, found %zu: pack the checkpoint anew",
+                    packed->path, head->file_bytes, packed->bytes);
 }
 
-bool packed_open(struct packed *packed, const char *path, const struct weight_table *table,
-                 const struct model_config *config, struct error *err) {
+static struct head head_of(const struct packed *packed) {
   struct head head = {0};
+  memcpy(&head, packed->map, packed->bytes < sizeof head ? packed->bytes : sizeof head);
+  return head;
+}
+
+bool packed_open_any(struct packed *packed, const char *path, struct error *err) {
   *packed = (struct packed){0};
   if (!map_file(packed, path, err))
     return false;
-  memcpy(&head, packed->map, packed->bytes < sizeof head ? packed->bytes : sizeof head);
-  if (!check_head(packed, &head, path, table, config, err)) {
+  const struct head head = head_of(packed);
+  if (!check_head(packed, &head, err)) {
     packed_close(packed);
     return false;
   }
-  const char *tokenizer = (const char *)packed->map + sizeof head;
-  packed->tokenizer = (struct text){(char *)(uintptr_t)tokenizer, head.tokenizer_bytes};
+  const char *text = (const char *)packed->map;
+  packed->tree = text + offsetof(struct head, tree);
+  packed->tokenizer = (struct text){(char *)(uintptr_t)text + sizeof head, head.tokenizer_bytes};
   packed->image = packed->map + image_offset(head.tokenizer_bytes);
   packed->stop.n = head.n_stop;
   memcpy(packed->stop.id, head.stop, sizeof head.stop);
   return true;
+}
+
+// The head is undamaged. Checks that it is one for this tree.
+static bool check_tree(const struct packed *packed, const struct weight_table *table,
+                       const struct model_config *config, struct error *err) {
+  const struct head head = head_of(packed);
+  const size_t want = image_offset(head.tokenizer_bytes) + image_bytes(table);
+  if (strcmp(head.tree, table->tree) != 0)
+    return fail(err, "%s: want a file packed for %s, found one for %s: pack it with this getp",
+                packed->path, table->tree, head.tree);
+  if (head.identity != identity_of(table, config))
+    return fail(err,
+                "%s: want a file packed for this %s, found one for other weights or another "
+                "config.json: pack the checkpoint anew",
+                packed->path, table->tree);
+  for (int i = 0; i < packed->stop.n; i++)
+    if (packed->stop.id[i] < 0 || packed->stop.id[i] >= config->vocab)
+      return fail(err, "%s: want stop ids below %d, found %d: pack the checkpoint anew",
+                  packed->path, config->vocab, packed->stop.id[i]);
+  return packed->bytes == want
+             ? true
+             : fail(err, "%s: want %zu bytes, found %zu: pack the checkpoint anew", packed->path,
+                    want, packed->bytes);
+}
+
+bool packed_open(struct packed *packed, const char *path, const struct weight_table *table,
+                 const struct model_config *config, struct error *err) {
+  if (!packed_open_any(packed, path, err))
+    return false;
+  if (check_tree(packed, table, config, err))
+    return true;
+  packed_close(packed);
+  return false;
 }
 
 void packed_close(struct packed *packed) {
@@ -197,20 +228,61 @@ static int read_at(int file, uint8_t *to, size_t n, size_t offset) {
   return 0;
 }
 
-bool packed_read(const struct packed *packed, size_t first, size_t n, void *to, struct error *err) {
-  const size_t begin = (size_t)(packed->image - packed->map) + first;
-  uint8_t *out = to;
+// Reads n bytes of the file from `begin` on, with all threads. Adds their checksum to *sum if it is
+// not NULL.
+static bool read_slices(const struct packed *packed, size_t begin, size_t n, uint8_t *to,
+                        uint64_t *sum, struct error *err) {
   int problem = 0;
   PARALLEL_FOR(n)
   for (size_t i = 0; i < n; i += SLICE_BYTES) {
     const size_t bytes = n - i < SLICE_BYTES ? n - i : SLICE_BYTES;
-    const int this = read_at(packed->file, out + i, bytes, begin + i);
+    const int this = read_at(packed->file, to + i, bytes, begin + i);
     if (this != 0) {
       PARALLEL_WRITE
       problem = this;
+    } else if (sum) {
+      const uint64_t part = checksum(to + i, bytes, begin + i);
+      PARALLEL_ADD
+      *sum += part;
     }
   }
   return problem == 0 ? true : fail(err, "%s: %s", packed->path, strerror(problem));
+}
+
+bool packed_read(const struct packed *packed, size_t first, size_t n, void *to, struct error *err) {
+  return read_slices(packed, (size_t)(packed->image - packed->map) + first, n, to, NULL, err);
+}
+
+// Computes the checksum of the content, by pieces in a buffer of PIECE_BYTES.
+static bool sum_content(const struct packed *packed, uint8_t *buffer, uint64_t *sum,
+                        packed_watcher watch, void *context, struct error *err) {
+  const size_t head = sizeof(struct head), total = packed->bytes - head;
+  for (size_t done = 0; done < total;) {
+    const size_t n = total - done < PIECE_BYTES ? total - done : PIECE_BYTES;
+    if (!read_slices(packed, head + done, n, buffer, sum, err))
+      return false;
+    done += n;
+    if (watch && !watch(context, done, total, err))
+      return false;
+  }
+  return true;
+}
+
+bool packed_verify(const struct packed *packed, packed_watcher watch, void *context,
+                   struct error *err) {
+  const struct head head = head_of(packed);
+  uint64_t sum = 0;
+  uint8_t *buffer = malloc(PIECE_BYTES);
+  if (!buffer)
+    return fail(err, "%s: out of memory for a piece of it", packed->path);
+  const bool read = sum_content(packed, buffer, &sum, watch, context, err);
+  free(buffer);
+  if (!read || sum == head.content)
+    return read;
+  return fail(err,
+              "%s: want undamaged content, found another checksum than its head has: pack the "
+              "checkpoint anew",
+              packed->path);
 }
 
 // ---- writing a file ----
@@ -223,10 +295,19 @@ struct writer {
   size_t piece_bytes;
   size_t image_offset;   // in the file
   size_t written, total; // bytes of the weights
+  uint64_t sum;          // checksum of what is written after the head
   packed_watcher watch;
   void *context;
 };
 
+// Writes n bytes of the content at a multiple of 8 bytes.
+static bool write_content(struct writer *writer, const void *bytes, size_t n, size_t offset,
+                          struct error *err) {
+  writer->sum += checksum_parallel(bytes, n, offset);
+  return replace_write(&writer->file, bytes, n, offset, err);
+}
+
+// Granules have 1, 2 or 4 bytes or a multiple of 32, so that every piece begins at a multiple of 8.
 static bool write_weight(struct writer *writer, const struct weight_spec *spec, size_t offset,
                          struct error *err) {
   struct weight_view view;
@@ -238,7 +319,7 @@ static bool write_weight(struct writer *writer, const struct weight_spec *spec, 
   for (size_t first = 0; first < bytes; first += most) {
     const size_t n = bytes - first < most ? bytes - first : most;
     weight_read(&view, first, n, writer->piece);
-    if (!replace_write(&writer->file, writer->piece, n, writer->image_offset + offset + first, err))
+    if (!write_content(writer, writer->piece, n, writer->image_offset + offset + first, err))
       return false;
     writer->written += n;
     if (!writer->watch(writer->context, writer->written, writer->total, err))
@@ -257,6 +338,14 @@ static bool write_image(struct writer *writer, struct error *err) {
   return true;
 }
 
+static bool check_tree_name(const struct writer *writer, struct error *err) {
+  const char *tree = writer->content->table.tree;
+  return strlen(tree) < TREE_BYTES
+             ? true
+             : fail(err, "%s: want a tree with a name of less than %d bytes, found %s",
+                    writer->path, TREE_BYTES, tree);
+}
+
 static bool write_head(const struct writer *writer, struct error *err) {
   const struct packed_content *content = writer->content;
   struct head head = {
@@ -264,17 +353,14 @@ static bool write_head(const struct writer *writer, struct error *err) {
       .n_stop = content->stop->n,
       .identity = identity_of(&content->table, content->config),
       .tokenizer_bytes = content->tokenizer.n,
+      .file_bytes = writer->image_offset + image_bytes(&content->table),
+      .content = writer->sum,
   };
-  if (strlen(content->table.tree) >= sizeof head.tree)
-    return fail(err, "%s: want a tree with a name of less than %d bytes, found %s", writer->path,
-                TREE_BYTES, content->table.tree);
   memcpy(head.magic, MAGIC, sizeof MAGIC);
   memcpy(head.stop, content->stop->id, (size_t)content->stop->n * sizeof *head.stop);
   strcpy(head.tree, content->table.tree);
   head.checksum = checksum_of(&head);
-  return replace_write(&writer->file, &head, sizeof head, 0, err) &&
-         replace_write(&writer->file, content->tokenizer.bytes, content->tokenizer.n, sizeof head,
-                       err);
+  return replace_write(&writer->file, &head, sizeof head, 0, err);
 }
 
 // Reserves the whole file, so that a full disk is found before the work. Not every file system can
@@ -313,9 +399,12 @@ bool packed_write(const char *path, const struct packed_content *content, packed
       .context = context,
   };
   writer.file.file = -1;
-  const bool ok = alloc_piece(&writer, err) && replace_begin(&writer.file, path, err) &&
-                  reserve_space(&writer, err) && write_head(&writer, err) &&
-                  write_image(&writer, err);
+  const struct text *tokenizer = &content->tokenizer;
+  const bool ok =
+      check_tree_name(&writer, err) && alloc_piece(&writer, err) &&
+      replace_begin(&writer.file, path, err) && reserve_space(&writer, err) &&
+      write_content(&writer, tokenizer->bytes, tokenizer->n, sizeof(struct head), err) &&
+      write_image(&writer, err) && write_head(&writer, err);
   free(writer.piece);
   return replace_end(&writer.file, ok, err);
 }

@@ -2,14 +2,14 @@
 // them, so that loading is copying. `getp pack` writes it, and the getp of the same tree reads it
 // in place of a checkpoint folder.
 //
-//   head       the tree and the model that it was packed for, the ids that end a sequence, and a
-//              checksum of the head
+//   head       the tree and the model that it was packed for, the ids that end a sequence, the
+//              length and a checksum of what follows, and a checksum of the head
 //   tokenizer  the text of tokenizer.json, or nothing
 //   image      at a multiple of 4096 bytes: the packed weights at their offsets in weights.inc,
-//   then
-//              those that the tree reads in place
+//              then those that the tree reads in place
 //
-// Numbers are little-endian. The image has no checksum.
+// Numbers are little-endian. Loading does not read the whole file, so it does not compare the
+// checksum of the content with the content; packed_verify does.
 #ifndef GETP_CHECKPOINT_PACKED_H
 #define GETP_CHECKPOINT_PACKED_H
 
@@ -24,6 +24,7 @@ struct packed {
   size_t bytes;
   int file;
   const char *path;
+  const char *tree;      // in the map
   const uint8_t *image;  // in the map, aligned to 4096
   struct text tokenizer; // in the map; 0 bytes if the file has none
   struct stop_ids stop;
@@ -32,11 +33,25 @@ struct packed {
 // True if a file begins like a packed file.
 bool packed_is(const char *path);
 
-// Opens and maps a packed file; `path` must outlive it. Refuses a file that is cut off, or that was
-// packed for another tree, another table or another config.
+// Opens and maps a packed file; `path` must outlive it. Refuses a file that is cut off or has a
+// damaged head, that was packed for another tree, another table or another config, and a stop id
+// outside of the vocabulary.
 bool packed_open(struct packed *packed, const char *path, const struct weight_table *table,
                  const struct model_config *config, struct error *err);
+
+// The same for a file of any tree, whose weights nobody will read. Its stop ids can be any numbers.
+bool packed_open_any(struct packed *packed, const char *path, struct error *err);
+
 void packed_close(struct packed *packed);
+
+// Called after each piece of a long piece of work, with the bytes done so far. If it returns false,
+// the work fails with its message.
+typedef bool (*packed_watcher)(void *context, size_t done, size_t total, struct error *err);
+
+// Reads the whole file, with all threads, and compares the checksum of its content with that in its
+// head. `watch` may be NULL.
+bool packed_verify(const struct packed *packed, packed_watcher watch, void *context,
+                   struct error *err);
 
 // Reads n bytes of the image from `first` on, with all threads. It uses system calls, since
 // entering every mapped page into the page table and removing it again takes longer than copying
@@ -52,10 +67,8 @@ struct packed_content {
   struct text tokenizer;
 };
 
-// Called after each piece of the weights. If it returns false, packed_write fails with its message.
-typedef bool (*packed_watcher)(void *context, size_t written, size_t total, struct error *err);
-
-// Writes PATH.new and renames it to PATH, as base/replace.h does.
+// Writes PATH.new and renames it to PATH, as base/replace.h does. The watcher gets bytes of
+// weights.
 bool packed_write(const char *path, const struct packed_content *content, packed_watcher watch,
                   void *context, struct error *err);
 

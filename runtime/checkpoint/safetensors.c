@@ -2,13 +2,16 @@
 // every tensor lie inside a map.
 #include "checkpoint/safetensors.h"
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/path.h"
+#include "checkpoint/shard_names.h"
 
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,26 +52,50 @@ struct safetensors {
 static bool parse_dtype(struct tensor *tensor, const struct shard *shard, const json_t *value,
                         struct error *err) {
   const char *name = json_string_value(value);
-  return (name && dtype_parse(&tensor->dtype, name)) ||
-         json_refuse(shard->path, tensor->name, "a dtype of U8, F16, BF16 or F32", value, err);
+  if (!name)
+    return json_refuse(shard->path, tensor->name, "the name of a dtype", value, err);
+  tensor->dtype = dtype_parse(name);
+  tensor->other_dtype = tensor->dtype == DTYPE_OTHER ? name : NULL;
+  return true;
 }
 
-// Fills in rank, shape, and the bytes that shape and dtype need.
-static bool parse_shape(struct tensor *tensor, const struct shard *shard, const json_t *value,
-                        struct error *err) {
-  if (!json_is_array(value) || json_array_size(value) > TENSOR_MAX_RANK)
-    return json_refuse(shard->path, tensor->name, "a shape of at most 4 numbers", value, err);
+// Fills in rank and shape, and the number of elements.
+static bool parse_shape(struct tensor *tensor, size_t *elements, const struct shard *shard,
+                        const json_t *value, struct error *err) {
+  if (!json_is_array(value) || json_array_size(value) > INT_MAX)
+    return json_refuse(shard->path, tensor->name, "a shape of numbers", value, err);
   tensor->rank = (int)json_array_size(value);
-  tensor->bytes = dtype_bytes(tensor->dtype);
+  *elements = 1;
   for (int i = 0; i < tensor->rank; i++) {
     const json_t *size = json_array_get(value, (size_t)i);
-    tensor->shape[i] = json_integer_value(size);
-    if (!json_is_integer(size) || tensor->shape[i] < 0 ||
-        __builtin_mul_overflow(tensor->bytes, (size_t)tensor->shape[i], &tensor->bytes))
+    const json_int_t n = json_integer_value(size);
+    if (!json_is_integer(size) || n < 0 || __builtin_mul_overflow(*elements, (size_t)n, elements))
       return json_refuse(shard->path, tensor->name, "a shape of sizes that fit in memory", value,
                          err);
+    if (i < TENSOR_MAX_RANK)
+      tensor->shape[i] = n;
   }
   return true;
+}
+
+// The bytes of the tensor must be those of its elements. Nobody knows how many these are for a
+// dtype that is newer than this program.
+static bool check_bytes(const struct tensor *tensor, size_t elements, const struct shard *shard,
+                        struct error *err) {
+  const size_t each = dtype_bits(tensor_dtype_name(tensor));
+  size_t bits;
+  if (each == 0)
+    return true;
+  if (__builtin_mul_overflow(elements, each, &bits))
+    return fail(err, "%s: %.200s: want a shape of sizes that fit in memory, found %zu elements",
+                shard->path, tensor->name, elements);
+  if (bits % 8 != 0)
+    return fail(err, "%s: %.200s: want a shape of whole bytes, found %zu bits", shard->path,
+                tensor->name, bits);
+  return bits / 8 == tensor->bytes
+             ? true
+             : fail(err, "%s: %.200s: want %zu bytes for its dtype and shape, found %zu in its %s",
+                    shard->path, tensor->name, bits / 8, tensor->bytes, "data_offsets");
 }
 
 // data_offsets is [begin, end), in bytes after the header.
@@ -82,20 +109,33 @@ static bool parse_offsets(struct tensor *tensor, const struct shard *shard, cons
   if ((uint64_t)end > shard->data_bytes)
     return fail(err, "%s: %.200s: want data_offsets within %zu bytes of data, found [%lld, %lld]",
                 shard->path, tensor->name, shard->data_bytes, begin, end);
-  if ((uint64_t)(end - begin) != tensor->bytes)
-    return fail(err, "%s: %.200s: want %zu bytes for its dtype and shape, found %lld in its %s",
-                shard->path, tensor->name, tensor->bytes, end - begin, "data_offsets");
   tensor->data = shard->data + begin;
+  tensor->bytes = (size_t)(end - begin);
   return true;
 }
 
 static bool parse_tensor(struct tensor *tensor, const struct shard *shard, const json_t *value,
                          struct error *err) {
+  size_t elements = 0;
   if (!json_is_object(value))
     return json_refuse(shard->path, tensor->name, "an object", value, err);
   return parse_dtype(tensor, shard, json_object_get(value, "dtype"), err) &&
-         parse_shape(tensor, shard, json_object_get(value, "shape"), err) &&
-         parse_offsets(tensor, shard, json_object_get(value, "data_offsets"), err);
+         parse_shape(tensor, &elements, shard, json_object_get(value, "shape"), err) &&
+         parse_offsets(tensor, shard, json_object_get(value, "data_offsets"), err) &&
+         check_bytes(tensor, elements, shard, err);
+}
+
+// __metadata__ is a map of strings to strings.
+static bool check_metadata(const struct shard *shard, json_t *metadata, struct error *err) {
+  const char *key;
+  json_t *value;
+  if (!json_is_object(metadata))
+    return json_refuse(shard->path, "__metadata__", "an object of strings", metadata, err);
+  json_object_foreach(metadata, key, value) {
+    if (!json_is_string(value))
+      return json_refuse(shard->path, "__metadata__", "an object of strings", metadata, err);
+  }
+  return true;
 }
 
 // Orders by offset. An empty tensor comes before the one that begins at the same offset.
@@ -141,12 +181,13 @@ static bool add_tensors(struct safetensors *checkpoint, const struct shard *shar
   const char *name;
   json_t *value;
   json_object_foreach(shard->header, name, value) {
-    if (!strcmp(name, "__metadata__"))
-      continue;
-    struct entry entry = {.tensor.name = name, .shard = shard};
-    if (!parse_tensor(&entry.tensor, shard, value, err))
+    struct entry entry = {.tensor = {.name = name, .file = shard->path}, .shard = shard};
+    const bool metadata = strcmp(name, "__metadata__") == 0;
+    if (!(metadata ? check_metadata(shard, value, err)
+                   : parse_tensor(&entry.tensor, shard, value, err)))
       return false;
-    entries[checkpoint->n_entries++] = entry;
+    if (!metadata)
+      entries[checkpoint->n_entries++] = entry;
   }
   return check_cover(entries + first, checkpoint->n_entries - first, shard, err);
 }
@@ -169,6 +210,8 @@ static bool map_open_file(struct shard *shard, int fd, struct error *err) {
 }
 
 static bool map_file(struct shard *shard, struct error *err) {
+  if (!lfs_check(shard->path, err))
+    return false;
   int fd = open(shard->path,
                 O_RDONLY | O_CLOEXEC | O_NONBLOCK); // does not wait for the writer of a pipe
   if (fd < 0)
@@ -176,6 +219,20 @@ static bool map_file(struct shard *shard, struct error *err) {
   bool ok = map_open_file(shard, fd, err);
   close(fd);
   return ok;
+}
+
+// A header begins with { and ends with }, except that spaces may fill it up.
+static bool check_ends(const struct shard *shard, const char *text, size_t n, struct error *err) {
+  if (n == 0)
+    return fail(err, "%s: want a header that begins with {, found none", shard->path);
+  if (text[0] != '{')
+    return fail(err, "%s: want a header that begins with {, found 0x%02x", shard->path,
+                (unsigned char)text[0]);
+  while (text[n - 1] == ' ')
+    n--;
+  return text[n - 1] == '}' ? true
+                            : fail(err, "%s: want a header that ends in } and spaces, found 0x%02x",
+                                   shard->path, (unsigned char)text[n - 1]);
 }
 
 // A file is a little-endian length of 8 bytes, a JSON header of that many bytes, and the data.
@@ -189,11 +246,11 @@ static bool read_header(struct shard *shard, struct error *err) {
                 shard->path, rest < HEADER_MAX_BYTES ? rest : HEADER_MAX_BYTES, length);
   const char *text = (const char *)shard->map + HEADER_LENGTH_BYTES;
   json_error_t detail;
+  if (!check_ends(shard, text, length, err))
+    return false;
   shard->header = json_loadb(text, length, JSON_REJECT_DUPLICATES, &detail);
   if (!shard->header)
     return fail(err, "%s: want JSON in its header, found an error: %s", shard->path, detail.text);
-  if (!json_is_object(shard->header))
-    return fail(err, "%s: want a JSON object in its header, found an array", shard->path);
   shard->data = shard->map + HEADER_LENGTH_BYTES + length;
   shard->data_bytes = rest - length;
   return true;
@@ -214,12 +271,6 @@ static bool add_shard(struct safetensors *checkpoint, const char *directory, con
 static bool alloc_shards(struct safetensors *checkpoint, size_t n, struct error *err) {
   checkpoint->shards = calloc(n, sizeof *checkpoint->shards);
   return checkpoint->shards || fail(err, "%s: out of memory for its files", checkpoint->path);
-}
-
-static bool open_single(struct safetensors *checkpoint, const char *directory, struct error *err) {
-  checkpoint->path = path_join(directory, SINGLE_FILE, err);
-  return checkpoint->path && alloc_shards(checkpoint, 1, err) &&
-         add_shard(checkpoint, directory, SINGLE_FILE, err);
 }
 
 static const struct shard *find_shard(const struct safetensors *checkpoint, const char *name) {
@@ -289,21 +340,46 @@ static bool open_index(struct safetensors *checkpoint, const char *directory, st
   return ok;
 }
 
+// Opens files that no index lists. Each tensor must be in one of them only.
+static bool open_files(struct safetensors *checkpoint, const char *directory,
+                       const char *const *names, size_t n, struct error *err) {
+  checkpoint->path = n == 1 ? path_join(directory, names[0], err) : strdup(directory);
+  if (!checkpoint->path)
+    return fail(err, "%s: out of memory for its path", directory);
+  if (!alloc_shards(checkpoint, n, err))
+    return false;
+  for (size_t i = 0; i < n; i++)
+    if (!add_shard(checkpoint, directory, names[i], err))
+      return false;
+  struct entry *entries = checkpoint->entries;
+  qsort(entries, checkpoint->n_entries, sizeof *entries, compare_name);
+  for (size_t i = 1; i < checkpoint->n_entries; i++)
+    if (compare_name(&entries[i - 1], &entries[i]) == 0)
+      return fail(err, "%s: %.200s: want it in one file, found it in %.200s, too",
+                  entries[i].tensor.file, entries[i].tensor.name, entries[i - 1].shard->name);
+  return true;
+}
+
+static bool open_found(struct safetensors *checkpoint, const char *directory, struct error *err) {
+  struct shard_names names;
+  if (!shard_names_find(&names, directory, err))
+    return false;
+  const bool ok = open_files(checkpoint, directory, (const char *const *)names.name, names.n, err);
+  shard_names_free(&names);
+  return ok;
+}
+
 // If both exist, the single file is used, as in HF transformers.
 static bool open_any(struct safetensors *checkpoint, const char *directory, struct error *err) {
   bool has_single, has_index;
   if (!json_file_exists(&has_single, directory, SINGLE_FILE, err) ||
       !json_file_exists(&has_index, directory, INDEX_FILE, err))
     return false;
-  if (has_single) {
-    if (!open_single(checkpoint, directory, err))
-      return false;
-    qsort(checkpoint->entries, checkpoint->n_entries, sizeof *checkpoint->entries, compare_name);
-    return true;
-  }
+  if (has_single)
+    return open_files(checkpoint, directory, (const char *[]){SINGLE_FILE}, 1, err);
   if (has_index)
     return open_index(checkpoint, directory, err);
-  return fail(err, "%s: want %s or %s in it, found neither", directory, SINGLE_FILE, INDEX_FILE);
+  return open_found(checkpoint, directory, err);
 }
 
 bool safetensors_open(struct safetensors **out, const char *directory, struct error *err) {
@@ -349,14 +425,16 @@ const struct tensor *safetensors_at(const struct safetensors *checkpoint, size_t
   return index < checkpoint->n_entries ? &checkpoint->entries[index].tensor : NULL;
 }
 
-enum { SHAPE_TEXT_BYTES = TENSOR_MAX_RANK * 22 + 3 };
+enum { SHAPE_TEXT_BYTES = TENSOR_MAX_RANK * 22 + 8 };
 
+// Only the first sizes of a long shape are known.
 static void format_shape(char out[static SHAPE_TEXT_BYTES], int rank, const int64_t *shape) {
+  const int known = rank < TENSOR_MAX_RANK ? rank : TENSOR_MAX_RANK;
   size_t used = (size_t)snprintf(out, SHAPE_TEXT_BYTES, "[");
-  for (int i = 0; i < rank; i++)
+  for (int i = 0; i < known; i++)
     used += (size_t)snprintf(out + used, SHAPE_TEXT_BYTES - used, "%s%" PRId64, i ? ", " : "",
                              shape[i]);
-  snprintf(out + used, SHAPE_TEXT_BYTES - used, "]");
+  snprintf(out + used, SHAPE_TEXT_BYTES - used, "%s", known < rank ? ", ...]" : "]");
 }
 
 const struct tensor *safetensors_require(const struct safetensors *checkpoint, const char *name,
@@ -372,6 +450,6 @@ const struct tensor *safetensors_require(const struct safetensors *checkpoint, c
   if (tensor->rank == rank && !memcmp(tensor->shape, shape, (size_t)rank * sizeof *shape))
     return tensor;
   format_shape(found, tensor->rank, tensor->shape);
-  fail(err, "%s: %s: want shape %s, found %s", entry->shard->path, name, want, found);
+  fail(err, "%s: %s: want shape %s, found %s", tensor->file, name, want, found);
   return NULL;
 }

@@ -8,9 +8,11 @@
 
 struct safetensors;
 
-// Maps DIRECTORY/model.safetensors, or every file that DIRECTORY/model.safetensors.index.json
-// names. Refuses a header that is cut off, is not JSON, names a tensor twice, or does not describe
-// exactly the bytes that follow it. The caller closes *out.
+// Maps DIRECTORY/model.safetensors; or every file that DIRECTORY/model.safetensors.index.json
+// names; or the files that shard_names_find finds. Refuses a header that is cut off, breaks a rule
+// of the format, or does not describe exactly the bytes that follow it, and a tensor that is in two
+// files. A tensor may have any dtype and any shape, also those of no weight. The caller closes
+// *out.
 bool safetensors_open(struct safetensors **out, const char *directory, struct error *err);
 void safetensors_close(struct safetensors *checkpoint);
 

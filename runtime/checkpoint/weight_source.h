@@ -14,16 +14,24 @@ struct weight_source {
   const struct packed *packed;
 };
 
-// Fills in the address of each weight of the table: in `packed`, which is memory of
-// table.packed_bytes, or, if the tree reads the weight in place, in the map of the source. Names a
-// tensor of a checkpoint that is missing or not as its spec says.
+// The bytes of the packed weights: table.packed_bytes, and after them the mapped weights that the
+// checkpoint has in another dtype. Names a tensor of a checkpoint that is missing or not as its
+// spec says.
+bool weight_source_bytes(const struct weight_source *source, size_t *bytes, struct error *err);
+
+// Fills in the address of each weight of the table: in `packed`, which is memory for the packed
+// weights, or, if the tree reads the weight in place, in the map of the source.
 bool weight_source_locate(const struct weight_source *source, const uint8_t *packed,
                           const uint8_t **weight, struct error *err);
 
 // A piece of the packed weights. A zeroed one is before the first.
 struct weight_piece {
-  size_t offset, bytes;    // in the packed weights
-  struct weight_view view; // the weight that it belongs to; unused for a packed file
+  size_t offset, bytes; // in the packed weights
+
+  // Unused for a packed file: the weight that it belongs to, and where that begins; the bytes of
+  // the converted weights up to and including it.
+  struct weight_view view;
+  size_t begin, converted;
 };
 
 // Moves on to the next piece, of at most `most` bytes. After the last piece comes one of 0 bytes.

@@ -16,13 +16,11 @@ enum {
 // For each weight_type: the bytes of a number, and the dtype of a tensor that needs no conversion.
 // F16 and MXFP4 lie in tiles only, and use neither.
 static const struct {
-  const char *name;
   size_t bytes;
   enum dtype same;
 } TYPES[] = {
-    [STORED_U8] = {"U8", 1, DTYPE_U8},       [STORED_BF16] = {"BF16", 2, DTYPE_BF16},
-    [STORED_F32] = {"F32", 4, DTYPE_F32},    [STORED_F16] = {"F16", 0, DTYPE_F16},
-    [STORED_MXFP4] = {"MXFP4", 0, DTYPE_U8},
+    [STORED_U8] = {1, DTYPE_U8},   [STORED_BF16] = {2, DTYPE_BF16}, [STORED_F32] = {4, DTYPE_F32},
+    [STORED_F16] = {0, DTYPE_F16}, [STORED_MXFP4] = {0, DTYPE_U8},
 };
 
 static int rank_of(const int64_t *shape) {
@@ -92,10 +90,7 @@ static bool find_mxfp4(struct weight_view *view, const struct checkpoint *checkp
   view->scales = checkpoint_require(checkpoint, name, 3, codes, err);
   if (!view->scales)
     return false;
-  if (view->tensor->dtype == DTYPE_U8 && view->scales->dtype == DTYPE_U8)
-    return true;
-  return fail(err, "%s: want U8 blocks and scales, found %s and %s", spec->name,
-              dtype_name(view->tensor->dtype), dtype_name(view->scales->dtype));
+  return tensor_check_dtype(view->tensor, true, err) && tensor_check_dtype(view->scales, true, err);
 }
 
 // True if the bytes of the tensor are those of the stored weight.
@@ -103,15 +98,6 @@ static bool is_stored(const struct weight_view *view) {
   const struct weight_spec *spec = view->spec;
   return spec->layout == LAYOUT_CONTIGUOUS && spec->form != FORM_MXFP4 && !view->transposed &&
          view->tensor->dtype == TYPES[spec->stored].same;
-}
-
-// True if a tensor of this type can be stored as the spec says. A mapped weight is not converted,
-// and a BF16 holds no other float type without loss; all other floats are made from any float type.
-// U8 stays U8.
-static bool fits(const struct weight_spec *spec, enum dtype has) {
-  return spec->offset == WEIGHT_MAPPED || spec->stored == STORED_BF16
-             ? has == TYPES[spec->stored].same
-             : (has == DTYPE_U8) == (spec->stored == STORED_U8);
 }
 
 static bool find_plain(struct weight_view *view, const struct checkpoint *checkpoint,
@@ -127,12 +113,7 @@ static bool find_plain(struct weight_view *view, const struct checkpoint *checkp
   if (!view->tensor)
     return false;
   view->transposed = (spec->form == FORM_TRANSPOSED) != view->tensor->flipped;
-  return fits(spec, view->tensor->dtype)
-             ? true
-             : fail(err,
-                    "%s: want dtype %s, found %s: generate a getp from this checkpoint's "
-                    "config.json with the right \"dtype\"",
-                    spec->name, TYPES[spec->stored].name, dtype_name(view->tensor->dtype));
+  return tensor_check_dtype(view->tensor, spec->stored == STORED_U8, err);
 }
 
 bool weight_find(struct weight_view *view, const struct weight_spec *spec,
@@ -140,6 +121,10 @@ bool weight_find(struct weight_view *view, const struct weight_spec *spec,
   *view = (struct weight_view){.spec = spec};
   return spec->form == FORM_MXFP4 ? find_mxfp4(view, checkpoint, err)
                                   : find_plain(view, checkpoint, err);
+}
+
+bool weight_is_mapped(const struct weight_view *view) {
+  return view->spec->offset == WEIGHT_MAPPED && is_stored(view);
 }
 
 // ---- a piece as floats ----

@@ -41,7 +41,8 @@ struct weight_spec {
   int64_t shape[TENSOR_MAX_RANK];
 };
 
-// Instead of an offset: the tree reads the weight in place, in the map of its file.
+// Instead of an offset: the tree reads the weight in place, in the map of its file. If the
+// checkpoint has it in another dtype, it is converted into memory of its own.
 enum { WEIGHT_MAPPED = -1 };
 
 // All weights of a tree, in the order of weights.inc.
@@ -71,10 +72,13 @@ size_t weight_granule(const struct weight_spec *spec);
 // of 64 after it.
 size_t weight_offset(const struct weight_spec *spec, size_t *end);
 
-// Finds the tensors of a weight. Names a tensor that is missing, of another shape, or of a type
-// that cannot be stored as the spec says; that of a mapped weight must be the stored type itself.
+// Finds the tensors of a weight. Names a tensor that is missing, of another shape, or of a dtype
+// that no weight may have: blocks and scales are U8, all others BF16, F16 or F32.
 bool weight_find(struct weight_view *view, const struct weight_spec *spec,
                  const struct checkpoint *checkpoint, struct error *err);
+
+// True if the tree reads the weight in place: a mapped one that the checkpoint has as it is stored.
+bool weight_is_mapped(const struct weight_view *view);
 
 // Writes bytes [first, first + n) of the stored weight to `out`, with all threads. Both bounds are
 // multiples of its granule. Rounds to nearest even; an infinity or a NaN stays one.

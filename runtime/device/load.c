@@ -18,6 +18,6 @@ bool load_run(const struct load *load, struct error *err) {
       return false;
     loaded += piece.bytes;
     if (load->watch)
-      load->watch(load->context, loaded, source->table.packed_bytes);
+      load->watch(load->context, loaded, load->packed_bytes);
   }
 }

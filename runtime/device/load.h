@@ -9,7 +9,8 @@
 struct load {
   struct device *device;
   const struct weight_source *source;
-  uint8_t *packed;        // (source->table.packed_bytes) on the device
+  uint8_t *packed;        // (packed_bytes) on the device
+  size_t packed_bytes;    // as weight_source_bytes says
   const uint8_t **weight; // (source->table.n) load_run fills in the address of each weight
 
   // Called after each piece, with the bytes loaded so far and all bytes. May be NULL.

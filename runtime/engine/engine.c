@@ -34,6 +34,7 @@ static bool load_weights(struct engine *engine, const struct weight_source *sour
       .device = engine->device,
       .source = source,
       .packed = engine->packed.at,
+      .packed_bytes = engine->packed.bytes,
       .weight = engine->weight,
       .watch = engine->progress,
       .context = engine->progress_context,
@@ -55,11 +56,12 @@ bool engine_warm_up(struct engine *engine, const struct weight_source *source, s
   if (engine->device)
     return true;
   double from = engine->began = seconds_now();
-  if (device_open(&engine->device, err) && report_span(engine, "open device", &from, 0, err) &&
-      memory_alloc(engine, err) && report_span(engine, "allocate memory", &from, 0, err) &&
-      load_weights(engine, source, err) && memory_upload_rope(engine, err) &&
-      device_wait(engine->device, err) &&
-      report_span(engine, "load weights", &from, (double)engine_weights().packed_bytes, err) &&
+  size_t packed;
+  if (weight_source_bytes(source, &packed, err) && device_open(&engine->device, err) &&
+      report_span(engine, "open device", &from, 0, err) && memory_alloc(engine, packed, err) &&
+      report_span(engine, "allocate memory", &from, 0, err) && load_weights(engine, source, err) &&
+      memory_upload_rope(engine, err) && device_wait(engine->device, err) &&
+      report_span(engine, "load weights", &from, (double)packed, err) &&
       passes_prepare(engine, err))
     return true;
   engine_finish(engine);

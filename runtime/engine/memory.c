@@ -59,9 +59,9 @@ bool memory_alloc_host(struct engine *engine, struct memory *memory, size_t byte
   return bytes == 0 || device_alloc_host(engine->device, memory, bytes, what, err);
 }
 
-bool memory_alloc(struct engine *engine, struct error *err) {
+bool memory_alloc(struct engine *engine, size_t packed, struct error *err) {
   const size_t pieces = STEPS_ON_ALL_THREADS ? (size_t)omp_get_max_threads() : 1;
-  bool ok = alloc(engine, &engine->packed, engine_weights().packed_bytes, "weights", err) &&
+  bool ok = alloc(engine, &engine->packed, packed, "weights", err) &&
             alloc(engine, &engine->kv, KV_BYTES, "the KV cache", err) &&
             device_clear(engine->device, &engine->kv, err) && // the padding of keys stays 0
             alloc(engine, &engine->arena, ARENA_BYTES, "activations", err) &&

@@ -6,8 +6,9 @@
 
 enum { ROPE_FLOATS = LIMIT_CONTEXT * (MODEL_D_HEAD / 2) }; // cosines; as many sines follow them
 
-// Allocates everything that the plan has, except whole logits on the host.
-bool memory_alloc(struct engine *engine, struct error *err);
+// Allocates everything that the plan has, except whole logits on the host, with `packed` bytes for
+// the packed weights.
+bool memory_alloc(struct engine *engine, size_t packed, struct error *err);
 void memory_free(struct engine *engine);
 
 // Allocates memory on the host. If `bytes` is 0, it does nothing and succeeds.

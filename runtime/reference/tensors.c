@@ -28,10 +28,7 @@ static const struct tensor *find(struct search *search, const char *suffix, int 
     snprintf(name, sizeof name, "model.layers.%d.%s", search->layer, suffix);
   const struct tensor *tensor =
       checkpoint_require(search->checkpoint, name, rank, shape, search->err);
-  search->ok = tensor;
-  if (tensor && (tensor->dtype == DTYPE_U8) != packed)
-    search->ok = fail(search->err, "%s: want dtype %s, found %s", name,
-                      packed ? "U8" : "BF16, F16 or F32", dtype_name(tensor->dtype));
+  search->ok = tensor && tensor_check_dtype(tensor, packed, search->err);
   return tensor;
 }
 

@@ -1,6 +1,6 @@
 -- A bad checkpoint: getp refuses it with one line that names the file, exit status 1, and no output file. It never
 -- crashes or hangs.
--- luacheck: globals TestConfig TestWeights TestBits TestTokenizer TestFiles
+-- luacheck: globals TestConfig TestWeights TestPointers TestBits TestTokenizer TestFiles
 
 package.path = "./?.lua;" .. package.path
 local json = require "dkjson"
@@ -215,12 +215,14 @@ end
 function TestWeights.test_lying_dtypes_and_shapes()
   local head = 'lm_head.weight":{"dtype":"BF16","shape":[1024,192]'
   local path = FILE .. ": lm_head.weight: "
-  refused(header_with(head, 'lm_head.weight":{"dtype":"F16","shape":[1024,192]'), "lm_head.weight: want dtype BF16, " ..
-    'found F16: generate a getp from this checkpoint\'s config.json with the right "dtype"')
+  for _, dtype in ipairs { "I16", "U16", "I4", "bf16", "" } do
+    refused(header_with(head, 'lm_head.weight":{"dtype":"' .. dtype .. '","shape":[1024,192]'),
+      path .. "want dtype BF16, F16 or F32, found " .. dtype)
+  end
   refused(header_with(head, 'lm_head.weight":{"dtype":"F32","shape":[1024,192]'),
     path .. "want 786432 bytes for its dtype and shape, found 393216 in its data_offsets")
-  refused(header_with(head, 'lm_head.weight":{"dtype":"I4","shape":[1024,192]'),
-    path .. 'want a dtype of U8, F16, BF16 or F32, found "I4"')
+  refused(header_with(head, 'lm_head.weight":{"dtype":"F64","shape":[1024,192]'),
+    path .. "want 1572864 bytes for its dtype and shape, found 393216 in its data_offsets")
   refused(header_with(head, 'lm_head.weight":{"dtype":"BF16","shape":[192,1024]'),
     path .. "want shape [1024, 192], found [192, 1024]")
   refused(header_with(head, 'lm_head.weight":{"dtype":"BF16","shape":[196608]'),
@@ -237,8 +239,36 @@ function TestWeights.test_names()
     FILE .. ": lm_head.weight: want shape [1024, 192], found no such tensor")
   refused_like(header_with('"model.norm.weight":', '"lm_head.weight":'),
     FILE .. ": want JSON in its header, found an error: duplicate object key.*")
-  refused(weights(string.pack("<I8", 2) .. "[]" .. DATA), FILE .. ": want a JSON object in its header, found an array")
+  refused(weights(string.pack("<I8", 2) .. "[]" .. DATA), FILE .. ": want a header that begins with {, found 0x5b")
   assert_no_output("names")
+end
+
+-- The two shards of a checkpoint without an index, and what is said of a folder that lacks some.
+function TestWeights.test_shards_without_an_index()
+  local shard = { "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors" }
+  local split = json.decode(HEADER)["model.norm.weight"].data_offsets[2] -- a border between tensors
+  local headers, offsets = { {}, {} }, { 0, split }
+  for name, entry in pairs(json.decode(HEADER)) do
+    local part = name ~= "__metadata__" and entry.data_offsets[1] >= split and 2 or 1
+    if name ~= "__metadata__" then
+      for i = 1, 2 do entry.data_offsets[i] = entry.data_offsets[i] - offsets[part] end
+      headers[part][name] = entry
+    end
+  end
+  local data, changes = { DATA:sub(1, split), DATA:sub(split + 1) }, { ["model.safetensors"] = false }
+  for i = 1, 2 do
+    local header = json.encode(headers[i])
+    changes[shard[i]] = string.pack("<I8", #header) .. header .. data[i]
+  end
+  lu.assertEquals(run(job(broken(changes))), 0)
+  lu.assertEquals(support.read(OUT), ANSWER)
+  remove_output()
+  changes[shard[1]] = nil
+  refused(job(broken(changes)), BROKEN .. ": want 2 shards in it, found 1 of them, without " .. shard[1])
+  changes["a.safetensors"], changes["b.safetensors"], changes[shard[2]] = "", "", nil
+  refused(job(broken(changes)), BROKEN .. ": want model.safetensors or model.safetensors.index.json in it, "
+    .. "found a.safetensors, b.safetensors")
+  assert_no_output("shards")
 end
 
 function TestWeights.test_index_with_a_missing_shard()
@@ -251,6 +281,40 @@ function TestWeights.test_index_with_a_missing_shard()
   refused(job(broken(changes)), BROKEN .. "/model.safetensors.index.json: lm_head.weight: " ..
     'want the name of a file in the folder, found "../abacus/model.safetensors"')
   assert_no_output("index")
+end
+
+-- ---- pointers of git-lfs ----
+
+TestPointers = { setUp = remove_output }
+
+local POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" .. ("07"):rep(32) .. "\nsize 4792272488\n"
+local POINTS = ": want the file itself, found a git-lfs pointer to it: run `git lfs pull` in its folder"
+
+function TestPointers.test_every_file_of_a_checkpoint()
+  for _, name in ipairs { "config.json", "generation_config.json", "tokenizer.json", "model.safetensors" } do
+    refused(job(broken { [name] = POINTER }), BROKEN .. "/" .. name .. POINTS)
+  end
+  local index = "model.safetensors.index.json"
+  local shard = "model-00001-of-00001.safetensors"
+  refused(job(broken { ["model.safetensors"] = false, [index] = POINTER }), BROKEN .. "/" .. index .. POINTS)
+  refused(job(broken { ["model.safetensors"] = false, [shard] = POINTER }), BROKEN .. "/" .. shard .. POINTS)
+  refused(job(broken { ["model.safetensors"] = false, [shard] = POINTER,
+    [index] = '{"weight_map":{"lm_head.weight":"' .. shard .. '"}}' }), BROKEN .. "/" .. shard .. POINTS)
+  assert_no_output("pointers")
+end
+
+function TestPointers.test_other_files()
+  local packed = support.write("pointer", POINTER)
+  refused(job(packed), packed .. POINTS)
+  refused(job(MODEL .. " -z " .. packed), packed .. POINTS)
+  refused("decode -z " .. packed .. " -i x", packed .. POINTS)
+end
+
+-- A text that only begins like a pointer is what it is, and so is a prompt that is one.
+function TestPointers.test_what_is_none()
+  refused_like(job(broken { ["config.json"] = POINTER:sub(1, 41) }),
+    BROKEN .. "/config%.json:1: want JSON, found an error: .+")
+  lu.assertEquals(run(string.format("%s -f %s", MODEL, support.write("pointer", POINTER))), 0)
 end
 
 -- ---- damage of single bits ----

@@ -228,12 +228,12 @@ end
 
 function TestRefused.test_cut_off()
   local whole = pack(MODEL)
-  for _, bytes in ipairs { 16, 100, 367 } do
+  for _, bytes in ipairs { 16, 100, 383 } do
     support.write("packed", whole:sub(1, bytes))
     refused(job(FILE), string.format("%s: %s: pack the checkpoint anew", FILE,
-      bytes < 20 and "want packing version 1, found 0" or "want an undamaged head, found a damaged one"))
+      bytes < 20 and "want packing version 2, found 0" or "want an undamaged head, found a damaged one"))
   end
-  for _, bytes in ipairs { 368, 4096, #whole // 2, #whole - 1 } do
+  for _, bytes in ipairs { 384, 4096, #whole // 2, #whole - 1 } do
     support.write("packed", whole:sub(1, bytes))
     refused(job(FILE), string.format("%s: want %d bytes, found %d: pack the checkpoint anew", FILE, #whole, bytes))
   end

@@ -45,17 +45,27 @@ static void types_have_names_and_sizes(void **state) {
 }
 
 static void names_are_parsed(void **state) {
-  static const char *const UNKNOWN[] = {"", "F", "F64", "I8", "bf16", "BF16 ", "F8_E4M3"};
+  static const char *const OTHER[] = {"", "F", "F64", "I8", "bf16", "BF16 ", "F8_E4M3"};
   (void)state;
-  for (enum dtype want = DTYPE_U8; want <= DTYPE_F32; want++) {
-    enum dtype got;
-    assert_true(dtype_parse(&got, dtype_name(want)));
-    assert_int_equal(got, want);
+  for (enum dtype want = DTYPE_U8; want < DTYPE_OTHER; want++) {
+    assert_int_equal(dtype_parse(dtype_name(want)), want);
+    assert_int_equal(dtype_bits(dtype_name(want)), 8 * dtype_bytes(want));
   }
-  for (size_t i = 0; i < COUNT(UNKNOWN); i++) {
-    enum dtype got;
-    assert_false(dtype_parse(&got, UNKNOWN[i]));
-  }
+  for (size_t i = 0; i < COUNT(OTHER); i++)
+    assert_int_equal(dtype_parse(OTHER[i]), DTYPE_OTHER);
+}
+
+static void other_types_have_sizes(void **state) {
+  (void)state;
+  assert_int_equal(dtype_bits("F4"), 4);
+  assert_int_equal(dtype_bits("F6_E3M2"), 6);
+  assert_int_equal(dtype_bits("BOOL"), 8);
+  assert_int_equal(dtype_bits("F8_E8M0"), 8);
+  assert_int_equal(dtype_bits("I16"), 16);
+  assert_int_equal(dtype_bits("U32"), 32);
+  assert_int_equal(dtype_bits("C64"), 64);
+  assert_int_equal(dtype_bits("F5"), 0);
+  assert_int_equal(dtype_bits(""), 0);
 }
 
 // An F32 may lie at any address, and every bit of it stays.
@@ -83,6 +93,7 @@ int main(void) {
       cmocka_unit_test(numbers_are_widened_exactly),
       cmocka_unit_test(types_have_names_and_sizes),
       cmocka_unit_test(names_are_parsed),
+      cmocka_unit_test(other_types_have_sizes),
       cmocka_unit_test(floats_are_copied_from_any_address),
       cmocka_unit_test(bytes_are_whole_numbers),
   };

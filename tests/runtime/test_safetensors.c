@@ -129,6 +129,8 @@ static size_t check_tensor(const struct safetensors *checkpoint, const char *nam
   const struct tensor *tensor = safetensors_find(checkpoint, name);
   if (!tensor)
     return 0;
+  if (tensor->dtype == DTYPE_OTHER) // a changed dtype has the bytes that it had
+    return tensor->bytes;
   size_t bytes = dtype_bytes(tensor->dtype);
   for (int i = 0; i < tensor->rank; i++)
     bytes *= (size_t)tensor->shape[i];
@@ -140,7 +142,7 @@ static size_t check_tensor(const struct safetensors *checkpoint, const char *nam
   return 0;
 }
 
-// True if the checkpoint could be opened.
+// True if the checkpoint could be opened and every dtype is one of a weight.
 static bool check_damaged(const char *folder) {
   static const char *const names[] = {"a", "b", "c", "d", "e"};
   struct safetensors *checkpoint;
@@ -151,11 +153,15 @@ static bool check_damaged(const char *folder) {
     return false;
   }
   size_t total = 0;
-  for (size_t i = 0; i < COUNT(names); i++)
+  bool known = true;
+  for (size_t i = 0; i < COUNT(names); i++) {
+    const struct tensor *tensor = safetensors_find(checkpoint, names[i]);
     total += check_tensor(checkpoint, names[i]);
+    known = known && (!tensor || tensor->dtype != DTYPE_OTHER);
+  }
   assert_in_range(total, GOOD_DATA_BYTES - 12, GOOD_DATA_BYTES); // one name may have changed
   safetensors_close(checkpoint);
-  return true;
+  return known;
 }
 
 static void every_flipped_bit_is_refused_or_consistent(void **state) {
@@ -182,21 +188,38 @@ struct bad_header {
 
 // 8 bytes of data come after each.
 static const struct bad_header BAD_HEADERS[] = {
-    {"", "want JSON in its header"},
-    {"[]", "want a JSON object in its header"},
-    {"{", "want JSON in its header"},
-    {"{} x", "want JSON in its header"},
+    {"", "want a header that begins with {, found none"},
+    {"[]", "want a header that begins with {, found 0x5b"},
+    {" {}", "want a header that begins with {, found 0x20"},
+    {"\xef\xbb\xbf{}", "want a header that begins with {, found 0xef"},
+    {"{", "want a header that ends in } and spaces, found 0x7b"},
+    {"{} x", "want a header that ends in } and spaces, found 0x78"},
+    {"{}\n", "want a header that ends in } and spaces, found 0x0a"},
+    {"{}\t ", "want a header that ends in } and spaces, found 0x09"},
+    {"{} }", "want JSON in its header"},
+    {"{{}", "want JSON in its header"},
+    {"{\"__metadata__\":3}", "__metadata__: want an object of strings, found 3"},
+    {"{\"__metadata__\":null}", "__metadata__: want an object of strings, found null"},
+    {"{\"__metadata__\":[\"a\"]}", "__metadata__: want an object of strings, found [\"a\"]"},
+    {"{\"__metadata__\":{\"a\":\"b\",\"c\":1}}",
+     "__metadata__: want an object of strings, found {\"a\":\"b\",\"c\":1}"},
+    {"{\"__metadata__\":{\"a\":{\"b\":\"c\"}}}", "__metadata__: want an object of strings"},
+    {"{\"__metadata__\":{\"a\":\"b\",\"a\":\"c\"}}", "duplicate"},
     {"{}", "want 0 bytes of data for its tensors, found 8"},
     {"{\"a\":1}", "a: want an object, found 1"},
     {"{" TENSOR("a", "\"F32\"", "[2]", "[0,8]") "," TENSOR("a", "\"F32\"", "[2]", "[0,8]") "}",
      "duplicate"},
-    {"{" TENSOR("a", "\"F64\"", "[1]", "[0,8]") "}", "a: want a dtype of U8, F16, BF16 or F32"},
-    {"{" TENSOR("a", "7", "[1]", "[0,8]") "}", "a: want a dtype of U8, F16, BF16 or F32, found 7"},
-    {"{\"a\":{\"shape\":[2],\"data_offsets\":[0,8]}}", "a: want a dtype"},
+    {"{" TENSOR("a", "7", "[1]", "[0,8]") "}", "a: want the name of a dtype, found 7"},
+    {"{\"a\":{\"shape\":[2],\"data_offsets\":[0,8]}}",
+     "a: want the name of a dtype, found nothing"},
     {"{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,8]}}", "found nothing"},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2]}}", "found nothing"},
-    {"{" TENSOR("a", "\"F32\"", "[1,1,1,1,2]", "[0,8]") "}", "a: want a shape of at most 4"},
-    {"{" TENSOR("a", "\"F32\"", "2", "[0,8]") "}", "a: want a shape of at most 4"},
+    {"{" TENSOR("a", "\"F32\"", "[1,1,1,1,3]", "[0,8]") "}",
+     "a: want 12 bytes for its dtype and shape, found 8 in its data_offsets"},
+    {"{" TENSOR("a", "\"F32\"", "[1,1,1,1,2,-1]", "[0,8]") "}",
+     "a: want a shape of sizes that fit"},
+    {"{" TENSOR("a", "\"F32\"", "2", "[0,8]") "}", "a: want a shape of numbers, found 2"},
+    {"{" TENSOR("a", "\"F32\"", "{}", "[0,8]") "}", "a: want a shape of numbers, found {}"},
     {"{" TENSOR("a", "\"F32\"", "[-2]", "[0,8]") "}", "a: want a shape of sizes that fit"},
     {"{" TENSOR("a", "\"U8\"", "[0,-5]", "[0,0]") "," TENSOR("b", "\"F32\"", "[2]", "[0,8]") "}",
      "a: want a shape of sizes that fit"},
@@ -219,7 +242,22 @@ static const struct bad_header BAD_HEADERS[] = {
      "b: want it to begin at data byte 8, found 4"},
     {"{" TENSOR("a", "\"U8\"", "[3]", "[0,3]") "," TENSOR("b", "\"F32\"", "[1]", "[4,8]") "}",
      "b: want it to begin at data byte 3, found 4"},
-    {"{" TENSOR("line\\nbreak", "\"F64\"", "[1]", "[0,8]") "}", "line?break: want a dtype"},
+    {"{" TENSOR("line\\nbreak", "7", "[1]", "[0,8]") "}", "line?break: want the name of a dtype"},
+    {"{" TENSOR("a", "\"F4\"", "[17]", "[0,8]") "}",
+     "a: want a shape of whole bytes, found 68 bits"},
+    {"{" TENSOR("a", "\"F6_E2M3\"", "[11]", "[0,8]") "}",
+     "a: want a shape of whole bytes, found 66 bits"},
+    {"{" TENSOR("a", "\"F6_E3M2\"", "[12]", "[0,8]") "}",
+     "a: want 9 bytes for its dtype and shape, found 8 in its data_offsets"},
+    {"{" TENSOR("a", "\"I64\"", "[2]", "[0,8]") "}", "a: want 16 bytes for its dtype and shape"},
+    {"{" TENSOR("a", "\"C64\"", "[2]", "[0,8]") "}", "a: want 16 bytes for its dtype and shape"},
+    {"{" TENSOR("a", "\"F4\"", "[4611686018427387904]", "[0,8]") "}", "sizes that fit in memory"},
+    {"{" TENSOR("a", "\"F99\"", "[4294967296,4294967296]", "[0,8]") "}", "sizes that fit"},
+    {"{" TENSOR("a", "\"F99\"", "[1]", "[0,9]") "}", "a: want data_offsets within 8 bytes"},
+    {"{" TENSOR("a", "\"F99\"", "[1]", "[0,5]") "," TENSOR("b", "\"F32\"", "[1]", "[4,8]") "}",
+     "b: want it to begin at data byte 5, found 4"},
+    {"{" TENSOR("a", "\"F99\"", "[1]", "[0,5]") "}",
+     "want 5 bytes of data for its tensors, found 8"},
     {"{" TENSOR("nul\\u0000", "\"F32\"", "[2]", "[0,8]") "}", "want JSON"},
 };
 
@@ -232,10 +270,11 @@ static void bad_headers_are_refused(void **state) {
 
 static void deep_json_is_refused(void **state) {
   enum { DEPTH = 100000 };
-  char *header = malloc(DEPTH + 1);
+  char *header = malloc(DEPTH + 6);
   assert_non_null(header);
-  memset(header, '[', DEPTH);
-  header[DEPTH] = 0;
+  memset(header, '[', DEPTH + 5);
+  memcpy(header, "{\"a\":", 5);
+  strcpy(header + DEPTH + 4, "}");
   write_safetensors(*state, SINGLE, header, GOOD_DATA, 0);
   free(header);
   assert_refused(*state, "want JSON in its header");
@@ -265,13 +304,107 @@ static void a_long_header_is_refused(void **state) {
 static void folders_without_files_are_refused(void **state) {
   char path[PATH_BYTES];
   assert_refused(*state, "want model.safetensors or model.safetensors.index.json");
-  assert_refused("no/such/folder", "no/such/folder: want model.safetensors");
+  assert_refused("no/such/folder", "no/such/folder: No such file or directory");
   path_in(path, *state, SINGLE);
   assert_int_equal(mkdir(path, 0700), 0);
   assert_refused(*state, SINGLE ": want a regular file");
   assert_int_equal(rmdir(path), 0);
   assert_int_equal(mkfifo(path, 0600), 0);
   assert_refused(*state, SINGLE ": want a regular file");
+}
+
+// Every type of version 0.6 of the safetensors library, with a shape of 24 bytes; and types that
+// only a later one could have.
+static const struct {
+  const char *dtype, *shape;
+} OTHERS[] = {
+    {"BOOL", "[24]"},         {"F4", "[48]"},
+    {"F6_E2M3", "[32]"},      {"F6_E3M2", "[4,8]"},
+    {"U8", "[24]"},           {"I8", "[2,12]"},
+    {"F8_E5M2", "[24]"},      {"F8_E4M3", "[24]"},
+    {"F8_E8M0", "[24]"},      {"I16", "[12]"},
+    {"U16", "[12]"},          {"F16", "[12]"},
+    {"BF16", "[12]"},         {"I32", "[6]"},
+    {"U32", "[6]"},           {"F32", "[6]"},
+    {"C64", "[3]"},           {"F64", "[3]"},
+    {"I64", "[3]"},           {"U64", "[3]"},
+    {"F64", "[1,1,1,3]"},     {"I64", "[1,1,1,1,3]"},
+    {"F32", "[1,2,1,3,1,1]"}, {"F7_NEW", "[5]"},
+    {"INT4", "[7,7,7,7,7]"},  {"", "[]"},
+};
+
+// The tensors of no weight change nothing in those around them.
+static void every_dtype_and_rank_is_read(void **state) {
+  uint8_t data[32] = {1, 2, 3, 4};
+  data[28] = 7;
+  for (size_t i = 0; i < COUNT(OTHERS); i++) {
+    char header[512];
+    snprintf(
+        header, sizeof header,
+        "{" TENSOR("a", "\"F32\"", "[1]",
+                   "[0,4]") ","
+                            "\"o\":{\"dtype\":\"%s\",\"shape\":%s,\"data_offsets\":[4,28]}," TENSOR(
+                                "z", "\"F32\"", "[1]", "[28,32]") "}",
+        OTHERS[i].dtype, OTHERS[i].shape);
+    write_safetensors(*state, SINGLE, header, data, sizeof data);
+    struct safetensors *checkpoint = open_safetensors(*state);
+    const struct tensor *other = safetensors_find(checkpoint, "o");
+    assert_string_equal(tensor_dtype_name(other), OTHERS[i].dtype);
+    assert_int_equal(other->bytes, 24);
+    assert_memory_equal(safetensors_find(checkpoint, "a")->data, data, 4);
+    assert_int_equal(*safetensors_find(checkpoint, "z")->data, 7);
+    safetensors_close(checkpoint);
+  }
+}
+
+static void empty_tensors_are_read(void **state) {
+  write_safetensors(*state, SINGLE,
+                    "{" TENSOR("a", "\"F32\"", "[0]", "[0,0]") "," TENSOR(
+                        "b", "\"I64\"", "[5,0,7,1,1]",
+                        "[0,0]") "," TENSOR("c", "\"F32\"", "[]",
+                                            "[0,4]") "," TENSOR("d", "\"F4\"", "[0]", "[4,4]") "}",
+                    GOOD_DATA, 4);
+  struct safetensors *checkpoint = open_safetensors(*state);
+  assert_int_equal(safetensors_find(checkpoint, "b")->bytes, 0);
+  assert_int_equal(safetensors_find(checkpoint, "b")->rank, 5);
+  assert_int_equal(safetensors_find(checkpoint, "c")->bytes, 4);
+  safetensors_close(checkpoint);
+}
+
+static void a_header_may_have_no_tensors(void **state) {
+  write_safetensors(*state, SINGLE, "{\"__metadata__\":{\"format\":\"pt\",\"\":\"\"}}     ", NULL,
+                    0);
+  safetensors_close(open_safetensors(*state));
+}
+
+// A tensor that is looked up must have the shape and a dtype of a weight.
+static void a_dtype_of_no_weight_is_named(void **state) {
+  char want[PATH_BYTES + 64];
+  write_safetensors(
+      *state, SINGLE,
+      "{" TENSOR("a", "\"F8_E4M3\"", "[4]", "[0,4]") "," TENSOR(
+          "b", "\"U8\"", "[1,1,1,1,4]", "[4,8]") "," TENSOR("c", "\"BF16\"", "[2]", "[8,12]") "}",
+      GOOD_DATA, 12);
+  struct safetensors *checkpoint = open_safetensors(*state);
+  const struct tensor *a = safetensors_find(checkpoint, "a"),
+                      *b = safetensors_find(checkpoint, "b");
+  const struct tensor *c = safetensors_find(checkpoint, "c");
+  struct error err;
+  const char *const folder = *state;
+  assert_false(tensor_check_dtype(a, false, &err));
+  snprintf(want, sizeof want, "%s/%s: a: want dtype BF16, F16 or F32, found F8_E4M3", folder,
+           SINGLE);
+  assert_string_equal(err.text, want);
+  assert_false(tensor_check_dtype(a, true, &err));
+  assert_contains(err.text, ": a: want dtype U8, found F8_E4M3");
+  assert_false(tensor_check_dtype(b, false, &err));
+  assert_contains(err.text, ": b: want dtype BF16, F16 or F32, found U8");
+  assert_false(tensor_check_dtype(c, true, &err));
+  assert_contains(err.text, ": c: want dtype U8, found BF16");
+  assert_true(tensor_check_dtype(b, true, &err) && tensor_check_dtype(c, false, &err));
+  assert_null(safetensors_require(checkpoint, "b", 4, (int64_t[]){1, 1, 1, 1}, &err));
+  assert_contains(err.text, ": b: want shape [1, 1, 1, 1], found [1, 1, 1, 1, ...]");
+  safetensors_close(checkpoint);
 }
 
 #define ONE "{" TENSOR("a", "\"U8\"", "[3]", "[0,3]") "," TENSOR("b", "\"U8\"", "[1]", "[3,4]") "}"
@@ -296,6 +429,115 @@ static void shards_are_read(void **state) {
   checkpoint = open_safetensors(*state);
   assert_int_equal(safetensors_find(checkpoint, "b")->bytes, 12);
   safetensors_close(checkpoint);
+}
+
+// ---- shards that no index lists ----
+
+static void write_shard(const char *folder, const char *name, const char *tensor) {
+  char header[128], file[128];
+  snprintf(header, sizeof header,
+           "{\"%s\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", tensor);
+  snprintf(file, sizeof file, "%s.safetensors", name);
+  write_safetensors(folder, file, header, GOOD_DATA, 4);
+}
+
+static void remove_files(const char *folder) {
+  void *again = strdup(folder);
+  assert_int_equal(remove_folder(&again), 0);
+  assert_int_equal(mkdir(folder, 0700), 0);
+}
+
+// Files with one tensor each, "0", "1", ...; all tensors must be found.
+static const char *const SETS[][4] = {
+    {"model-00001-of-00001"},
+    {"model-00000-of-00000"},
+    {"model-00001-of-00002", "model-00002-of-00002"},
+    {"model-00000-of-00002", "model-00001-of-00002", "model-00002-of-00002"},
+    {"model--00001-of-00002", "model--00002-of-00002"},
+    {"model-1-of-3", "model-2-of-3", "model-3-of-3"},
+    {"pytorch_model-00001-of-00002", "pytorch_model-00002-of-00002"},
+    {"a-1-of-b-00001-of-00002", "a-1-of-b-00002-of-00002"},
+    {"pytorch_model"},
+    {"model-of-mine"},
+    {"model-00001-of-"},
+};
+
+static void shards_are_found_by_their_names(void **state) {
+  for (size_t i = 0; i < COUNT(SETS); i++) {
+    char tensor[2] = "0";
+    for (size_t f = 0; f < COUNT(SETS[i]) && SETS[i][f]; f++, tensor[0]++)
+      write_shard(*state, SETS[i][f], tensor);
+    struct safetensors *checkpoint = open_safetensors(*state);
+    while (tensor[0]-- > '0')
+      assert_non_null(safetensors_find(checkpoint, tensor));
+    safetensors_close(checkpoint);
+    remove_files(*state);
+  }
+}
+
+static void shards_of_a_model_are_preferred(void **state) {
+  write_shard(*state, "model-00001-of-00002", "0");
+  write_shard(*state, "model-00002-of-00002", "1");
+  write_shard(*state, "adapter_model", "x");
+  write_shard(*state, "extra-00001-of-00009", "x");
+  write_shard(*state, "._model-00001-of-00002", "x");
+  write_text(*state, "model-00003-of-00002.txt", "");
+  struct safetensors *checkpoint = open_safetensors(*state);
+  assert_non_null(safetensors_find(checkpoint, "1"));
+  assert_null(safetensors_find(checkpoint, "x"));
+  safetensors_close(checkpoint);
+}
+
+#define ASKED ": want model.safetensors or model.safetensors.index.json in it, found "
+#define END(name) name ".safetensors"
+
+static const struct {
+  const char *names[8], *want;
+} BAD_SETS[] = {
+    {{NULL}, ASKED "neither"},
+    {{"model-00001-of-00002"},
+     ": want 2 shards in it, found 1 of them, without " END("model-00002-of-00002")},
+    {{"model-00002-of-00002"},
+     ": want 2 shards in it, found 1 of them, without " END("model-00001-of-00002")},
+    {{"model-00000-of-00002", "model-00002-of-00002"},
+     ": want 3 shards in it, found 2 of them, without " END("model-00001-of-00002")},
+    {{"model--00003-of-00003"},
+     ": want 3 shards in it, found 1 of them, without " END("model--00001-of-00003") ", " END(
+         "model--00002-of-00003")},
+    {{"model-00007-of-00010"},
+     ": want 10 shards in it, found 1 of them, without " END("model-00001-of-00010") ", " END(
+         "model-00002-of-00010") ", " END("model-00003-of-00010") ", " END("model-00004-of-"
+                                                                           "00010") " and 5 "
+                                                                                    "more"},
+    {{"model-00001-of-99999999"}, "want 99999999 shards in it, found 1 of them, without "},
+    {{"model-00001-of-00001", "model-00002-of-00001"},
+     "/model-00002-of-00001.safetensors: want a shard with a number up to 1, found one above "
+     "it"},
+    {{"model-00001-of-00002", "model-2-of-2"},
+     ASKED END("model-2-of-2") ", " END("model-00001-of-00002")},
+    {{"model-00001-of-00002", "model-00002-of-2"},
+     ASKED END("model-00001-of-00002") ", " END("model-00002-of-2")},
+    {{"model-00001-of-00001", "model--00001-of-00001"},
+     ASKED END("model-00001-of-00001") ", " END("model--00001-of-00001")},
+    {{"a", "b"}, ASKED END("a") ", " END("b")},
+    {{"a", "b", "c", "d", "e", "f"},
+     ASKED END("a") ", " END("b") ", " END("c") ", " END("d") " and 2 more"},
+};
+
+static void other_sets_are_refused(void **state) {
+  for (size_t i = 0; i < COUNT(BAD_SETS); i++) {
+    char tensor[2] = "0";
+    for (const char *const *name = BAD_SETS[i].names; *name; name++, tensor[0]++)
+      write_shard(*state, *name, tensor);
+    assert_refused(*state, BAD_SETS[i].want);
+    remove_files(*state);
+  }
+}
+
+static void a_tensor_in_two_shards_is_refused(void **state) {
+  write_shard(*state, "model-00001-of-00002", "same");
+  write_shard(*state, "model-00002-of-00002", "same");
+  assert_refused(*state, ".safetensors: same: want it in one file, found it in model-0000");
 }
 
 static const struct bad_header BAD_INDEXES[] = {
@@ -369,12 +611,20 @@ int main(void) {
       IN_FOLDER(trailing_bytes_are_refused),
       IN_FOLDER(every_flipped_bit_is_refused_or_consistent),
       IN_FOLDER(bad_headers_are_refused),
+      IN_FOLDER(every_dtype_and_rank_is_read),
+      IN_FOLDER(empty_tensors_are_read),
+      IN_FOLDER(a_header_may_have_no_tensors),
+      IN_FOLDER(a_dtype_of_no_weight_is_named),
       IN_FOLDER(deep_json_is_refused),
       IN_FOLDER(wrong_lengths_of_a_header_are_refused),
       IN_FOLDER(a_long_header_is_refused),
       IN_FOLDER(folders_without_files_are_refused),
       IN_FOLDER(shards_are_read),
       IN_FOLDER(bad_indexes_are_refused),
+      IN_FOLDER(shards_are_found_by_their_names),
+      IN_FOLDER(shards_of_a_model_are_preferred),
+      IN_FOLDER(other_sets_are_refused),
+      IN_FOLDER(a_tensor_in_two_shards_is_refused),
       cmocka_unit_test(a_real_sharded_checkpoint_is_read),
       cmocka_unit_test(released_tensors_read_the_same),
   };
