@@ -41,7 +41,8 @@ static void fill_standard_streams(void) {
     close(file);
 }
 
-int main(int argc, char **argv) {
+// Its frame has a session and must not become a part of that of main, which runs on any stack.
+__attribute__((noinline)) static int start(int argc, char **argv) {
   struct options options;
   struct error err = {"failed"};
   int status = -1;
@@ -50,7 +51,7 @@ int main(int argc, char **argv) {
   if (options_parse(&options, argc, argv, &err)) {
     if (options.help)
       status = (fputs(OPTIONS_HELP, stdout), 0);
-    else if (parallel_check(&err))
+    else if (threads_check(&err))
       status = run(&options, &err);
   }
   if (status < 0)
@@ -60,4 +61,12 @@ int main(int argc, char **argv) {
     status = -1;
   }
   return status < 0 ? EXIT_FAILURE : status;
+}
+
+int main(int argc, char **argv) {
+  struct error err;
+  if (stack_check(&err))
+    return start(argc, argv);
+  remark("%s", err.text);
+  return EXIT_FAILURE;
 }

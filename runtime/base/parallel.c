@@ -14,7 +14,7 @@ enum {
   THREADS_MAX = 1024,   // OpenMP keeps some 100 bytes per thread on the stack
 };
 
-static bool check_stack(struct error *err) {
+bool stack_check(struct error *err) {
   struct rlimit limit;
   if (getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur / 1024 >= STACK_MIN_KIB)
     return true;
@@ -46,7 +46,7 @@ static int try_threads(pthread_t *thread, int n, int *started) {
 
 // OpenMP ends the process where it cannot create a thread, and crashes where there are far too
 // many.
-static bool check_threads(struct error *err) {
+bool threads_check(struct error *err) {
   const int n = omp_get_max_threads(), cores = omp_get_num_procs();
   const int most = cores > THREADS_MAX ? cores : THREADS_MAX;
   if (n > most)
@@ -62,12 +62,8 @@ static bool check_threads(struct error *err) {
                              strerror(problem), started / 2 + 1);
 }
 #else
-static bool check_threads(struct error *err) {
+bool threads_check(struct error *err) {
   (void)err;
   return true;
 }
 #endif
-
-bool parallel_check(struct error *err) {
-  return check_stack(err) && check_threads(err);
-}

@@ -21,9 +21,11 @@
 #define PARALLEL_ADD
 #endif
 
-// Refuses a stack that is too small for the program or its threads, more threads than OpenMP can
-// handle, and threads that the system does not let it create. Call it before any loop on all
-// threads: OpenMP would crash or end the process there.
-bool parallel_check(struct error *err);
+// Refuses a stack that is too small for the program or its threads. It needs little of it.
+bool stack_check(struct error *err);
+
+// Refuses more threads than OpenMP can handle, and threads that the system does not let it create.
+// Call it before any loop on all threads: OpenMP would crash or end the process there.
+bool threads_check(struct error *err);
 
 #endif
