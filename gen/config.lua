@@ -3,10 +3,10 @@
 -- config = {                       -- in the spelling of HF's config.json
 --   vocab_size, hidden_size, intermediate_size, num_hidden_layers, num_attention_heads,
 --   num_key_value_heads, head_dim, num_local_experts, num_experts_per_tok, max_position_embeddings,
---                                  -- integers in [1, 2^31)
+--                                  -- positive integers, up to MAX
 --   sliding_window,                -- integer, or nil: no layer has a window
 --   layer_types,                   -- "sliding_attention" or "full_attention", one per layer
---   rms_norm_eps, swiglu_limit, swiglu_alpha, -- floats > 0
+--   rms_norm_eps, swiglu_limit, swiglu_alpha, -- floats, in RANGE
 --   rope = { rope_type = "yarn", rope_theta, factor, beta_fast, beta_slow, -- floats
 --            original_max_position_embeddings, truncate,  -- integer, boolean
 --            attention_factor, mscale, mscale_all_dim }   -- floats or nil
@@ -17,48 +17,37 @@
 -- }
 --
 -- It reads four dialects: HF with rope_scaling, HF with rope_parameters (transformers 5), OpenAI's
--- original/config.json and the 15 keys of the .bin exporter. It refuses unknown keys that could change
+-- original/config.json and the 15 keys of the .bin exporter; and the header of a .bin file, which has the
+-- same 15. It refuses unknown keys that could change
 -- the arithmetic, other families, values of another type, and shapes that the kernels cannot hold. It
 -- reports all errors of a config, not only the first.
 
-local json = require "dkjson"
+local bin_header = require "gen.bin_header"
+local inert = require "gen.inert_keys"
+local json = require "gen.json"
+local modules = require "gen.modules"
 
 local config = {}
 
-local MAX_SIZE <const> = 2147483647 -- shapes are int32_t in the generated code
-local MAX_LAYERS <const> = 512
-local MIN_HEAD_DIM <const>, MAX_HEAD_DIM <const> = 16, 256
-local MIN_FLOAT <const>, MAX_FLOAT <const> = 0x1p-126, 0x1.fffffep127
-local MXFP4_GROUP <const> = 32
-
-local function set_of(words)
-  local set = {}
-  for word in words:gmatch("%S+") do set[word] = true end
-  return set
-end
-
--- Keys that transformers 4.55 to 5 write into a config.json and that do not change the logits of a
--- gpt-oss model: training, generation, serialisation, and the base class's keys for other families.
-local IGNORED = set_of [[
-  _attn_implementation _attn_implementation_autoset _commit_hash _name_or_path add_cross_attention
-  assistant_confidence_threshold assistant_lookbehind attention_dropout attn_implementation
-  bad_words_ids begin_suppress_tokens bos_token_id chunk_size_feed_forward
-  cross_attention_hidden_size decoder_start_token_id diversity_penalty do_sample early_stopping
-  encoder_no_repeat_ngram_size encoder_repetition_penalty eos_token_id epsilon_cutoff eta_cutoff
-  exponential_decay_length_penalty finetuning_task forced_bos_token_id forced_eos_token_id id2label
-  initializer_range is_decoder is_encoder_decoder label2id length_penalty max_length max_new_tokens
-  min_length name_or_path no_repeat_ngram_size num_assistant_tokens num_assistant_tokens_schedule
-  num_beam_groups num_beams num_labels num_return_sequences output_attentions output_hidden_states
-  output_router_logits output_scores pad_token_id prefix problem_type pruned_heads
-  remove_invalid_values repetition_penalty return_dict return_dict_in_generate
-  router_aux_loss_coef sep_token_id suppress_tokens target_lookbehind task_specific_params
-  temperature tf_legacy_loss tie_encoder_decoder tokenizer_class top_k top_p torchscript
-  transformers_version typical_p use_bfloat16 use_cache]]
-
--- The modules of a gpt-oss model other than the expert matrices: they stay unpacked.
-local UNPACKED <const> = {
-  "model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head",
+-- Bounds far above any model, with which no product of sizes overflows in generated code, whose indices of one matrix
+-- are int32_t and whose offsets are size_t. runtime/checkpoint/config.c has the same.
+local MAX_POSITIONS <const> = 1 << 30
+local MAX <const> = {
+  vocab_size = 1 << 24, hidden_size = 1 << 17, intermediate_size = 1 << 20, num_hidden_layers = 512,
+  num_attention_heads = 1024, num_key_value_heads = 1024, experts = 4096, experts_per_tok = 128,
+  max_position_embeddings = MAX_POSITIONS, sliding_window = MAX_POSITIONS,
+  original_max_position_embeddings = MAX_POSITIONS, initial_context_length = MAX_POSITIONS, max_seq_len = MAX_POSITIONS,
 }
+local MOST_PROBLEMS <const> = 20 -- that are listed
+local MIN_HEAD_DIM <const>, MAX_HEAD_DIM <const> = 16, 256
+local RANGE <const> = { -- of real numbers
+  rms_norm_eps = { 1e-30, 1 }, swiglu_limit = { 1e-3, 1e4 }, swiglu_alpha = { 1e-3, 1e4 }, rope_theta = { 1, 1e12 },
+  factor = { 1, 1e6 }, beta_fast = { 1e-3, 1e6 }, beta_slow = { 1e-3, 1e6 }, attention_factor = { 1e-3, 1e3 },
+  mscale = { 1e-3, 1e3 }, mscale_all_dim = { 1e-3, 1e3 }, rope_scaling_factor = { 1, 1e6 },
+  rope_ntk_alpha = { 1e-3, 1e6 }, rope_ntk_beta = { 1e-3, 1e6 },
+}
+local DEFAULT_HEAD_DIM <const> = 64
+local MXFP4_GROUP <const> = 32
 
 -- A reader is one JSON object, the prefix of its keys in messages, and the set of keys that were read.
 
@@ -66,18 +55,14 @@ local function new_reader(object, prefix, report)
   return { object = object, prefix = prefix, report = report, known = {} }
 end
 
-local function is_json(value, kind)
-  return type(value) == "table" and value ~= json.null and getmetatable(value).__jsontype == kind
-end
-
 local function show(value)
   if value == nil then return "nothing" end
   if value == json.null then return "null" end
-  if is_json(value, "array") then return "an array" end
+  if json.is(value, "array") then return "an array" end
   if type(value) == "table" then return "an object" end
   if type(value) ~= "string" then return tostring(value) end
   if #value > 40 then value = value:sub(1, 37) .. "..." end
-  return json.quotestring(value)
+  return json.quote(value)
 end
 
 local function path_of(reader, key)
@@ -86,7 +71,7 @@ end
 
 local function refuse(reader, key, want, value)
   local errors = reader.report.errors
-  errors[#errors + 1] = string.format("%s: want %s, found %s", path_of(reader, key), want, show(value))
+  errors[#errors + 1] = string.format("%s: want %s, got %s", path_of(reader, key), want, show(value))
 end
 
 local function warn(reader, key, message)
@@ -116,22 +101,24 @@ local function read_either(reader, key, alias)
   return value, key
 end
 
-local function as_size(reader, key, value)
+local function as_size(reader, key, value, most)
   local n = math.type(value) and math.tointeger(value)
   if not n or n < 1 then return refuse(reader, key, "a positive integer", value) end
-  if n > MAX_SIZE then return refuse(reader, key, "an integer up to " .. MAX_SIZE, value) end
+  if most and n > most then return refuse(reader, key, "at most " .. most, value) end
   return n
 end
 
-local function size(reader, key, alias)
-  if not alias then return as_size(reader, key, read_key(reader, key)) end
-  local value, found = read_either(reader, key, alias)
-  return as_size(reader, found, value)
+local function size(reader, key) return as_size(reader, key, read_key(reader, key), MAX[key]) end
+
+local function size_of_either(reader, key, alias, most)
+  local value, present = read_either(reader, key, alias)
+  return as_size(reader, present, value, most)
 end
 
 local function as_positive(reader, key, value)
-  if math.type(value) and value >= MIN_FLOAT and value <= MAX_FLOAT then return value + 0.0 end
-  refuse(reader, key, "a positive number in the range of a float", value)
+  local low, high = table.unpack(RANGE[key])
+  if math.type(value) and value >= low and value <= high then return value + 0.0 end
+  refuse(reader, key, string.format("a number from %g to %g", low, high), value)
 end
 
 -- A float; `default` is nil where the key must be present.
@@ -168,25 +155,16 @@ end
 -- Shapes.
 
 local function read_head_dim(reader)
-  local n = size(reader, "head_dim")
+  local value = read_key(reader, "head_dim")
+  if value == nil then return DEFAULT_HEAD_DIM end
+  local n = as_size(reader, "head_dim", value)
   if not n or (n % 2 == 0 and n >= MIN_HEAD_DIM and n <= MAX_HEAD_DIM) then return n end
   local want = "an even integer from %d to %d (rotary pairs; a wave holds one head)"
   refuse(reader, "head_dim", string.format(want, MIN_HEAD_DIM, MAX_HEAD_DIM), n)
 end
 
-local function read_grouped(reader, key)
-  local n = size(reader, key)
-  if n and n % MXFP4_GROUP ~= 0 then
-    refuse(reader, key, string.format("a multiple of %d (MXFP4 groups)", MXFP4_GROUP), n)
-  end
-  return n
-end
-
 local function read_kv_heads(reader, n_heads)
-  if reader.object.num_key_value_heads == json.null then
-    reader.known.num_key_value_heads = true
-    return n_heads
-  end
+  if read_key(reader, "num_key_value_heads") == json.null then return n_heads end
   local n = size(reader, "num_key_value_heads")
   if n and n_heads and n_heads % n ~= 0 then
     local want = string.format("a multiple of num_key_value_heads, %d", n)
@@ -197,15 +175,22 @@ end
 
 local function read_shape(reader, out)
   out.vocab_size = size(reader, "vocab_size")
-  out.hidden_size = read_grouped(reader, "hidden_size")
-  out.intermediate_size = read_grouped(reader, "intermediate_size")
+  out.hidden_size = size(reader, "hidden_size")
+  out.intermediate_size = size(reader, "intermediate_size")
   out.num_hidden_layers = size(reader, "num_hidden_layers")
-  if out.num_hidden_layers and out.num_hidden_layers > MAX_LAYERS then
-    refuse(reader, "num_hidden_layers", "at most " .. MAX_LAYERS, out.num_hidden_layers)
-  end
   out.num_attention_heads = size(reader, "num_attention_heads")
   out.num_key_value_heads = read_kv_heads(reader, out.num_attention_heads)
   out.head_dim = read_head_dim(reader)
+end
+
+-- MXFP4 has a scale per group of columns.
+local function check_groups(reader, out)
+  if out.quant_method ~= "mxfp4" then return end
+  for _, key in ipairs { "hidden_size", "intermediate_size" } do
+    if out[key] and out[key] % MXFP4_GROUP ~= 0 then
+      refuse(reader, key, string.format("a multiple of %d (MXFP4 groups)", MXFP4_GROUP), out[key])
+    end
+  end
 end
 
 local function check_experts(reader, key, out)
@@ -220,12 +205,12 @@ local function read_window(reader)
   local value = read_optional(reader, "sliding_window")
   if reader.object.sliding_window == nil then return 128 end
   if value == nil or value == 0 then return nil end
-  return as_size(reader, "sliding_window", value)
+  return as_size(reader, "sliding_window", value, MAX.sliding_window)
 end
 
 local function alternating(n_layers)
   local types = {}
-  for i = 1, math.min(n_layers or 0, MAX_LAYERS) do
+  for i = 1, n_layers or 0 do
     types[i] = i % 2 == 1 and "sliding_attention" or "full_attention"
   end
   return types
@@ -234,7 +219,7 @@ end
 local function read_layer_types(reader, n_layers)
   local value = read_optional(reader, "layer_types")
   if value == nil then return alternating(n_layers) end
-  if not is_json(value, "array") then return refuse(reader, "layer_types", "an array", value) end
+  if not json.is(value, "array") then return refuse(reader, "layer_types", "an array", value) end
   if n_layers and #value ~= n_layers then
     local want = string.format("num_hidden_layers, %d, entries", n_layers)
     refuse(reader, "layer_types", want, #value)
@@ -282,12 +267,9 @@ local YARN_KEYS <const> = {
   "attention_factor", "mscale", "mscale_all_dim",
 }
 
-local function check_yarn(reader, rope)
-  if rope.factor and rope.factor < 1 then
-    refuse(reader, "factor", "a number of at least 1", rope.factor)
-  end
+local function check_betas(reader, rope, fast, slow)
   if rope.beta_fast and rope.beta_slow and rope.beta_fast < rope.beta_slow then
-    refuse(reader, "beta_fast", "at least beta_slow, " .. show(rope.beta_slow), rope.beta_fast)
+    refuse(reader, fast, string.format("at least %s, %s", slow, show(rope.beta_slow)), rope.beta_fast)
   end
 end
 
@@ -298,12 +280,12 @@ local function read_yarn(nested, rope, max_positions)
   rope.beta_slow = optional_positive(nested, "beta_slow") or 1.0
   local original = read_optional(nested, "original_max_position_embeddings")
   rope.original_max_position_embeddings = original == nil and max_positions
-    or as_size(nested, "original_max_position_embeddings", original)
+    or as_size(nested, "original_max_position_embeddings", original, MAX_POSITIONS)
   rope.truncate = boolean(nested, "truncate", true)
   rope.attention_factor = optional_positive(nested, "attention_factor")
   rope.mscale = optional_positive(nested, "mscale")
   rope.mscale_all_dim = optional_positive(nested, "mscale_all_dim")
-  check_yarn(nested, rope)
+  check_betas(nested, rope, "beta_fast", "beta_slow")
 end
 
 -- The RoPE of transformers for a gpt-oss config with neither rope_scaling nor rope_parameters.
@@ -342,7 +324,7 @@ local function read_rope(reader, max_positions)
   local key, value = "rope_scaling", v4
   if v4 == nil then key, value = "rope_parameters", v5 end
   if value == nil then return default_rope(read_theta(reader)) end
-  if not is_json(value, "object") then
+  if not json.is(value, "object") then
     local want = 'an object such as {"rope_type": "default"}, or no such key'
     return refuse(reader, key, want, value)
   end
@@ -367,39 +349,35 @@ end
 
 -- Storage.
 
-local function check_unpacked(reader)
+-- Which tensors are packed is for their names to say; the list must not contradict packed experts.
+local function check_unpacked(reader, n_layers)
   local list = read_optional(reader, "modules_to_not_convert")
   if list == nil then return end
-  if not is_json(list, "array") then
-    return refuse(reader, "modules_to_not_convert", "an array", list)
-  end
-  local found, expected = {}, {}
-  for _, name in ipairs(UNPACKED) do expected[name] = true end
-  for _, name in ipairs(list) do
-    found[name] = true
-    if not expected[name] then
-      local want = "only what stays unpacked beside the experts"
-      refuse(reader, "modules_to_not_convert", want, name)
-    end
-  end
-  for _, name in ipairs(UNPACKED) do
-    if not found[name] then
-      refuse(reader, "modules_to_not_convert", show(name) .. " in the list", nil)
+  if not json.is(list, "array") then return refuse(reader, "modules_to_not_convert", "an array", list) end
+  for i, entry in ipairs(list) do
+    local key = string.format("modules_to_not_convert[%d]", i - 1)
+    if type(entry) ~= "string" then
+      refuse(reader, key, "a text", entry)
+    else
+      local covered, want = modules.covered(entry, n_layers or 0)
+      if covered then want = "what is no part of the packed " .. covered end
+      if want then refuse(reader, key, want, entry) end
     end
   end
 end
 
-local function read_quant_method(reader)
+local function read_quant_method(reader, n_layers)
   local value = read_optional(reader, "quantization_config")
   if value == nil then return nil end
-  if not is_json(value, "object") then
+  if not json.is(value, "object") then
     return refuse(reader, "quantization_config", "an object", value)
   end
   local nested = new_reader(value, "quantization_config.", reader.report)
   local method = read_key(nested, "quant_method")
   if method ~= "mxfp4" then refuse(nested, "quant_method", '"mxfp4"', method) end
-  check_unpacked(nested)
-  refuse_unknown(nested, {})
+  if method ~= "mxfp4" then return nil end -- its other keys are those of another method
+  check_unpacked(nested, n_layers)
+  refuse_unknown(nested, { dequantize = true }) -- what transformers does with the experts after loading
   return method
 end
 
@@ -416,8 +394,8 @@ end
 
 local function check_family(reader)
   local list = read_optional(reader, "architectures")
-  if list ~= nil and not (is_json(list, "array") and #list == 1 and list[1] == "GptOssForCausalLM") then
-    local found = is_json(list, "array") and list[1] or list
+  if list ~= nil and not (json.is(list, "array") and #list == 1 and list[1] == "GptOssForCausalLM") then
+    local found = json.is(list, "array") and list[1] or list
     refuse(reader, "architectures", '["GptOssForCausalLM"]', found)
   end
   local act = read_key(reader, "hidden_act")
@@ -429,8 +407,8 @@ local function read_hf(reader)
   read_key(reader, "model_type")
   check_family(reader)
   read_shape(reader, out)
-  out.num_local_experts = size(reader, "num_local_experts", "num_experts")
-  out.num_experts_per_tok = size(reader, "num_experts_per_tok", "experts_per_token")
+  out.num_local_experts = size_of_either(reader, "num_local_experts", "num_experts", MAX.experts)
+  out.num_experts_per_tok = size_of_either(reader, "num_experts_per_tok", "experts_per_token", MAX.experts_per_tok)
   check_experts(reader, "num_experts_per_tok", out)
   out.sliding_window = read_window(reader)
   out.layer_types = read_layer_types(reader, out.num_hidden_layers)
@@ -443,19 +421,21 @@ local function read_hf(reader)
   check_context(reader, out)
   out.attention_bias = boolean(reader, "attention_bias", true)
   out.tie_word_embeddings = boolean(reader, "tie_word_embeddings", false)
-  out.quant_method = read_quant_method(reader)
+  out.quant_method = read_quant_method(reader, out.num_hidden_layers)
+  check_groups(reader, out)
   out.dtype = read_dtype(reader)
-  refuse_unknown(reader, IGNORED)
+  refuse_unknown(reader, inert)
   return out
 end
 
 -- The keys that OpenAI's original config.json and the exporter's file share. The values that these
 -- files lack are constants in OpenAI's torch/model.py.
-local function read_original_common(reader)
+local function read_original_common(reader, quant_method)
   local out = {}
   read_shape(reader, out)
-  out.num_local_experts = size(reader, "num_experts")
-  out.num_experts_per_tok = size(reader, "experts_per_token")
+  out.num_local_experts = as_size(reader, "num_experts", read_key(reader, "num_experts"), MAX.experts)
+  out.num_experts_per_tok = as_size(reader, "experts_per_token", read_key(reader, "experts_per_token"),
+    MAX.experts_per_tok)
   check_experts(reader, "experts_per_token", out)
   out.sliding_window = read_window(reader)
   out.layer_types = alternating(out.num_hidden_layers)
@@ -465,25 +445,30 @@ local function read_original_common(reader)
   out.rope.original_max_position_embeddings = size(reader, "initial_context_length")
   out.rope.factor = positive(reader, "rope_scaling_factor")
   out.attention_bias, out.tie_word_embeddings = true, false
-  out.quant_method, out.dtype = "mxfp4", "bfloat16"
+  out.quant_method, out.dtype = quant_method, "bfloat16"
+  check_groups(reader, out)
   return out
 end
 
 local function read_original(reader)
-  local out = read_original_common(reader)
+  local out = read_original_common(reader, "mxfp4")
   local rope = out.rope
   rope.beta_fast = positive(reader, "rope_ntk_beta", 32.0)
   rope.beta_slow = positive(reader, "rope_ntk_alpha", 1.0)
+  check_betas(reader, rope, "rope_ntk_beta", "rope_ntk_alpha")
   if rope.factor and rope.original_max_position_embeddings then
     local positions = math.floor(rope.original_max_position_embeddings * rope.factor)
-    out.max_position_embeddings = as_size(reader, "rope_scaling_factor", positions)
+    out.max_position_embeddings = positions
+    if positions > MAX_POSITIONS then
+      refuse(reader, "rope_scaling_factor", "at most 2^30 positions, initial_context_length times it", positions)
+    end
   end
   refuse_unknown(reader, {})
   return out
 end
 
-local function read_exporter(reader)
-  local out = read_original_common(reader)
+local function read_exporter(reader, quant_method)
+  local out = read_original_common(reader, quant_method)
   out.max_position_embeddings = size(reader, "max_seq_len")
   refuse_unknown(reader, {})
   return out
@@ -492,41 +477,45 @@ end
 local function read_dialect(reader)
   local object = reader.object
   if object.model_type == "gpt_oss" then return read_hf(reader) end
-  if object.model_type == nil and object.max_seq_len ~= nil then return read_exporter(reader) end
+  if object.model_type == nil and object.max_seq_len ~= nil then return read_exporter(reader, "mxfp4") end
   if object.model_type == nil and object.rope_scaling_factor ~= nil then
     return read_original(reader)
   end
   refuse(reader, "model_type", '"gpt_oss", or the keys of OpenAI\'s original config', object.model_type)
 end
 
--- JSON text -> value, or nil and the error, with line and column.
-local function decode(text)
-  local ok, value, stop, message = pcall(json.decode, text, 1, json.null)
-  if not ok then return nil, "nested too deeply" end
-  if not message then
-    stop = text:find("%S", stop)
-    if not stop then return value end
-    message = "want nothing after the first value"
-  end
-  if not message:find("column") then
-    local before = text:sub(1, stop - 1)
-    local _, newlines = before:gsub("\n", "")
-    message = string.format("%s at line %d, column %d", message, newlines + 1, #before:match("[^\n]*$") + 1)
-  end
-  return nil, message
+-- The first errors, and how many there are beyond them.
+local function shortened(report)
+  local more = #report.errors - MOST_PROBLEMS
+  if more <= 0 then return report.errors end
+  local list = table.move(report.errors, 1, MOST_PROBLEMS, 1, {})
+  list[MOST_PROBLEMS + 1] = string.format("%s: and %d more", report.file, more)
+  return list
 end
 
 -- Parses the text of a config.json. file: its name in messages. -> config and a list of warnings, or
--- nil and a list of all errors, `FILE: KEY: want ..., found ...`.
+-- nil and a list of all errors, `FILE: KEY: want ..., got ...`.
 function config.parse(text, file)
   local report = { file = file, errors = {}, warnings = {} }
-  local object, message = decode(text)
+  local object, message = json.decode(text)
   if message then return nil, { string.format("%s: broken JSON: %s", file, message) } end
-  if not is_json(object, "object") then
-    return nil, { string.format("%s: want a JSON object, found %s", file, show(object)) }
+  if not json.is(object, "object") then
+    return nil, { string.format("%s: want a JSON object, got %s", file, show(object)) }
   end
   local out = read_dialect(new_reader(object, "", report))
+  if #report.errors > 0 then return nil, shortened(report) end
+  return out, report.warnings
+end
+
+-- Parses the first bytes of a .bin file, bin_header.BYTES of them; the file has `bytes`. -> as config.parse.
+function config.parse_bin(header, bytes, file)
+  local report = { file = file, errors = {}, warnings = {} }
+  local object, message = bin_header.read(header)
+  if not object then return nil, { file .. ": " .. message } end
+  local out = read_exporter(new_reader(object, "header: ", report), nil)
   if #report.errors > 0 then return nil, report.errors end
+  out.dtype, message = bin_header.dtype(out, bytes)
+  if not out.dtype then return nil, { file .. ": " .. message } end
   return out, report.warnings
 end
 

@@ -31,7 +31,7 @@ end
 local function refuse(format, ...) error(string.format(format, ...), 3) end
 
 function ctext.integer(i)
-  if math.type(i) ~= "integer" then refuse("ctext.integer: want an integer, found %s", show(i)) end
+  if math.type(i) ~= "integer" then refuse("ctext.integer: want an integer, got %s", show(i)) end
   return string.format("%d", i)
 end
 
@@ -45,10 +45,10 @@ end
 -- A C float literal that reads back as the float nearest to x. It refuses NaN, infinities, values beyond the floats,
 -- and values other than zero that would read back as zero.
 function ctext.f32(x)
-  if not math.type(x) then refuse("ctext.f32: want a number, found %s", show(x)) end
+  if not math.type(x) then refuse("ctext.f32: want a number, got %s", show(x)) end
   local nearest = to_f32(x)
   if nearest ~= nearest or math.abs(nearest) == math.huge or (nearest == 0 and x ~= 0) then
-    refuse("ctext.f32: want a number in the range of a float, found %.17g", x)
+    refuse("ctext.f32: want a number in the range of a float, got %.17g", x)
   end
   local text = nine_digits(x)
   -- Nine digits of a double may lie across the midpoint of two floats; nine digits of a float never do.
@@ -58,8 +58,8 @@ end
 
 -- A C double literal that reads back as exactly x.
 function ctext.double(x)
-  if not math.type(x) then refuse("ctext.double: want a number, found %s", show(x)) end
-  if x ~= x or math.abs(x) == math.huge then refuse("ctext.double: want a finite number, found %s", show(x)) end
+  if not math.type(x) then refuse("ctext.double: want a number, got %s", show(x)) end
+  if x ~= x or math.abs(x) == math.huge then refuse("ctext.double: want a finite number, got %s", show(x)) end
   local text = string.format("%.15g", x)
   if tonumber(text) ~= x then text = string.format("%.17g", x) end
   return text:find("[.e]") and text or text .. ".0"
@@ -70,13 +70,13 @@ local function is_identifier(s)
 end
 
 function ctext.identifier(s)
-  if not is_identifier(s) then refuse("ctext.identifier: want a C identifier, found %s", show(s)) end
+  if not is_identifier(s) then refuse("ctext.identifier: want a C identifier, got %s", show(s)) end
   return s
 end
 
 -- 13053952 -> "13,053,952", for summaries.
 function ctext.thousands(i)
-  if math.type(i) ~= "integer" then refuse("ctext.thousands: want an integer, found %s", show(i)) end
+  if math.type(i) ~= "integer" then refuse("ctext.thousands: want an integer, got %s", show(i)) end
   local sign, digits = string.format("%d", i):match("^(-?)(%d+)$")
   local grouped = digits:reverse():gsub("(%d%d%d)", "%1,"):reverse():gsub("^,", "")
   return sign .. grouped
@@ -107,7 +107,7 @@ local function dimension_words(dims)
   for _, dim in ipairs(dims) do
     if size[dim[1]] then return nil, "dimension given twice: " .. dim[1] end
     if math.type(dim[2]) ~= "integer" or dim[2] < 1 then
-      return nil, string.format("%s: want a positive integer, found %s", dim[1], show(dim[2]))
+      return nil, string.format("%s: want a positive integer, got %s", dim[1], show(dim[2]))
     end
     size[dim[1]] = dim[2]
   end
@@ -131,16 +131,16 @@ function ctext.symbol(s)
   if s.weight then table.insert(words, 1, s.weight .. "w") end
   table.insert(words, 1, s.act)
   local name = table.concat(words, "_") .. "__" .. s.target
-  if not is_identifier(name) then refuse("ctext.symbol: want a C identifier, found %s", show(name)) end
+  if not is_identifier(name) then refuse("ctext.symbol: want a C identifier, got %s", show(name)) end
   return name
 end
 
 -- a // b for a b that divides a. what: a name for the quotient in the error.
 function ctext.div_exact(a, b, what)
   if math.type(a) ~= "integer" or math.type(b) ~= "integer" or b < 1 then
-    refuse("%s: want an integer divided by a positive one, found %s / %s", what, show(a), show(b))
+    refuse("%s: want an integer divided by a positive one, got %s / %s", what, show(a), show(b))
   end
-  if a % b ~= 0 then refuse("%s: want a multiple of %d, found %d", what, b, a) end
+  if a % b ~= 0 then refuse("%s: want a multiple of %d, got %d", what, b, a) end
   return a // b
 end
 

@@ -1,5 +1,5 @@
--- Reads a config, runs the chain of stages, and writes the files that changed. It is the only file of the generator
--- that touches the disk.
+-- Reads a config, runs the chain of stages, and writes the files that changed, by gen/disk.lua. No other file of the
+-- generator touches the disk.
 --
 -- generated/ holds two kinds of trees. Those of gen/trees.lua are committed, and generated/trees.ninja lists them. The
 -- user's own trees are ignored by git, and generated/own.ninja lists them. Ninja cannot include a file that is missing,
@@ -10,9 +10,10 @@
 
 package.path = "./?.lua;" .. package.path
 
-local lfs = require "lfs"
+local bin_header = require "gen.bin_header"
 local chain = require "gen.chain"
 local config = require "gen.config"
+local disk = require "gen.disk"
 local dump = require "gen.dump"
 local emit = require "gen.emit"
 local options = require "gen.options"
@@ -21,62 +22,11 @@ local target = require "gen.target"
 
 local GENERATED <const>, OWN_NINJA <const> = "generated", "generated/own.ninja"
 
--- A message for the user; main() prints it.
-local function fail(format, ...) error(string.format(format, ...), 0) end
+local fail, entries, mode_of, read_file = disk.fail, disk.entries, disk.mode_of, disk.read
 
 local function say(format, ...) io.write(string.format(format, ...), "\n") end
 
 -- ---- files ----
-
-local was_read = {} -- every path that the generator looked at, for --depfile
-
-local function mode_of(path) return lfs.attributes(path, "mode") end
-
--- The message of io.open without the path in front; or another where there is none.
-local function reason(path, message, otherwise)
-  if not message then return otherwise end
-  return message:sub(1, #path + 2) == path .. ": " and message:sub(#path + 3) or message
-end
-
-local function read_file(path)
-  was_read[path] = true
-  local file, message = io.open(path, "rb")
-  local text = file and file:read("a")
-  if file then file:close() end
-  if not text then fail("%s: cannot read the file: %s", path, reason(path, message, "it is a folder")) end
-  return text
-end
-
-local function make_folder(path)
-  if mode_of(path) == "directory" then return end
-  local parent = path:match("^(.+)/[^/]+$")
-  if parent then make_folder(parent) end
-  local made, message = lfs.mkdir(path)
-  if not made then fail("%s: cannot make the folder: %s", path, message) end
-end
-
-local function write_if_changed(path, text)
-  local old = io.open(path, "rb")
-  local same = old and old:read("a") == text
-  if old then old:close() end
-  if same then return end
-  local file, message = io.open(path, "wb")
-  if not file or not file:write(text) or not file:close() then
-    fail("%s: cannot write the file: %s", path, reason(path, message, "the disk may be full"))
-  end
-end
-
--- Names in a folder, sorted; none if it is missing.
-local function entries(folder, mode)
-  local names = {}
-  if mode_of(folder) ~= "directory" then return names end
-  was_read[folder] = true
-  for name in lfs.dir(folder) do
-    if not name:find("^%.%.?$") and mode_of(folder .. "/" .. name) == mode then names[#names + 1] = name end
-  end
-  table.sort(names)
-  return names
-end
 
 -- The templates of every tree, and those in the target's folder: { [path] = text }.
 local function read_templates(target_folder)
@@ -93,22 +43,26 @@ end
 -- that a make rule cannot hold (with quotes, for instance) is a missing file for ninja, which then checks every time.
 local function write_depfile(path)
   for name in pairs(package.loaded) do
-    if name:find("^gen%.") then was_read[name:gsub("%.", "/") .. ".lua"] = true end
+    if name:find("^gen%.") then disk.was_read[name:gsub("%.", "/") .. ".lua"] = true end
   end
-  was_read["gen/main.lua"] = true
+  disk.was_read["gen/main.lua"] = true
   local words = {}
-  for _, name in ipairs(tables.sorted_keys(was_read)) do
+  for _, name in ipairs(tables.sorted_keys(disk.was_read)) do
     words[#words + 1] = name:gsub("[ #]", "\\%0"):gsub("%$", "$$")
   end
-  write_if_changed(path, path:gsub("%.d$", "") .. ": " .. table.concat(words, " ") .. "\n")
+  disk.write_if_changed(path, path:gsub("%.d$", "") .. ": " .. table.concat(words, " ") .. "\n")
 end
 
 -- ---- one tree ----
 
--- A path of --config -> the path of the config.json, which may lie in that folder, and its last two names as a label.
+-- A path of --config -> the path of the file, and its last two names as a label. A folder holds a config.json, or
+-- one in its folder `original`.
 local function config_path(path)
   path = path:gsub("(.)/+$", "%1")
-  if mode_of(path) == "directory" then path = path .. "/config.json" end
+  if mode_of(path) == "directory" then
+    local file, original = path .. "/config.json", path .. "/original/config.json"
+    path = not mode_of(file) and mode_of(original) and original or file
+  end
   return path, path:match("([^/]+/[^/]+)$") or path
 end
 
@@ -125,18 +79,23 @@ local function load_target(name)
       return precisions
     end
   end
-  return fail("--target: want %s, found %q", options.TARGET_LIST, name)
+  return fail("--target: want %s, got %q", options.TARGET_LIST, name)
 end
 
 local function load_precision(given)
   local precisions = load_target(given.target)
   if precisions[given.precision] then return precisions[given.precision] end
-  return fail("--precision: want %s on target %s, found %q", table.concat(tables.sorted_keys(precisions), " or "),
+  return fail("--precision: want %s on target %s, got %q", table.concat(tables.sorted_keys(precisions), " or "),
     given.target, given.precision)
 end
 
 local function parse_config(path)
-  local parsed, remarks = config.parse(read_file(path), path)
+  local parsed, remarks
+  if path:find("%.bin$") then
+    parsed, remarks = config.parse_bin(read_file(path, bin_header.BYTES), disk.size_of(path), path)
+  else
+    parsed, remarks = config.parse(read_file(path), path)
+  end
   if not parsed then fail("%s", table.concat(remarks, "\n")) end
   for _, warning in ipairs(remarks or {}) do io.stderr:write("gen/main.lua: warning: ", warning, "\n") end
   return parsed
@@ -152,29 +111,34 @@ local function run_chain(given)
   return tree
 end
 
--- The first entry of a folder that no run of the generator has made, or nil.
+-- The first entry of a folder that no run of the generator has made, or nil. Empty files are what a full disk left.
 local function foreign(folder)
   local folders = entries(folder, "directory")
   if folders[1] then return folders[1] end
   for _, name in ipairs(entries(folder, "file")) do
-    local first = read_file(folder .. "/" .. name):match("^[^\n]*")
-    if not first:find(" Code generated by gen/main.lua ", 1, true) then return name end
+    local text = read_file(folder .. "/" .. name)
+    local first = text:match("^[^\n]*")
+    if text ~= "" and not first:find(" Code generated by gen/main.lua ", 1, true) then return name end
   end
   return nil
 end
 
+-- On some file systems a name that differs only in case is the same.
+local function refuse_other_case(name, out)
+  for _, other in ipairs(entries(out, "directory")) do
+    if other ~= name and other:lower() == name:lower() then
+      fail('--name: want a name that differs from %s/%s in more than case, got "%s"', out, other, name)
+    end
+  end
+end
+
 -- Files that the tree no longer has are removed, so the folder must be the tree's own.
 local function write_tree(tree, out)
+  refuse_other_case(tree.name, out)
   local folder = out .. "/" .. tree.name
   local other = foreign(folder)
   if other then fail("%s/%s: not made by the generator: remove it, or give another --name", folder, other) end
-  make_folder(folder)
-  for _, name in ipairs(tables.sorted_keys(tree.files)) do
-    write_if_changed(folder .. "/" .. name, tree.files[name])
-  end
-  for _, name in ipairs(entries(folder, "file")) do
-    if not tree.files[name] then os.remove(folder .. "/" .. name) end
-  end
+  disk.replace_folder(folder, tree.files)
 end
 
 -- How the files in a tree's folder differ from what they should be, as lines.
@@ -219,7 +183,7 @@ end
 local function trees_ninja(out)
   local names = {}
   for _, name in ipairs(entries(out, "directory")) do
-    if mode_of(out .. "/" .. name .. "/build.ninja") then names[#names + 1] = name end
+    if options.is_name(name) and mode_of(out .. "/" .. name .. "/build.ninja") then names[#names + 1] = name end
   end
   return emit.trees_ninja(names)
 end
@@ -234,7 +198,7 @@ local function listed_options(given)
     return options.command(setmetatable({ config = config_path(each.config) }, { __index = each }), name)
   end
   if command(given) == command(listed) then return listed end
-  return fail("--name: want a name that gen/trees.lua does not list with other options, found %q", name)
+  return fail("--name: want a name that gen/trees.lua does not list with other options, got %q", name)
 end
 
 -- ---- the user's own trees ----
@@ -246,7 +210,7 @@ local function own_trees()
   local list, _, listed = {}, committed()
   for _, name in ipairs(entries(GENERATED, "directory")) do
     local path = string.format("%s/%s/build.ninja", GENERATED, name)
-    local build = not listed[name] and mode_of(path) == "file" and read_file(path)
+    local build = options.is_name(name) and not listed[name] and mode_of(path) == "file" and read_file(path)
     local command = build and emit.command_of(build)
     if command then
       local tree = { name = name, command = command, build = build }
@@ -285,7 +249,7 @@ local function write_own_ninja()
     if not named[name] then gone[#gone + 1] = name end
   end
   if #listed > 0 then hide_from_git(true) end
-  write_if_changed(OWN_NINJA, text)
+  disk.write_if_changed(OWN_NINJA, text)
   if #listed == 0 then hide_from_git(false) end
   return gone
 end
@@ -296,12 +260,6 @@ end
 
 -- ---- what main can do ----
 
--- Whether two paths name one folder.
-local function same_folder(a, b)
-  local one, other = lfs.attributes(a), lfs.attributes(b)
-  return a == b or one and other and one.dev == other.dev and one.ino == other.ino
-end
-
 local function generate(given)
   options.check(given)
   local tree = run_chain(given)
@@ -309,19 +267,23 @@ local function generate(given)
     io.write(dump.text(tree[given.dump]))
     return
   end
-  local in_generated = same_folder(given.out, GENERATED)
+  disk.make_folder(given.out)
+  local in_generated = disk.same_folder(given.out, GENERATED)
   local listed = in_generated and listed_options(given)
-  write_tree(listed and run_chain(listed) or tree, given.out)
-  if in_generated then
-    write_own_ninja()
-  else
-    write_if_changed(given.out .. "/trees.ninja", trees_ninja(given.out))
-  end
+  if listed then tree = run_chain(listed) end
+  disk.exclusively(given.out, function()
+    write_tree(tree, given.out)
+    if in_generated then
+      write_own_ninja()
+    else
+      disk.write_if_changed(given.out .. "/trees.ninja", trees_ninja(given.out))
+    end
+  end)
 end
 
 local function regen()
   for _, given in ipairs(committed()) do write_tree(run_chain(given), GENERATED) end
-  write_if_changed(GENERATED .. "/trees.ninja", committed_trees_ninja())
+  disk.write_if_changed(GENERATED .. "/trees.ninja", committed_trees_ninja())
   local lines = {}
   for _, own in ipairs(own_trees()) do
     local ok, message = pcall(function()
@@ -348,7 +310,7 @@ local function check_one(name)
   for _, own in ipairs(own_trees()) do
     if own.name == name then return own_differences(own) end
   end
-  return { string.format("generated/%s: want a tree, found none", name) }
+  return { string.format("generated/%s: want a tree, got none", name) }
 end
 
 -- Own trees that are not current get a line each; only the committed ones must be current.
@@ -391,7 +353,12 @@ local function list()
   end
 end
 
-local ACTIONS = { regen = regen, check = check, list = list, help = function() io.write(options.HELP) end }
+local function in_generated(action)
+  return function(given) disk.exclusively(GENERATED, function() action(given) end) end
+end
+
+local ACTIONS = { regen = in_generated(regen), check = in_generated(check), list = list,
+  help = function() io.write(options.HELP) end }
 
 local done, failure = pcall(function()
   local given = options.parse(arg)

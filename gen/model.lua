@@ -131,9 +131,9 @@ end
 
 local function check_layers(m)
   local sliding = 0
-  demand(#m.layers == m.n_layers, "layers: want n_layers, %d, found %d", m.n_layers, #m.layers)
+  demand(#m.layers == m.n_layers, "layers: want n_layers, %d, got %d", m.n_layers, #m.layers)
   for i, layer in ipairs(m.layers) do
-    demand(layer.index == i - 1, "layers[%d]: want index %d, found %d", i, i - 1, layer.index)
+    demand(layer.index == i - 1, "layers[%d]: want index %d, got %d", i, i - 1, layer.index)
     if layer.attention == "sliding" then sliding = sliding + 1 end
   end
   demand((m.window ~= nil) == (sliding > 0), "window: want one if a layer is sliding, and only then")
@@ -141,24 +141,24 @@ end
 
 local function check_rope(m)
   local inv_freq = m.rope.inv_freq
-  demand(#inv_freq == m.d_head // 2, "rope: want %d frequencies, found %d", m.d_head // 2, #inv_freq)
+  demand(#inv_freq == m.d_head // 2, "rope: want %d frequencies, got %d", m.d_head // 2, #inv_freq)
   for i, f in ipairs(inv_freq) do
-    demand(f > 0 and f <= 1, "rope.inv_freq[%d]: want a number in (0, 1], found %.17g", i, f)
+    demand(f > 0 and f <= 1, "rope.inv_freq[%d]: want a number in (0, 1], got %.17g", i, f)
   end
 end
 
 -- The gate after describe: raises one line that names the error, if later stages cannot rely on the
 -- model.
 function model.check(m)
-  demand(m.d_head % 2 == 0, "d_head: want an even number, found %d", m.d_head)
-  demand(m.n_heads % m.n_kv_heads == 0, "n_heads: want a multiple of n_kv_heads, %d, found %d",
+  demand(m.d_head % 2 == 0, "d_head: want an even number, got %d", m.d_head)
+  demand(m.n_heads % m.n_kv_heads == 0, "n_heads: want a multiple of n_kv_heads, %d, got %d",
     m.n_kv_heads, m.n_heads)
-  demand(m.top_k <= m.n_experts, "top_k: want at most n_experts, %d, found %d", m.n_experts, m.top_k)
+  demand(m.top_k <= m.n_experts, "top_k: want at most n_experts, %d, got %d", m.n_experts, m.top_k)
   local qkv = (m.n_heads + 2 * m.n_kv_heads) * m.d_head
-  demand(qkv <= MAX_FEATURES, "(n_heads + 2 * n_kv_heads) * d_head: want at most %d, found %d", MAX_FEATURES, qkv)
-  demand(2 * m.d_ff <= MAX_FEATURES, "2 * d_ff: want at most %d, found %d", MAX_FEATURES, 2 * m.d_ff)
+  demand(qkv <= MAX_FEATURES, "(n_heads + 2 * n_kv_heads) * d_head: want at most %d, got %d", MAX_FEATURES, qkv)
+  demand(2 * m.d_ff <= MAX_FEATURES, "2 * d_ff: want at most %d, got %d", MAX_FEATURES, 2 * m.d_ff)
   local parameters = parameters_of(m)
-  demand(parameters <= MAX_PARAMETERS, "want at most 2^50 parameters, found %.3g", parameters)
+  demand(parameters <= MAX_PARAMETERS, "want at most 2^50 parameters, got %.3g", parameters)
   check_layers(m)
   check_rope(m)
 end

@@ -81,10 +81,10 @@ end
 local function refuse(model)
   local group = model.n_heads // model.n_kv_heads
   if group > 16 then
-    error(string.format("precision mixed: want at most 16 query heads per KV head, found %d", group), 0)
+    error(string.format("precision mixed: want at most 16 query heads per KV head, got %d", group), 0)
   end
   if model.d_head % 8 ~= 0 then
-    error(string.format("precision mixed: want a head_dim that is a multiple of 8, found %d", model.d_head), 0)
+    error(string.format("precision mixed: want a head_dim that is a multiple of 8, got %d", model.d_head), 0)
   end
 end
 

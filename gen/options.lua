@@ -14,13 +14,13 @@ options.TARGET_LIST = "gfx90a, sm_90 or cpu"
 options.STAGES = { "config", "model", "weights", "ops", "kernels", "limits", "plan", "steps", "costs", "files" }
 
 options.HELP = [[
-usage: lua5.4 gen/main.lua --config DIR_OR_JSON --target TARGET [options]
+usage: lua5.4 gen/main.lua --config PATH --target TARGET [options]
        lua5.4 gen/main.lua --regen | --check [--name NAME] [--depfile FILE] | --list | --help
 
 Writes generated/NAME, the tree of one model on one target; `ninja NAME` then builds build/NAME/getp.
 The tree remembers its command, so that --regen renews it. Run it from the root of the repository.
 
-  --config PATH    a config.json, or the folder that holds one
+  --config PATH    a config.json, the folder that holds one (or original/config.json), or a .bin file
   --target TARGET  gfx90a, sm_90 or cpu
   --precision P    mixed (default); on GPUs also fp32, the baseline
   --slots N        sequences that run at the same time
@@ -45,18 +45,47 @@ local ACTIONS = { ["--regen"] = true, ["--check"] = true, ["--list"] = true, ["-
 local REMEMBERED = { "config", "target", "precision", "slots", "context", "name" }
 local COMMAND = "lua5.4 gen/main.lua"
 
--- Names that the build itself uses: targets of build.ninja, folders and files of build/ and generated/.
-local RESERVED = { bench = true, chat = true, check = true, demo = true, figures = true, regen = true, test = true,
-  ["test-gpu"] = true, ["test-thorough"] = true, ["trees.ninja"] = true, ["own.ninja"] = true, runtime = true,
-  tests = true, gpu = true }
+-- Names that the build itself uses, in lower case: targets of the ninja files, and what they and the generator write
+-- into build/ and generated/. tests/gen/test_names.lua reads the ninja files and checks that none is missing.
+local RESERVED = {}
+for name in ([[
+  bench build chat check checkpoint current demo figures fuzz gen generated gpu harness license make_checkpoint
+  near_ties read_config readme.md regen runtime sanitize simt simt_32 simt_64 templates test test-gpu test-thorough
+  tests trees units
+  ]]):gmatch("%S+") do
+  RESERVED[name] = true
+end
+local RESERVED_PATTERNS <const> = { "%.ninja$", "%.stamp$", "%.[ado]$", "%.getp%-%l+$", "^test_[%w_]*$" }
+
+local MOST_LETTERS <const> = 100 -- of a name
+
+-- Whether a folder may be a tree.
+function options.is_name(name) return name:find("^[%w_][%w._-]*$") ~= nil end
+
+-- Names that a file system without upper case, or ninja, takes for another.
+local function is_reserved(name)
+  local lower = name:lower()
+  for _, pattern in ipairs(RESERVED_PATTERNS) do
+    if lower:find(pattern) then return true end
+  end
+  return RESERVED[lower]
+end
+
+-- A text for a message, on one line.
+local function shown(text)
+  return '"' .. text:gsub('[%c"\\]', function(c)
+    if c:find("%c") then return string.format("\\x%02x", c:byte()) end
+    return "\\" .. c
+  end) .. '"'
+end
 
 local function fail(format, ...) error(string.format(format, ...), 0) end
 
 local function value_of(flag, text)
-  if text == nil or text == "" then fail("%s: want a value after it, found nothing; see --help", flag) end
+  if text == nil or text == "" then fail("%s: want a value after it, got nothing; see --help", flag) end
   if VALUES[flag] == "text" then return text end
   local number = text:find("^%d+$") and math.tointeger(tonumber(text))
-  if not number or number < 1 then fail("%s: want a positive integer, found %q", flag, text) end
+  if not number or number < 1 then fail("%s: want a positive integer, got %s", flag, shown(text)) end
   return number
 end
 
@@ -71,36 +100,52 @@ function options.parse(words)
       parsed[flag:sub(3)] = value_of(flag, words[i + 1])
       i = i + 2
     else
-      fail("%s: unknown option; see --help", flag)
+      fail("%s: unknown option; see --help", (flag:gsub("%c", "?")))
     end
   end
   return parsed
 end
 
+-- Whether a text can stand in a comment of generated code without changing what a compiler or a reader sees: it is
+-- UTF-8 without control characters, line separators, and characters that turn the direction of a text.
+local function is_plain(text)
+  if not utf8.len(text) or text:find("%c") then return false end
+  for _, code in utf8.codes(text) do
+    local separates, turns = code == 0x2028 or code == 0x2029, code >= 0x202A and code <= 0x202E
+    if separates or turns or code >= 0x80 and code <= 0x9F or code >= 0x2066 and code <= 0x2069 then return false end
+  end
+  return true
+end
+
 -- The gate of options that generate a tree.
 function options.check(parsed)
-  if not parsed.config then fail("--config: want DIR_OR_JSON, found nothing; see --help") end
-  if parsed.config:find("%c") then fail("--config: want a path without control characters, found %q", parsed.config) end
-  if not parsed.target then fail("--target: want %s, found nothing; see --help", options.TARGET_LIST) end
+  if not parsed.config then fail("--config: want PATH, got nothing; see --help") end
+  for _, key in ipairs { "config", "out" } do
+    if not is_plain(parsed[key]) then
+      fail("--%s: want a path in UTF-8 without control characters, got %s", key, shown(parsed[key]))
+    end
+  end
+  if not parsed.target then fail("--target: want %s, got nothing; see --help", options.TARGET_LIST) end
   if not parsed.dump then return end
   for _, stage in ipairs(options.STAGES) do
     if stage == parsed.dump then return end
   end
-  fail("--dump: want one of %s, found %q", table.concat(options.STAGES, " "), parsed.dump)
+  fail("--dump: want one of %s, got %s", table.concat(options.STAGES, " "), shown(parsed.dump))
 end
 
--- The name of the tree that options ask for. path: the config file. A config.json has the name of its folder,
--- another file its own.
+-- The name of the tree that options ask for. path: the config file. A config.json has the name of its folder, and in
+-- a folder `original` that of the folder above; another file has its own.
 function options.tree_name(parsed, path)
   local folder, file = path:match("^(.-)/?([^/]+)$")
-  local stem = file:gsub("%.json$", "")
-  if file == "config.json" then stem = folder:match("([^/]+)$") end
+  local stem = file:gsub("%.json$", ""):gsub("%.bin$", "")
+  if file == "config.json" then stem = folder:match("([^/]+)/original$") or folder:match("([^/]+)$") end
   local default = stem and stem:find("^[^.]")
     and stem .. "-" .. parsed.target .. (parsed.precision == "fp32" and "-fp32" or "")
   local name = parsed.name or default
-  if not name then fail("--config: want a path with a name for the tree, or a --name, found %q", parsed.config) end
-  if not name:find("^[%w_][%w._-]*$") then fail("--name: want letters, digits, '-', '_' and '.', found %q", name) end
-  if RESERVED[name] then fail("--name: want a name that the build does not use, found %q", name) end
+  if not name then fail("--config: want a path with a name for the tree, or a --name, got %s", shown(parsed.config)) end
+  if not options.is_name(name) then fail("--name: want letters, digits, '-', '_' and '.', got %s", shown(name)) end
+  if #name > MOST_LETTERS then fail("--name: want at most %d letters, got %d", MOST_LETTERS, #name) end
+  if is_reserved(name) then fail("--name: want a name that the build does not use, got %s", shown(name)) end
   return name, default
 end
 

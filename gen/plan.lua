@@ -74,10 +74,10 @@ function plan.limits(model, target, given)
   local context = given.context or math.min(defaults.context, model.max_positions)
   local slots = given.slots or defaults.slots
   if context < 1 or context > model.max_positions then
-    error(string.format("--context: want 1 to %d (max_position_embeddings), found %d", model.max_positions, context), 0)
+    error(string.format("--context: want 1 to %d (max_position_embeddings), got %d", model.max_positions, context), 0)
   end
   if slots < 1 or slots > 65536 then
-    error(string.format("--slots: want 1 to 65536, found %d", slots), 0)
+    error(string.format("--slots: want 1 to 65536, got %d", slots), 0)
   end
   local limits = { slots = slots, context = context, rows = math.max(defaults.rows, slots),
     chunk = math.min(defaults.chunk, context) }
@@ -274,7 +274,7 @@ end
 local function check_memory(memory, weights, target)
   if not memory.limit or memory.device_bytes <= memory.limit then return end
   local weights_fit = weights.mapped_bytes + weights.packed_bytes <= memory.limit
-  error(string.format("%s: want a plan of at most %s bytes, found %s (%s): %s", target.name,
+  error(string.format("%s: want a plan of at most %s bytes, got %s (%s): %s", target.name,
     ctext.thousands(memory.limit), ctext.thousands(memory.device_bytes), largest_items(memory),
     weights_fit and "lower --slots or --context"
       or "the weights alone do not fit: give a smaller model, or a --target with more memory"), 0)

@@ -99,7 +99,7 @@ end
 function target.check(record, where)
   local known, errors = {}, {}
   local function refuse(name, want, found)
-    errors[#errors + 1] = string.format("%s: %s: want %s, found %s", where, name, want, show(found))
+    errors[#errors + 1] = string.format("%s: %s: want %s, got %s", where, name, want, show(found))
   end
   for _, field in ipairs(FIELDS) do
     local value = record[field.name]

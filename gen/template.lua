@@ -18,7 +18,7 @@ local function value_text(expression, value)
   if type(value) == "string" then return value end
   if math.type(value) == "integer" then return string.format("%d", value) end
   local found = math.type(value) or type(value)
-  error(string.format("${%s}: want a string or an integer, found a %s", expression, found), 3)
+  error(string.format("${%s}: want a string or an integer, got a %s", expression, found), 3)
 end
 
 local function append_literal(code, text)

@@ -18,6 +18,10 @@ static int run(const struct options *options, struct error *err) {
     return mode_plan();
   if (options->mode == MODE_DECODE)
     return mode_decode(options, err);
+  if (options->mode == MODE_INFO)
+    return mode_info(options, err);
+  if (options->mode == MODE_VERIFY)
+    return mode_verify(options, err);
   struct session session;
   int status = -1;
   struct error later;

@@ -15,10 +15,14 @@ const char OPTIONS_HELP[] =
     "       getp CHECKPOINT -m logits -i IDS -o FLOATS [--reference]\n"
     "       getp decode CHECKPOINT | -z TOKENIZER -i IDS\n"
     "       getp pack CHECKPOINT -o FILE\n"
+    "       getp info CHECKPOINT\n"
+    "       getp FILE --verify\n"
     "       getp --plan\n"
     "\n"
-    "CHECKPOINT is a folder with config.json, safetensors and tokenizer.json of the model that\n"
-    "this getp was generated for, or a FILE that `getp pack` made of one, which loads faster.\n"
+    "CHECKPOINT is of the model that this getp was generated for: a folder of Hugging Face or the\n"
+    "folder original/ of OpenAI, with config.json, safetensors and tokenizer.json; a .bin of the\n"
+    "contest's exporter; or a FILE that `getp pack` made of one of them, which loads faster. info\n"
+    "takes a checkpoint of any model and prints what it is and which getp runs it.\n"
     "\n"
     "  -m, --mode MODE         generate (default), chat, getp or logits\n"
     "  -i, --input IN          generate: the text to continue; chat: the first message; getp: a\n"
@@ -49,6 +53,8 @@ const char OPTIONS_HELP[] =
     "      --reference         logits: use the plain C forward pass, not the generated one\n"
     "      --profile           print the device's time by the roles of the schedule\n"
     "      --trace FILE        write the time of every step, and of the host, for Perfetto\n"
+    "      --verify            compare a FILE of `getp pack` with its checksum first, or only "
+    "that\n"
     "      --plan              print how much memory this getp needs; needs no checkpoint\n"
     "  -h, --help              print this text\n"
     "\n"
@@ -81,6 +87,7 @@ enum {
   FLAG_REFERENCE,
   FLAG_PROFILE,
   FLAG_TRACE,
+  FLAG_VERIFY,
   FLAG_PLAN,
   FLAG_HELP
 };
@@ -108,6 +115,7 @@ static const struct option LONG_OPTIONS[] = {
     {"reference", no_argument, NULL, FLAG_REFERENCE},
     {"profile", no_argument, NULL, FLAG_PROFILE},
     {"trace", required_argument, NULL, FLAG_TRACE},
+    {"verify", no_argument, NULL, FLAG_VERIFY},
     {"plan", no_argument, NULL, FLAG_PLAN},
     {"help", no_argument, NULL, FLAG_HELP},
     {NULL, 0, NULL, 0},
@@ -266,6 +274,8 @@ static bool parse_flag(struct options *o, int flag, const char *text, struct err
   case FLAG_TRACE:
     o->trace = text;
     return true;
+  case FLAG_VERIFY:
+    return o->verify = true;
   case FLAG_PLAN:
     return o->plan = true;
   default:
@@ -283,7 +293,7 @@ static bool require(const char *where, const char *value, const char *want, stru
 // The flags of a text: -i or -f gives one, and some flags are only for chat.
 static bool check_texts(const struct options *o, struct error *err) {
   const bool reads_file = o->mode == MODE_GENERATE || o->mode == MODE_CHAT;
-  const bool needs_input = o->mode != MODE_CHAT && o->mode != MODE_PACK && !o->file;
+  const bool needs_input = o->mode <= MODE_DECODE && o->mode != MODE_CHAT && !o->file;
   if (o->chat_flag && o->mode != MODE_CHAT)
     return fail(err, "%s: want -m chat, found another mode: see --help", o->chat_flag);
   if (o->special && o->mode != MODE_GENERATE && o->mode != MODE_PROMPTS)
@@ -297,6 +307,15 @@ static bool check_texts(const struct options *o, struct error *err) {
   if (o->tools && !require("--tools", o->tools, "the name of a file", err))
     return false;
   return !(needs_input || o->input) || require("-i", o->input, "a text or the name of a file", err);
+}
+
+// What makes a run have no steps, or NULL.
+static const char *no_steps(const struct options *o) {
+  if (o->mode == MODE_VERIFY)
+    return "--verify alone";
+  if (o->mode == MODE_INFO)
+    return "info";
+  return o->mode == MODE_DECODE ? "decode" : o->reference ? "--reference" : NULL;
 }
 
 static bool check(const struct options *o, struct error *err) {
@@ -315,11 +334,16 @@ static bool check(const struct options *o, struct error *err) {
     return false;
   if (o->trace && !require("--trace", o->trace, "the name of a file", err))
     return false;
+  if (o->verify && (o->mode == MODE_DECODE || o->mode == MODE_PACK || o->mode == MODE_INFO))
+    return fail(err, "--verify: want a mode that runs a packed file, found %s: see --help",
+                o->mode == MODE_PACK   ? "pack"
+                : o->mode == MODE_INFO ? "info"
+                                       : "decode");
   if (o->reference && o->mode != MODE_LOGITS)
     return fail(err, "--reference: want -m logits, found another mode: see --help");
-  if ((o->profile || o->trace) && (o->reference || o->mode == MODE_DECODE))
+  if ((o->profile || o->trace) && no_steps(o))
     return fail(err, "%s: want a mode that runs steps, found %s: see --help",
-                o->profile ? "--profile" : "--trace", o->reference ? "--reference" : "decode");
+                o->profile ? "--profile" : "--trace", no_steps(o));
   return true;
 }
 
@@ -329,6 +353,8 @@ static bool parse_operand(struct options *o, const char *text, struct error *err
                 text);
   if (strcmp(text, "decode") == 0 && o->mode != MODE_DECODE)
     o->mode = MODE_DECODE;
+  else if (strcmp(text, "info") == 0 && o->mode != MODE_INFO)
+    o->mode = MODE_INFO;
   else if (strcmp(text, "pack") == 0 && o->mode != MODE_PACK)
     o->mode = MODE_PACK;
   else
@@ -360,5 +386,7 @@ bool options_parse(struct options *options, int argc, char **argv, struct error 
   for (; optind < argc; optind++)
     if (!parse_operand(options, argv[optind], err))
       return false;
+  if (options->verify && options->mode == MODE_GENERATE && !options->input && !options->file)
+    options->mode = MODE_VERIFY;
   return check(options, err);
 }

@@ -6,7 +6,16 @@
 
 #include <stdint.h>
 
-enum mode { MODE_GENERATE, MODE_CHAT, MODE_PROMPTS, MODE_LOGITS, MODE_DECODE, MODE_PACK };
+enum mode {
+  MODE_GENERATE,
+  MODE_CHAT,
+  MODE_PROMPTS,
+  MODE_LOGITS,
+  MODE_DECODE,
+  MODE_PACK,
+  MODE_VERIFY,
+  MODE_INFO
+};
 
 // What a chat prints of the model's reasoning: nothing, all of it, or it alone without the answer.
 enum reasoning { REASONING_SHOW, REASONING_HIDE, REASONING_ONLY };
@@ -15,6 +24,7 @@ struct options {
   enum mode mode;
   bool help;
   bool plan;                // print the memory plan and do nothing else
+  bool verify;              // compare a packed file with its checksum before anything else
   bool reference;           // compute the logits with reference.c
   bool profile;             // print the device's time by role
   const char *trace;        // file for the times of all steps, or NULL

@@ -66,6 +66,27 @@ static bool check_limits(struct session *session, struct error *err) {
          check_limit("--chunk", options->chunk, session->limits.chunk, err);
 }
 
+static bool on_verified(void *context, size_t done, size_t total, struct error *err) {
+  (void)err;
+  progress_load(context, "verifying", done, total);
+  return true;
+}
+
+bool verify_packed(const struct packed *packed, struct error *err) {
+  struct progress progress;
+  progress_begin(&progress);
+  const bool ok = packed_verify(packed, on_verified, &progress, err);
+  progress_end(&progress);
+  return ok;
+}
+
+bool refuse_verify(const char *path, struct error *err) {
+  return fail(err,
+              "%s: want a file of `getp pack` for --verify, found another kind, which has no "
+              "checksum",
+              path);
+}
+
 static bool open_packed(struct session *session, struct error *err) {
   const struct options *options = session->options;
   const struct weight_table table = engine_weights();
@@ -79,7 +100,7 @@ static bool open_packed(struct session *session, struct error *err) {
   if (!packed_open(&session->packed, options->checkpoint, &table, &session->config, err))
     return false;
   session->stop = session->packed.stop;
-  return true;
+  return !options->verify || verify_packed(&session->packed, err);
 }
 
 // Says what a checkpoint leaves open and how it is read.
@@ -107,6 +128,8 @@ static bool open_checkpoint(struct session *session, struct error *err) {
   struct model_config generated;
   bool assumed = false;
   engine_model(&generated);
+  if (session->options->verify)
+    return refuse_verify(path, err);
   if (!checkpoint_config(&session->config, path, err) ||
       !model_config_same(&generated, &session->config, err) ||
       !checkpoint_open(&session->checkpoint, path, &session->config, err) ||

@@ -38,6 +38,12 @@ bool session_tokenizer_text(const struct session *session, struct tokenizer_text
 // Loads the weights and shows how far it is.
 bool session_warm_up(struct session *session, struct error *err);
 
+// packed_verify, with a line that shows how far it is.
+bool verify_packed(const struct packed *packed, struct error *err);
+
+// Fails, since PATH, for which --verify was given, is no packed file.
+bool refuse_verify(const char *path, struct error *err);
+
 // Prints the table of --profile and ends the file of --trace, if they were given.
 bool session_report(struct session *session, struct error *err);
 

@@ -1,8 +1,8 @@
 #include "tokenizer_text.h"
 
 #include "checkpoint/location.h"
-#include "checkpoint/packed.h"
 #include "tokenizer/tokenizer.h"
+#include "weights/packed.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -8,8 +8,8 @@ local rooms = {}
 
 -- The floor of each room. A room includes itself and rooms on lower floors; rooms on one floor do not see each other.
 -- "" is the root of runtime/, with the session and the options; main is a room of its own.
-local FLOORS <const> = { base = 1, formats = 2, checkpoint = 3, tokenizer = 3, device = 4, harmony = 4, engine = 5,
-  serve = 6, reference = 7, [""] = 8, mode = 9, main = 10 }
+local FLOORS <const> = { base = 1, formats = 2, checkpoint = 3, tokenizer = 3, weights = 4, device = 5, harmony = 5,
+  engine = 6, serve = 7, reference = 8, [""] = 9, mode = 10, main = 11 }
 
 -- The design says "about 12 files in a room". base has 13, each of them small, and holds the limit.
 local MOST_MODULES <const> = 13

@@ -7,7 +7,7 @@ package.path = "./?.lua;" .. package.path
 local lfs = require "lfs"
 
 local MODELS <const> = "tests/models"
-local C_TESTS <const> = { "utf8", "replace", "dtype", "safetensors", "config", "stop_ids", "tiles", "weights",
+local C_TESTS <const> = { "utf8", "replace", "checksum", "dtype", "safetensors", "config", "stop_ids", "tiles", "weights",
   "weight_source", "tokenizer", "tokenizer_json", "split", "bpe", "specials", "special_text", "harmony",
   "harmony_reply", "harmony_tools", "reference", "sampler", "draws", "batch", "parity", "terminal", "cpu", "engine",
   "packed", "simt_64", "simt_32" }
@@ -81,6 +81,7 @@ local function list_thorough()
   suite_alone("attention in parts", "lua5.4 tests/gpu/test_attention_parts.lua")
   suite_alone("draws, waves of 64", "lua5.4 tests/gpu/test_draws.lua simt_64 1000000")
   suite_alone("draws, waves of 32", "lua5.4 tests/gpu/test_draws.lua simt_32 20000")
+  suite_alone("50 kills of the generator", "lua5.4 tests/gen/test_disk.lua 50 -o tap TestKill")
   suite_alone("mutants of the kernels", "lua5.4 tests/gpu/mutants.lua")
   suite_alone("gfx90a kernels", "lua5.4 tests/machine_code/check_gfx90a.lua")
   suite_alone("sm_90 kernels", "lua5.4 tests/machine_code/check_sm_90.lua -o tap")

@@ -62,11 +62,11 @@ end
 
 function TestRooms.test_same_floor()
   check({
-    ["checkpoint/config.h"] = {}, ["checkpoint/packed.c"] = { "tokenizer/bpe.h" },
+    ["checkpoint/config.h"] = {}, ["checkpoint/bin.c"] = { "tokenizer/bpe.h" },
     ["tokenizer/bpe.h"] = { "checkpoint/config.h" }, ["harmony/reply.c"] = { "tokenizer/bpe.h", "device/load.h" },
     ["device/load.h"] = {},
   }, {
-    "checkpoint/packed.c:1: includes tokenizer/bpe.h: a room on the same floor",
+    "checkpoint/bin.c:1: includes tokenizer/bpe.h: a room on the same floor",
     "harmony/reply.c:2: includes device/load.h: a room on the same floor",
     "tokenizer/bpe.h:1: includes checkpoint/config.h: a room on the same floor",
   })

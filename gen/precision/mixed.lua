@@ -307,9 +307,7 @@ end
 -- A power of two for the gated activations: small values stay clear of the subnormal halves, and the largest possible
 -- one, limit (limit + 1), stays below 2^15.
 local function gated_exponent(model)
-  local exponent = 0
-  while model.limit * (model.limit + 1) * 2 ^ (exponent + 1) <= 32768 do exponent = exponent + 1 end
-  return exponent
+  return 15 - math.ceil(math.log(model.limit * (model.limit + 1), 2))
 end
 
 local function moe_matmul(op, model, weights, target, n, k, own)

@@ -4,6 +4,8 @@
 #define GETP_MODEL_H
 
 #define MODEL_NAME "abacus-cpu"
+#define MODEL_TARGET "cpu"
+#define MODEL_PRECISION "mixed"
 
 enum {
   MODEL_VOCAB = 1024,

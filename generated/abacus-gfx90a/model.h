@@ -4,6 +4,8 @@
 #define GETP_MODEL_H
 
 #define MODEL_NAME "abacus-gfx90a"
+#define MODEL_TARGET "gfx90a"
+#define MODEL_PRECISION "mixed"
 
 enum {
   MODEL_VOCAB = 1024,

@@ -4,6 +4,8 @@
 #define GETP_MODEL_H
 
 #define MODEL_NAME "gpt-oss-20b-gfx90a-fp32"
+#define MODEL_TARGET "gfx90a"
+#define MODEL_PRECISION "fp32"
 
 enum {
   MODEL_VOCAB = 201088,

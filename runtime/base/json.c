@@ -15,8 +15,11 @@ bool json_file_exists(bool *exists, const char *directory, const char *name, str
 
 static json_t *parse(const struct text *text, const char *path, struct error *err) {
   json_error_t detail;
-  json_t *root = json_loadb(text->bytes, text->n, JSON_REJECT_DUPLICATES, &detail);
-  if (!root)
+  const bool has_nul = memchr(text->bytes, 0, text->n); // jansson overlooks one after a number
+  json_t *root = has_nul ? NULL : json_loadb(text->bytes, text->n, JSON_REJECT_DUPLICATES, &detail);
+  if (has_nul)
+    fail(err, "%s: want JSON, found a byte 0", path);
+  else if (!root)
     fail(err, "%s:%d: want JSON, found an error: %s", path, detail.line, detail.text);
   return root;
 }

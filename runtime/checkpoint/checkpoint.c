@@ -126,6 +126,10 @@ enum checkpoint_kind checkpoint_kind(const struct checkpoint *checkpoint) {
   return checkpoint->kind;
 }
 
+const char *checkpoint_config_path(const struct checkpoint *checkpoint) {
+  return checkpoint->bin ? checkpoint->path : checkpoint->location.folder;
+}
+
 // ---- tensors ----
 
 const struct tensor *checkpoint_find(const struct checkpoint *checkpoint, const char *name) {

@@ -26,6 +26,9 @@ void checkpoint_close(struct checkpoint *checkpoint);
 
 enum checkpoint_kind checkpoint_kind(const struct checkpoint *checkpoint);
 
+// What the generator's --config wants for this checkpoint: its folder or its file.
+const char *checkpoint_config_path(const struct checkpoint *checkpoint);
+
 // The tensor of that name, or NULL.
 const struct tensor *checkpoint_find(const struct checkpoint *checkpoint, const char *name);
 

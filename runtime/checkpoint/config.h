@@ -38,10 +38,11 @@ struct model_config {
   struct rope_config rope;
 };
 
-// Reads DIRECTORY/config.json, in HF's format with rope_scaling or rope_parameters. Fills in HF's
-// defaults, except for the sizes of the model, which must be there. Names the key of a value that
-// is missing, of another type or out of range. Ignores keys that it does not know: the generator
-// refuses those (gen/config.lua).
+// Reads DIRECTORY/config.json: HF's with rope_scaling or rope_parameters, OpenAI's original one, or
+// the one of the exporter of .bin files. Fills in HF's and OpenAI's defaults, except for the sizes
+// of the model, which must be there. Accepts what the generator accepts (gen/config.lua), and names
+// the key of a value that is missing, of another type or out of range. Ignores keys that it does
+// not know and modules_to_not_convert, which the generator checks.
 bool model_config_read(struct model_config *config, const char *directory, struct error *err);
 
 // The same for a config that is JSON already; `path` names it in messages.

@@ -96,9 +96,8 @@ static const struct {
   const char *found;
 } OTHERS[] = {
     {"GPT-OSS v1.0", 13,
-     "the model.bin of OpenAI's Metal program, which cuts the vocabulary and reorders weights: "
-     "take "
-     "the folder original/ of the same model, or its Hugging Face folder"},
+     "the model.bin of OpenAI's Metal program, which has other weights: take the folder original/ "
+     "of the same model, or its Hugging Face folder"},
     {"GGUF", 4, "a GGUF file of llama.cpp: take the Hugging Face folder that it was made from"},
     {"PK\3\4", 4, "a zip file as torch.save writes it: take the safetensors of the same model"},
     {"\x80\2", 2, "a pickle as torch.save writes it: take the safetensors of the same model"},

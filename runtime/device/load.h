@@ -3,8 +3,8 @@
 #ifndef GETP_DEVICE_LOAD_H
 #define GETP_DEVICE_LOAD_H
 
-#include "checkpoint/weight_source.h"
 #include "device/device.h"
+#include "weights/weight_source.h"
 
 struct load {
   struct device *device;

@@ -39,6 +39,10 @@ struct weight_table engine_weights(void) {
   return (struct weight_table){MODEL_NAME, WEIGHTS, WEIGHT_COUNT, packed_bytes()};
 }
 
+struct engine_tree engine_tree(void) {
+  return (struct engine_tree){MODEL_NAME, MODEL_TARGET, MODEL_PRECISION};
+}
+
 struct engine_limits engine_limits(void) {
   const bool ring = MODEL_WINDOW > 0 && KV_SLIDING_POSITIONS < LIMIT_CONTEXT;
   return (struct engine_limits){

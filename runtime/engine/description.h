@@ -3,7 +3,7 @@
 #define GETP_ENGINE_DESCRIPTION_H
 
 #include "checkpoint/config.h"
-#include "checkpoint/weights.h"
+#include "weights/weights.h"
 
 struct engine_limits {
   int vocab;
@@ -36,6 +36,12 @@ struct engine_peak {
   double bytes, flops;
 };
 
+// The names of the tree, of its target and of its precision.
+struct engine_tree {
+  const char *name, *target, *precision;
+};
+
+struct engine_tree engine_tree(void);
 struct engine_limits engine_limits(void);
 struct memory_plan engine_plan(void);
 void engine_model(struct model_config *config);

@@ -2,10 +2,10 @@
 #ifndef GETP_ENGINE_ENGINE_H
 #define GETP_ENGINE_ENGINE_H
 
-#include "checkpoint/weight_source.h"
 #include "engine/description.h"
 #include "engine/rows.h"
 #include "engine/span.h"
+#include "weights/weight_source.h"
 
 struct engine;
 

@@ -1,5 +1,5 @@
 // Tiles: the order in which packed matrices lie in memory. The host packs them
-// (checkpoint/tiles.c), matrix kernels multiply with them (target/mixed/matrix.h), and
+// (weights/tiles.c), matrix kernels multiply with them (target/mixed/matrix.h), and
 // gen/tiles.lua counts their bytes.
 //
 // A matrix W[N][K] has N features of K weights each; a feature is one of the N results for a token,

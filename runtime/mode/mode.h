@@ -1,4 +1,4 @@
-// The seven modes of getp. Each returns the exit status of the process, or -1 with a message.
+// The modes of getp. Each returns the exit status of the process, or -1 with a message.
 #ifndef GETP_MODE_MODE_H
 #define GETP_MODE_MODE_H
 
@@ -22,6 +22,12 @@ int mode_pack(struct session *session, struct error *err);
 
 // decode: reads a file of ids and prints their text.
 int mode_decode(const struct options *options, struct error *err);
+
+// info: prints what a checkpoint of any model is, and whether this getp runs it; needs no device.
+int mode_info(const struct options *options, struct error *err);
+
+// --verify without another mode: compares a packed file of any tree with its checksum.
+int mode_verify(const struct options *options, struct error *err);
 
 // --plan: prints the memory that the tree needs and how much is free; needs no device.
 int mode_plan(void);

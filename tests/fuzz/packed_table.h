@@ -2,7 +2,7 @@
 #ifndef GETP_TESTS_FUZZ_PACKED_TABLE_H
 #define GETP_TESTS_FUZZ_PACKED_TABLE_H
 
-#include "checkpoint/packed.h"
+#include "weights/packed.h"
 
 enum { WEIGHT_NUMBERS = 192, WEIGHT_BYTES = 4 * WEIGHT_NUMBERS };
 

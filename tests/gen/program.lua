@@ -37,10 +37,10 @@ function program.write(path, text)
   assert(file:close())
 end
 
--- { [path below the folder] = text }
+-- { [path below the folder] = text }, without the lock of a folder of trees
 function program.contents(folder)
   local texts = {}
-  local pipe = assert(io.popen("cd " .. folder .. " && find . -type f"))
+  local pipe = assert(io.popen("cd " .. folder .. " && find . -type f ! -name .lock"))
   for path in pipe:lines() do texts[path:sub(3)] = support.read(folder .. "/" .. path) end
   pipe:close()
   return texts

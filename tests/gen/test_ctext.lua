@@ -14,9 +14,9 @@ function TestNumbers.test_integers()
 end
 
 function TestNumbers.test_integer_refuses_floats_even_whole_ones()
-  lu.assertErrorMsgContains("ctext.integer: want an integer, found 2880.0", ctext.integer, 2880.0)
-  lu.assertErrorMsgContains('want an integer, found "1"', ctext.integer, "1")
-  lu.assertErrorMsgContains("want an integer, found nil", ctext.integer, nil)
+  lu.assertErrorMsgContains("ctext.integer: want an integer, got 2880.0", ctext.integer, 2880.0)
+  lu.assertErrorMsgContains('want an integer, got "1"', ctext.integer, "1")
+  lu.assertErrorMsgContains("want an integer, got nil", ctext.integer, nil)
 end
 
 function TestNumbers.test_floats_are_float_literals()
@@ -45,7 +45,7 @@ function TestNumbers.test_float_refuses_what_has_no_literal()
   lu.assertErrorMsgContains("in the range of a float", ctext.f32, math.huge)
   lu.assertErrorMsgContains("in the range of a float", ctext.f32, -1e39)
   lu.assertErrorMsgContains("in the range of a float", ctext.f32, 1e-50)
-  lu.assertErrorMsgContains('want a number, found "1"', ctext.f32, "1")
+  lu.assertErrorMsgContains('want a number, got "1"', ctext.f32, "1")
 end
 
 function TestNumbers.test_thousands()
@@ -54,12 +54,12 @@ function TestNumbers.test_thousands()
   lu.assertEquals(ctext.thousands(1000), "1,000")
   lu.assertEquals(ctext.thousands(-123456), "-123,456")
   lu.assertEquals(ctext.thousands(13053952), "13,053,952")
-  lu.assertErrorMsgContains("want an integer, found 1000.0", ctext.thousands, 1000.0)
+  lu.assertErrorMsgContains("want an integer, got 1000.0", ctext.thousands, 1000.0)
 end
 
 function TestNumbers.test_div_exact()
   lu.assertEquals(ctext.div_exact(2880, 32, "groups"), 90)
-  lu.assertErrorMsgContains("groups: want a multiple of 32, found 2881", ctext.div_exact, 2881, 32, "groups")
+  lu.assertErrorMsgContains("groups: want a multiple of 32, got 2881", ctext.div_exact, 2881, 32, "groups")
   lu.assertErrorMsgContains("groups: want an integer divided", ctext.div_exact, 2880.0, 32, "groups")
   lu.assertErrorMsgContains("groups: want an integer divided", ctext.div_exact, 2880, 0, "groups")
 end
@@ -72,7 +72,7 @@ function TestNames.test_identifiers()
   for _, s in ipairs { "", "7b", "gpt-oss", "a b", "a.b", "é", "float", "class" } do
     lu.assertErrorMsgContains("want a C identifier", ctext.identifier, s)
   end
-  lu.assertErrorMsgContains("want a C identifier, found nil", ctext.identifier, nil)
+  lu.assertErrorMsgContains("want a C identifier, got nil", ctext.identifier, nil)
 end
 
 function TestNames.test_symbol_follows_the_grammar_in_its_fixed_order()
@@ -91,8 +91,8 @@ function TestNames.test_symbol_refuses_what_the_grammar_does_not_know()
   end
   lu.assertErrorMsgContains('"matmul": want dimensions out of n k h g d w e top', symbol { { "q", 1 } })
   lu.assertErrorMsgContains("dimension given twice: n", symbol { { "n", 1 }, { "n", 2 } })
-  lu.assertErrorMsgContains("n: want a positive integer, found 2.0", symbol { { "n", 2.0 } })
-  lu.assertErrorMsgContains('found "f32_mat-mul_n1__cpu"', symbol({ { "n", 1 } }, "mat-mul"))
+  lu.assertErrorMsgContains("n: want a positive integer, got 2.0", symbol { { "n", 2.0 } })
+  lu.assertErrorMsgContains('got "f32_mat-mul_n1__cpu"', symbol({ { "n", 1 } }, "mat-mul"))
 end
 
 TestWrapped = {}

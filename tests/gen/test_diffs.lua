@@ -93,7 +93,7 @@ function TestDiffs.test_sliding_window()
       generate("window", target, function(c) c.sliding_window = 256 end))
     report(target.name .. ": sliding_window 128 -> 256", differ, files, lines)
     lu.assertTrue(files >= 2 and files <= 4)
-    lu.assertTrue(lines < 10)
+    lu.assertTrue(lines - 1 < 10) -- without the checksum in summary.txt
     lu.assertEquals(differ["attn_sliding" .. target.extension].changed, 3)
     lu.assertEquals(differ["model.h"].changed, 1)
     lu.assertNil(differ["schedule.inc"])

@@ -214,10 +214,27 @@ function TestLists.test_build()
       kernel.role))
     lu.assertStrContains(text, string.format("\n    $objects/%s.o $\n", kernel.role))
   end
-  lu.assertEquals(#matching(text, "^build "), 16 + 7) -- the kernels, five files of the engine, getp, its short name
+  lu.assertEquals(#matching(text, "^build "), 16 + 8) -- kernels, five files of the engine, agreed, getp, its short name
   lu.assertStrContains(text, "\nobjects = $builddir/twenty\nsources = $trees/twenty\n")
   lu.assertStrContains(text, "\nbuild $objects/engine/schedule.o: tree_cc runtime/engine/schedule.c\n")
   lu.assertStrContains(text, "\nbuild twenty: phony $objects/getp\n")
+end
+
+-- The program cksum of POSIX computes the same, over the files in the order of build.ninja.
+function TestLists.test_checksum()
+  local files, folder = files_of("tests/models/abacus/config.json"), "build/tests/emit"
+  assert(os.execute("rm -rf " .. folder .. " && mkdir -p " .. folder))
+  local names = {}
+  for name in files["build.ninja"]:match("agree (.-) |"):gmatch("%$sources/(%S+)") do
+    names[#names + 1] = name
+    local file = assert(io.open(folder .. "/" .. name, "wb"))
+    assert(file:write(files[name]))
+    assert(file:close())
+  end
+  lu.assertEquals(#names, #chain.sorted_names(files) - 2) -- without build.ninja and summary.txt
+  local pipe = assert(io.popen("cd " .. folder .. " && cat " .. table.concat(names, " ") .. " | cksum"))
+  lu.assertStrContains(files["summary.txt"], "\nsources by cksum: " .. pipe:read("a"))
+  pipe:close()
 end
 
 -- The second line of build.ninja is the command.
@@ -303,7 +320,7 @@ function TestTemplates.test_an_undefined_name()
 end
 
 function TestTemplates.test_a_value_that_is_no_text()
-  assert_refused("templates/model.h.in:8: ${model.eps}: want a string or an integer, found a float",
+  assert_refused("templates/model.h.in:8: ${model.eps}: want a string or an integer, got a float",
     "templates/model.h.in", "${name}", "${model.eps}")
 end
 

@@ -25,50 +25,39 @@ end
 TestErrors = {}
 
 function TestErrors.test_arguments()
-  refused("", "--config: want DIR_OR_JSON, found nothing; see --help")
-  refused("--target cpu", "--config: want DIR_OR_JSON, found nothing; see --help")
-  refused("--config tests/models/abacus", "--target: want gfx90a, sm_90 or cpu, found nothing; see --help")
+  refused("", "--config: want PATH, got nothing; see --help")
+  refused("--target cpu", "--config: want PATH, got nothing; see --help")
+  refused("--config tests/models/abacus", "--target: want gfx90a, sm_90 or cpu, got nothing; see --help")
   refused("--bogus", "--bogus: unknown option; see --help")
   refused("abacus", "abacus: unknown option; see --help")
-  refused("--config", "--config: want a value after it, found nothing; see --help")
-  refused("--config '' --target cpu", "--config: want a value after it, found nothing; see --help")
-  refused(ABACUS .. " --out ''", "--out: want a value after it, found nothing; see --help")
+  refused("--config", "--config: want a value after it, got nothing; see --help")
+  refused("--config '' --target cpu", "--config: want a value after it, got nothing; see --help")
+  refused(ABACUS .. " --out ''", "--out: want a value after it, got nothing; see --help")
   refused("--config \"$(printf 'a\\nb')\" --target cpu",
-    '--config: want a path without control characters, found "a\\\nb"')
+    '--config: want a path in UTF-8 without control characters, got "a\\x0ab"')
 end
 
 function TestErrors.test_numbers()
   for _, word in ipairs { "0", "-1", "1.5", "1e3", "0x10", "many", "99999999999999999999" } do
-    refused(ABACUS .. " --slots " .. word, string.format("--slots: want a positive integer, found %q", word))
+    refused(ABACUS .. " --slots " .. word, string.format("--slots: want a positive integer, got %q", word))
   end
-  refused(ABACUS .. " --slots 65537", "--slots: want 1 to 65536, found 65537")
-  refused(ABACUS .. " --context 513", "--context: want 1 to 512 (max_position_embeddings), found 513")
+  refused(ABACUS .. " --slots 65537", "--slots: want 1 to 65536, got 65537")
+  refused(ABACUS .. " --context 513", "--context: want 1 to 512 (max_position_embeddings), got 513")
 end
 
 function TestErrors.test_words()
-  refused("--config tests/models/abacus --target gfx", '--target: want gfx90a, sm_90 or cpu, found "gfx"')
+  refused("--config tests/models/abacus --target gfx", '--target: want gfx90a, sm_90 or cpu, got "gfx"')
   refused(ABACUS .. " --precision fp32",
-    '--precision: want mixed on target cpu, found "fp32"')
+    '--precision: want mixed on target cpu, got "fp32"')
   for _, precision in ipairs { "fp16", "FP32", "mixed,fp32" } do
     refused(ON_GPU .. " --precision " .. precision,
-      string.format("--precision: want fp32 or mixed on target gfx90a, found %q", precision))
+      string.format("--precision: want fp32 or mixed on target gfx90a, got %q", precision))
   end
   refused(ABACUS .. " --dump stars",
-    '--dump: want one of config model weights ops kernels limits plan steps costs files, found "stars"')
+    '--dump: want one of config model weights ops kernels limits plan steps costs files, got "stars"')
   for _, name in ipairs { "a/b", "..", ".hidden", "-x", "a b", "a$b" } do
     refused(string.format("%s --name '%s'", ABACUS, name),
-      string.format("--name: want letters, digits, '-', '_' and '.', found %q", name))
-  end
-end
-
--- The targets of build.ninja, and the names beside the trees in build/ and generated/.
-function TestErrors.test_names_of_the_build()
-  local names = { "trees.ninja", "own.ninja", "runtime", "tests", "gpu" }
-  for name in chain.read("build.ninja"):gmatch("\nbuild ([^:/]+): ") do names[#names + 1] = name end
-  lu.assertTrue(#names >= 13, "too few targets found")
-  for _, name in ipairs(names) do
-    refused(ABACUS .. " --name " .. name,
-      string.format("--name: want a name that the build does not use, found %q", name))
+      string.format("--name: want letters, digits, '-', '_' and '.', got %q", name))
   end
 end
 
@@ -84,7 +73,7 @@ end
 function TestErrors.test_a_config_that_names_no_tree()
   for _, path in ipairs { ".", "./", "..", "/", "config.json", "gen/.json" } do
     refused(string.format("--config %s --target cpu", path),
-      string.format("--config: want a path with a name for the tree, or a --name, found %q", path))
+      string.format("--config: want a path with a name for the tree, or a --name, got %q", path))
   end
 end
 
@@ -96,7 +85,7 @@ TestPrinting = {}
 
 function TestPrinting.test_help()
   local text = succeed("--help")
-  lu.assertEquals(text:match("^[^\n]*"), "usage: lua5.4 gen/main.lua --config DIR_OR_JSON --target TARGET [options]")
+  lu.assertEquals(text:match("^[^\n]*"), "usage: lua5.4 gen/main.lua --config PATH --target TARGET [options]")
   local flags = 0
   for flag in chain.read("gen/options.lua"):gmatch('%["(%-%-%l+)"%] =') do
     lu.assertStrMatches(text, ".*" .. flag .. "%s.*")
@@ -174,6 +163,26 @@ function TestNames.test_after_the_folder_or_the_file()
   local lines = { "# Code generated by gen/main.lua. DO NOT EDIT." }
   for i, name in ipairs(names) do lines[i + 1] = "subninja $trees/" .. name .. "/build.ninja" end
   lu.assertEquals(chain.read(out .. "/trees.ninja"), table.concat(lines, "\n") .. "\n")
+end
+
+-- A folder may hold OpenAI's config alone; a .bin file has a name of its own.
+function TestNames.test_original_and_bin()
+  local out, folder = fresh("names"), fresh("my-model")
+  assert(os.execute(string.format("mkdir -p %s/original && cp tests/gen/configs/gpt-oss-20b-original.json "
+    .. "%s/original/config.json", folder, folder)))
+  succeed(string.format("--config %s --target cpu --out %s", folder, out))
+  lu.assertStrContains(chain.read(out .. "/my-model-cpu/model.h"), "original/config.json, cpu.")
+  local before = contents(out)
+  succeed(string.format("--config %s/original --target cpu --out %s --name my-model-cpu", folder, out))
+  before["my-model-cpu/build.ninja"] = contents(out)["my-model-cpu/build.ninja"] -- it has the command
+  lu.assertEquals(contents(out), before)
+  local header = string.pack("<i4i4i4i4i4i4i4i4i4i4i4ffi4f", 7, 10, 3, 1, 6, 1, 16, 2, 1, 64, 64, 1e4, 1, 0, 7)
+  write(folder .. "/m.bin", header .. ("\0"):rep(4 * 1845))
+  succeed(string.format("--config %s/m.bin --target cpu --out %s", folder, out))
+  lu.assertEquals(folders(out), { "m-cpu", "my-model-cpu" })
+  write(folder .. "/config.json", chain.read("tests/models/abacus/config.json"))
+  succeed(string.format("--config %s --target cpu --out %s", folder, out))
+  lu.assertStrContains(chain.read(out .. "/my-model-cpu/model.h"), "my-model/config.json, cpu.")
 end
 
 function TestNames.test_after_the_precision()
@@ -332,8 +341,12 @@ end
 function TestCheck.test_a_folder_that_is_no_tree() assert_check({}, "mkdir generated/notes") end
 
 function TestCheck.test_an_edited_template()
-  assert_check({ "generated/abacus-cpu/kv.h: stale", "generated/abacus-gfx90a-fp32/kv.h: stale",
-    "generated/abacus_chat-cpu/kv.h: stale", "generated/gpt-oss-20b-gfx90a-fp32/kv.h: stale" },
+  local lines = {}
+  for _, name in ipairs { "abacus-cpu", "abacus-gfx90a-fp32", "abacus_chat-cpu", "gpt-oss-20b-gfx90a-fp32" } do
+    lines[#lines + 1] = "generated/" .. name .. "/kv.h: stale"
+    lines[#lines + 1] = "generated/" .. name .. "/summary.txt: stale" -- it has the checksum
+  end
+  assert_check(lines,
     "sed -i s/LIMIT_CONTEXT/LIMIT_POSITIONS/ templates/kv.h.in")
   regen_mends()
 end
@@ -360,8 +373,8 @@ function TestCheck.test_a_misspelt_field_of_a_target()
   assert_check({}, "true")
   assert(os.execute("sed -i 's/compute_units = 104/compute_unit = 104/' " .. COPY .. "/gen/target/gfx90a.lua"))
   for _, words in ipairs { "--check", "--list", ON_GPU .. " --precision fp32" } do
-    refused(words, "gen/target/gfx90a.lua: compute_units: want an integer, found nothing\n"
-      .. "gen/target/gfx90a.lua: compute_unit: want a field of gen/target.lua, found 104", INSIDE)
+    refused(words, "gen/target/gfx90a.lua: compute_units: want an integer, got nothing\n"
+      .. "gen/target/gfx90a.lua: compute_unit: want a field of gen/target.lua, got 104", INSIDE)
   end
 end
 

@@ -230,9 +230,9 @@ local function heads(n, n_kv) return function(c) c.num_attention_heads, c.num_ke
 function TestRefusals.test_heads()
   for _, target in ipairs(TARGETS) do
     local given = { target = target }
-    chain.refused("precision mixed: want at most 16 query heads per KV head, found 17", chain.run, ABACUS, heads(34, 2),
+    chain.refused("precision mixed: want at most 16 query heads per KV head, got 17", chain.run, ABACUS, heads(34, 2),
       given)
-    chain.refused("precision mixed: want at most 16 query heads per KV head, found 64", chain.run, ABACUS, heads(64, 1),
+    chain.refused("precision mixed: want at most 16 query heads per KV head, got 64", chain.run, ABACUS, heads(64, 1),
       given)
     lu.assertEquals(chain.run(ABACUS, heads(32, 2), given).model.n_heads, 32)
   end
@@ -240,7 +240,7 @@ end
 
 function TestRefusals.test_head_dim()
   for _, d_head in ipairs { 18, 20, 36, 60, 250 } do
-    chain.refused("precision mixed: want a head_dim that is a multiple of 8, found " .. d_head, chain.run, ABACUS,
+    chain.refused("precision mixed: want a head_dim that is a multiple of 8, got " .. d_head, chain.run, ABACUS,
       function(c) c.head_dim = d_head end, { target = TARGETS[1] })
   end
   for _, d_head in ipairs { 16, 24, 200, 256 } do
@@ -637,7 +637,7 @@ end
 
 -- Experts of 61,073,326,080 bytes leave room for few sequences.
 function TestMemory.test_gpt_oss_120b()
-  chain.refused("gfx90a: want a plan of at most 68,698,000,000 bytes, found 70,737,123,108 (weights packed, MXFP4: "
+  chain.refused("gfx90a: want a plan of at most 68,698,000,000 bytes, got 70,737,123,108 (weights packed, MXFP4: "
     .. "61,073,326,080; KV cache: 5,140,905,984; weights packed, F16: 3,071,252,992): lower --slots or --context",
     chain.run, chain.GPT_OSS_120B, nil, { target = gfx90a })
   chain.run(chain.GPT_OSS_120B, nil, { target = gfx90a, slots = 16, context = 1024 })

@@ -160,29 +160,29 @@ local function assert_refused(message, change)
 end
 
 function TestCheck.test_shapes()
-  assert_refused("model: d_head: want an even number, found 63", function(m) m.d_head = 63 end)
-  assert_refused("model: n_heads: want a multiple of n_kv_heads, 8, found 63", function(m) m.n_heads = 63 end)
-  assert_refused("model: top_k: want at most n_experts, 32, found 33", function(m) m.top_k = 33 end)
+  assert_refused("model: d_head: want an even number, got 63", function(m) m.d_head = 63 end)
+  assert_refused("model: n_heads: want a multiple of n_kv_heads, 8, got 63", function(m) m.n_heads = 63 end)
+  assert_refused("model: top_k: want at most n_experts, 32, got 33", function(m) m.top_k = 33 end)
 end
 
 function TestCheck.test_products_that_later_stages_could_not_hold()
-  assert_refused("model: (n_heads + 2 * n_kv_heads) * d_head: want at most 2147483647, found 5368709120",
+  assert_refused("model: (n_heads + 2 * n_kv_heads) * d_head: want at most 2147483647, got 5368709120",
     function(m) m.n_heads, m.n_kv_heads = 64 << 20, 8 << 20 end)
-  assert_refused("model: 2 * d_ff: want at most 2147483647, found 2147483648", function(m) m.d_ff = 1 << 30 end)
-  assert_refused("model: want at most 2^50 parameters, found 1.28e+18",
+  assert_refused("model: 2 * d_ff: want at most 2147483647, got 2147483648", function(m) m.d_ff = 1 << 30 end)
+  assert_refused("model: want at most 2^50 parameters, got 1.28e+18",
     function(m) m.n_experts = 2147483647 end)
 end
 
 function TestCheck.test_layers()
-  assert_refused("model: layers: want n_layers, 24, found 23", function(m) table.remove(m.layers) end)
-  assert_refused("model: layers[2]: want index 1, found 7", function(m) m.layers[2].index = 7 end)
+  assert_refused("model: layers: want n_layers, 24, got 23", function(m) table.remove(m.layers) end)
+  assert_refused("model: layers[2]: want index 1, got 7", function(m) m.layers[2].index = 7 end)
   assert_refused("model: window: want one if a layer is sliding, and only then",
     function(m) m.window = nil end)
 end
 
 function TestCheck.test_frequencies()
-  assert_refused("model: rope: want 32 frequencies, found 31", function(m) table.remove(m.rope.inv_freq) end)
-  assert_refused("model: rope.inv_freq[3]: want a number in (0, 1], found 2",
+  assert_refused("model: rope: want 32 frequencies, got 31", function(m) table.remove(m.rope.inv_freq) end)
+  assert_refused("model: rope.inv_freq[3]: want a number in (0, 1], got 2",
     function(m) m.rope.inv_freq[3] = 2.0 end)
 end
 

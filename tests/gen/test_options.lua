@@ -57,7 +57,7 @@ function TestCommand.test_other_texts_are_refused()
     [front .. "--regen"] = "want only the options of a tree",
     [front .. "--config a --target cpu --dump plan"] = "want only the options of a tree",
     [front .. "--config 'a --target cpu"] = "want a closing quote",
-    [front .. "--config a"] = "--target: want gfx90a, sm_90 or cpu, found nothing; see --help",
+    [front .. "--config a"] = "--target: want gfx90a, sm_90 or cpu, got nothing; see --help",
     [front .. "--config a --target cpu; ls"] = "ls: unknown option; see --help",
   } do
     chain.refused(message, options.parse_command, line)

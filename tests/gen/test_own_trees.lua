@@ -167,11 +167,12 @@ function TestStale.test_a_newer_template()
   local status, out = ninja "mine"
   lu.assertEquals(status, 1)
   lu.assertStrContains(out, "gen/main.lua: generated/mine/embed.c: stale\n"
-    .. "generated/mine is not current: run `ninja regen`\n")
+    .. "generated/mine/summary.txt: stale\ngenerated/mine is not current: run `ninja regen`\n")
   must_build "regen"
   must_build "mine"
   lu.assertEquals(generate "--check", "")
-  assert_git_sees { "generated/abacus-cpu/embed.c", "generated/abacus_chat-cpu/embed.c", "templates/cpu/embed.c.in" }
+  assert_git_sees { "generated/abacus-cpu/embed.c", "generated/abacus-cpu/summary.txt",
+    "generated/abacus_chat-cpu/embed.c", "generated/abacus_chat-cpu/summary.txt", "templates/cpu/embed.c.in" }
 end
 
 -- Stale committed trees are an error, as without own trees.
@@ -181,7 +182,8 @@ function TestStale.test_committed_and_own()
   must(INSIDE .. " echo '// newer' >>templates/cpu/embed.c.in")
   local status, out, err = program.run("--check", INSIDE)
   lu.assertEquals({ status, out, err }, { 1, "generated/mine: stale: run ninja regen\n",
-    "gen/main.lua: generated/abacus-cpu/embed.c: stale\ngenerated/abacus_chat-cpu/embed.c: stale\n"
+    "gen/main.lua: generated/abacus-cpu/embed.c: stale\ngenerated/abacus-cpu/summary.txt: stale\n"
+      .. "generated/abacus_chat-cpu/embed.c: stale\ngenerated/abacus_chat-cpu/summary.txt: stale\n"
       .. "generated/ is not current: run `ninja regen`\n" })
 end
 
@@ -190,7 +192,7 @@ function TestStale.test_check_of_one_tree()
   generate(MINE)
   lu.assertEquals(generate "--check --name mine", "")
   lu.assertEquals(generate "--check --name abacus-cpu", "")
-  program.refused("--check --name none", "generated/none: want a tree, found none\n"
+  program.refused("--check --name none", "generated/none: want a tree, got none\n"
     .. "generated/none is not current: run `ninja regen`", INSIDE)
 end
 
@@ -262,9 +264,9 @@ function TestNames.test_a_committed_tree_with_other_options()
   generate "--config tests/models/abacus/config.json --target cpu"
   assert_git_is_clean()
   program.refused("--config tests/models/abacus --target cpu --slots 3",
-    '--name: want a name that gen/trees.lua does not list with other options, found "abacus-cpu"', INSIDE)
+    '--name: want a name that gen/trees.lua does not list with other options, got "abacus-cpu"', INSIDE)
   program.refused("--config tests/models/abacus --target cpu --slots 3 --out ./generated/",
-    '--name: want a name that gen/trees.lua does not list with other options, found "abacus-cpu"', INSIDE)
+    '--name: want a name that gen/trees.lua does not list with other options, got "abacus-cpu"', INSIDE)
   assert_git_is_clean()
   lu.assertEquals(read "generated/own.ninja", EMPTY)
 end

@@ -32,12 +32,12 @@ end
 
 function TestLimits.test_out_of_range()
   local model = chain.model(chain.GPT_OSS_20B)
-  chain.refused("--context: want 1 to 131072 (max_position_embeddings), found 131073", plan.limits, model, cpu,
+  chain.refused("--context: want 1 to 131072 (max_position_embeddings), got 131073", plan.limits, model, cpu,
     { context = 131073 })
-  chain.refused("--context: want 1 to 131072 (max_position_embeddings), found 0", plan.limits, model, cpu,
+  chain.refused("--context: want 1 to 131072 (max_position_embeddings), got 0", plan.limits, model, cpu,
     { context = 0 })
-  chain.refused("--slots: want 1 to 65536, found 65537", plan.limits, model, cpu, { slots = 65537 })
-  chain.refused("--slots: want 1 to 65536, found 0", plan.limits, model, cpu, { slots = 0 })
+  chain.refused("--slots: want 1 to 65536, got 65537", plan.limits, model, cpu, { slots = 65537 })
+  chain.refused("--slots: want 1 to 65536, got 0", plan.limits, model, cpu, { slots = 0 })
   lu.assertEquals(limits(chain.GPT_OSS_20B, { slots = 65536 }).rows, 65536)
 end
 
@@ -118,7 +118,7 @@ local function executed(built)
   return steps
 end
 
--- The sets of buffers that live at each step, found backwards: the buffers that the step names, and those that a later
+-- The sets of buffers that live at each step, got backwards: the buffers that the step names, and those that a later
 -- step reads before any step writes them.
 local function live_sets(list)
   local live, sets = {}, {}
@@ -366,11 +366,11 @@ end
 function TestCheck.test_memory()
   local total = 4018176 + 80128 + 22020096 + 753664 + 8192 + 512 * 64 * 4 + (8 + 5 * 128 + 1) * 4
   local items = "(KV cache: 22,020,096; weights read in place, BF16: 2,764,800; weights read in place, U8: 1,253,376)"
-  assert_refused("small: want a plan of at most 27,013,923 bytes, found 27,013,924 " .. items
+  assert_refused("small: want a plan of at most 27,013,923 bytes, got 27,013,924 " .. items
     .. ": lower --slots or --context", function() end, total - 1)
-  assert_refused("small: want a plan of at most 4,098,304 bytes, found 27,013,924 " .. items
+  assert_refused("small: want a plan of at most 4,098,304 bytes, got 27,013,924 " .. items
     .. ": lower --slots or --context", function() end, 4018176 + 80128)
-  assert_refused("small: want a plan of at most 4,098,303 bytes, found 27,013,924 " .. items
+  assert_refused("small: want a plan of at most 4,098,303 bytes, got 27,013,924 " .. items
     .. ": the weights alone do not fit: give a smaller model, or a --target with more memory",
     function() end, 4018176 + 80128 - 1)
   local stages = chain.run("tests/models/abacus/config.json")
@@ -382,7 +382,7 @@ function TestCheck.test_gpt_oss_120b_on_gfx90a()
   local experts, others = 2 * 114661785600, 4 * (116829156672 - 114661785600)
   lu.assertEquals({ experts, others }, { 229323571200, 8669484288 })
   lu.assertEquals(string.format("%.1f", (experts + others) / 2^30), "221.6")
-  chain.refused("gfx90a: want a plan of at most 68,698,000,000 bytes, found 238,192,123,684 (weights packed, BF16: "
+  chain.refused("gfx90a: want a plan of at most 68,698,000,000 bytes, got 238,192,123,684 (weights packed, BF16: "
     .. "229,323,571,200; weights packed, F32: 8,669,484,288; arena: 104,431,616): the weights alone do not fit: "
     .. "give a smaller model, or a --target with more memory", chain.run, chain.GPT_OSS_120B, nil,
     { target = gfx90a.fp32, slots = 1, context = 1024 })

@@ -61,21 +61,21 @@ local function assert_refused(lines, change, name, precision)
 end
 
 function TestRefused.test_missing()
-  assert_refused({ "T.lua: compute_units: want an integer, found nothing" }, function(t) t.compute_units = nil end)
-  assert_refused({ "T.lua: name: want a text, found nothing" }, function(t) t.name = nil end, "cpu")
-  assert_refused({ "T.lua: kernel: want a table of functions, found nothing" }, function(t) t.kernel = nil end)
-  assert_refused({ "T.lua: defaults.slots: want an integer, found nothing" },
+  assert_refused({ "T.lua: compute_units: want an integer, got nothing" }, function(t) t.compute_units = nil end)
+  assert_refused({ "T.lua: name: want a text, got nothing" }, function(t) t.name = nil end, "cpu")
+  assert_refused({ "T.lua: kernel: want a table of functions, got nothing" }, function(t) t.kernel = nil end)
+  assert_refused({ "T.lua: defaults.slots: want an integer, got nothing" },
     function(t) t.defaults = { context = 1, rows = 1, chunk = 1 } end)
 end
 
 function TestRefused.test_misspelt()
-  assert_refused({ "T.lua: compute_units: want an integer, found nothing",
-    "T.lua: compute_unit: want a field of gen/target.lua, found 104" },
+  assert_refused({ "T.lua: compute_units: want an integer, got nothing",
+    "T.lua: compute_unit: want a field of gen/target.lua, got 104" },
     function(t) t.compute_unit, t.compute_units = 104, nil end)
-  assert_refused({ 'T.lua: sort_rows: want a field of gen/target.lua, found true' },
+  assert_refused({ 'T.lua: sort_rows: want a field of gen/target.lua, got true' },
     function(t) t.sort_rows, t.sorts_rows = true, nil end, "cpu")
-  assert_refused({ "T.lua: kv.key_width: want an integer, found nothing",
-    "T.lua: kv.key_wdith: want a field of gen/target.lua, found 32" },
+  assert_refused({ "T.lua: kv.key_width: want an integer, got nothing",
+    "T.lua: kv.key_wdith: want a field of gen/target.lua, got 32" },
     function(t) t.kv = { block = 32, key_wdith = 32, value_depth = 16, pad = 0 } end)
 end
 
@@ -87,18 +87,18 @@ function TestRefused.test_wrong_types()
     { "figures", false, "a table", "false" },
   } do
     local name, value, want, found = table.unpack(case)
-    assert_refused({ string.format("T.lua: %s: want %s, found %s", name, want, found) },
+    assert_refused({ string.format("T.lua: %s: want %s, got %s", name, want, found) },
       function(t) t[name] = value end)
   end
-  assert_refused({ "T.lua: kernel.embed: want a function, found 1" }, function(t) t.kernel = { embed = 1 } end)
+  assert_refused({ "T.lua: kernel.embed: want a function, got 1" }, function(t) t.kernel = { embed = 1 } end)
 end
 
 -- Precision fp32 does not need the facts of the fused kernels, but may have them.
 function TestRefused.test_only_fused_records_need_tilings()
   local function without(t) t.forms, t.experts, t.kv = nil, nil, nil end
   target.check(changed(require("gen.target.gfx90a").fp32, without), "T.lua")
-  assert_refused({ "T.lua: forms: want a table, found nothing", "T.lua: experts: want a table, found nothing",
-    "T.lua: kv: want a table of integers, found nothing" }, without)
+  assert_refused({ "T.lua: forms: want a table, got nothing", "T.lua: experts: want a table, got nothing",
+    "T.lua: kv: want a table of integers, got nothing" }, without)
 end
 
 os.exit(lu.LuaUnit.run())

@@ -65,13 +65,13 @@ function TestRefusals.test_line_numbers_survive_newlines_in_text()
 end
 
 function TestRefusals.test_missing_field()
-  assert_refused("templates/x.in:2: ${m.vocb}: want a string or an integer, found a nil", "\n${m.vocb}", { m = {} })
+  assert_refused("templates/x.in:2: ${m.vocb}: want a string or an integer, got a nil", "\n${m.vocb}", { m = {} })
 end
 
 function TestRefusals.test_other_types()
-  assert_refused("templates/x.in:1: ${n}: want a string or an integer, found a float", "${n}", { n = 1.0 })
-  assert_refused("templates/x.in:1: ${t}: want a string or an integer, found a table", "${t}", { t = {} })
-  assert_refused("templates/x.in:1: ${b}: want a string or an integer, found a boolean", "${b}", { b = true })
+  assert_refused("templates/x.in:1: ${n}: want a string or an integer, got a float", "${n}", { n = 1.0 })
+  assert_refused("templates/x.in:1: ${t}: want a string or an integer, got a table", "${t}", { t = {} })
+  assert_refused("templates/x.in:1: ${b}: want a string or an integer, got a boolean", "${b}", { b = true })
 end
 
 function TestRefusals.test_the_rest_of_lua()

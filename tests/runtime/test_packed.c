@@ -215,6 +215,139 @@ static void damage_is_refused(void **state) {
   assert_false(packed_is(f->path));
 }
 
+// ---- packed_verify ----
+
+static bool count_pieces(void *context, size_t done, size_t total, struct error *err) {
+  struct fixture *fixture = context;
+  (void)err;
+  assert_true(done <= total);
+  fixture->calls++;
+  return true;
+}
+
+static bool stop(void *context, size_t done, size_t total, struct error *err) {
+  (void)context, (void)done, (void)total;
+  return fail(err, "enough");
+}
+
+static bool verify(const struct fixture *f, struct error *err) {
+  struct packed packed;
+  assert_true(packed_open_any(&packed, f->path, err));
+  const bool ok = packed_verify(&packed, NULL, NULL, err);
+  packed_close(&packed);
+  return ok;
+}
+
+static void assert_damaged(const struct fixture *f) {
+  char want[PATH_BYTES + 128];
+  struct error err;
+  assert_false(verify(f, &err));
+  snprintf(want, sizeof want,
+           "%s: want undamaged content, found another checksum than its head has: pack the "
+           "checkpoint anew",
+           f->path);
+  assert_string_equal(err.text, want);
+}
+
+static void an_undamaged_file_is_verified(void **state) {
+  struct fixture *f = *state;
+  struct packed packed;
+  struct error err;
+  write_packed(f);
+  f->calls = 0;
+  assert_true(open_packed(f, &packed, &err));
+  assert_true(packed_verify(&packed, count_pieces, f, &err) && f->calls > 0);
+  assert_false(packed_verify(&packed, stop, NULL, &err));
+  assert_string_equal(err.text, "enough");
+  packed_close(&packed);
+}
+
+// One bit is changed in the tokenizer, in the gap after it, and all over the image.
+static void damage_of_the_content_is_found(void **state) {
+  enum { HEAD = 384, STEP = 131071 };
+  struct fixture *f = *state;
+  struct error err;
+  write_packed(f);
+  FILE *file = fopen(f->path, "r+b");
+  assert_non_null(file);
+  setbuf(file, NULL);
+  assert_int_equal(fseek(file, 0, SEEK_END), 0);
+  const long bytes = ftell(file);
+  const long edges[] = {HEAD, HEAD + 12, HEAD + 13, 4095, 4096, bytes - 1};
+  for (long at = HEAD, i = 0; at < bytes; at += STEP, i++) {
+    const long here = i < (long)COUNT(edges) ? edges[i] : at;
+    fseek(file, here, SEEK_SET);
+    const int byte = fgetc(file);
+    fseek(file, here, SEEK_SET);
+    fputc(byte ^ 1 << here % 8, file);
+    assert_damaged(f);
+    fseek(file, here, SEEK_SET);
+    fputc(byte, file);
+  }
+  fclose(file);
+  assert_true(verify(f, &err));
+}
+
+static void lost_and_swapped_pages_are_found(void **state) {
+  enum { PAGE = 4096 };
+  static uint8_t one[PAGE], other[PAGE];
+  static const uint8_t ZEROS[PAGE];
+  struct fixture *f = *state;
+  write_packed(f);
+  for (int change = 0; change < 3; change++) {
+    FILE *file = fopen(f->path, "r+b");
+    setbuf(file, NULL);
+    assert_true(fseek(file, 50 * PAGE, SEEK_SET) == 0 && fread(one, PAGE, 1, file) == 1);
+    assert_true(fseek(file, 82 * PAGE, SEEK_SET) == 0 && fread(other, PAGE, 1, file) == 1);
+    assert_memory_not_equal(one, other, PAGE);
+    fseek(file, 82 * PAGE, SEEK_SET);
+    fwrite(change == 0 ? ZEROS : one, PAGE, 1, file);
+    fseek(file, 50 * PAGE, SEEK_SET);
+    fwrite(change == 2 ? other : one, PAGE, 1, file);
+    assert_damaged(f);
+    fseek(file, 50 * PAGE, SEEK_SET);
+    fwrite(one, PAGE, 1, file);
+    fseek(file, 82 * PAGE, SEEK_SET);
+    fwrite(other, PAGE, 1, file);
+    fclose(file);
+  }
+}
+
+static void a_file_of_any_tree_can_be_opened_and_verified(void **state) {
+  struct fixture *f = *state;
+  struct packed packed;
+  struct error err;
+  f->content.table.tree = "a-tree-that-is-no-more";
+  write_packed(f);
+  f->content.table.tree = engine_weights().tree;
+  assert_false(open_packed(f, &packed, &err));
+  assert_true(packed_open_any(&packed, f->path, &err));
+  assert_string_equal(packed.tree, "a-tree-that-is-no-more");
+  assert_int_equal(packed.stop.n, 2);
+  assert_int_equal(packed.tokenizer.n, 13);
+  assert_true(packed_verify(&packed, NULL, NULL, &err));
+  packed_close(&packed);
+}
+
+static void stop_ids_beyond_the_vocabulary_are_refused(void **state) {
+  static const int32_t BAD[] = {-1, 1024, INT32_MAX};
+  struct fixture *f = *state;
+  struct packed packed;
+  struct error err;
+  for (size_t i = 0; i < COUNT(BAD); i++) {
+    char want[128];
+    f->stop.id[1] = BAD[i];
+    write_packed(f);
+    snprintf(want, sizeof want, ": want stop ids below 1024, found %d: pack the checkpoint anew",
+             BAD[i]);
+    assert_refused(f, want);
+  }
+  f->stop = (struct stop_ids){.n = 0}; // outputs then end at -n only
+  write_packed(f);
+  assert_true(open_packed(f, &packed, &err) && packed.stop.n == 0);
+  packed_close(&packed);
+}
+
 static void stopping_the_writer_leaves_the_old_file(void **state) {
   struct fixture *f = *state;
   struct error err;
@@ -250,6 +383,12 @@ int main(void) {
       cmocka_unit_test_setup_teardown(another_table_is_refused, setup, teardown),
       cmocka_unit_test_setup_teardown(another_tree_is_refused, setup, teardown),
       cmocka_unit_test_setup_teardown(damage_is_refused, setup, teardown),
+      cmocka_unit_test_setup_teardown(an_undamaged_file_is_verified, setup, teardown),
+      cmocka_unit_test_setup_teardown(damage_of_the_content_is_found, setup, teardown),
+      cmocka_unit_test_setup_teardown(lost_and_swapped_pages_are_found, setup, teardown),
+      cmocka_unit_test_setup_teardown(a_file_of_any_tree_can_be_opened_and_verified, setup,
+                                      teardown),
+      cmocka_unit_test_setup_teardown(stop_ids_beyond_the_vocabulary_are_refused, setup, teardown),
       cmocka_unit_test_setup_teardown(stopping_the_writer_leaves_the_old_file, setup, teardown),
       cmocka_unit_test_setup_teardown(a_missing_tensor_leaves_the_old_file, setup, teardown),
   };

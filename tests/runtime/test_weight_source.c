@@ -1,16 +1,16 @@
 // The weights of a checkpoint folder and of a packed file: the pieces of both cover the packed
 // weights exactly and have the same bytes.
-#include "checkpoint/weight_source.h"
+#include "weights/weight_source.h"
 
 #include "support.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { NORM, HEAD, Q, Q_BIAS, GATE_UP, EMBED, WEIGHTS };
+enum { NORM, HEAD, ROUTER, Q, Q_BIAS, O, GATE_UP, EMBED, WEIGHTS };
 
-// Weights of abacus in several layouts, two of them mapped. setup fills in the offsets of the
-// others.
+// Weights of abacus in several layouts, four of them mapped; the checkpoint has two of these in
+// another dtype. setup fills in the offsets of the others.
 static const struct weight_spec SPECS[WEIGHTS] = {
     [NORM] = {"model.norm.weight", FORM_PLAIN, STORED_F32, LAYOUT_CONTIGUOUS, 0, 64, {192}},
     [HEAD] = {"lm_head.weight",
@@ -20,6 +20,20 @@ static const struct weight_spec SPECS[WEIGHTS] = {
               WEIGHT_MAPPED,
               64,
               {1024, 192}},
+    [ROUTER] = {"model.layers.0.mlp.router.weight",
+                FORM_PLAIN,
+                STORED_F32,
+                LAYOUT_CONTIGUOUS,
+                WEIGHT_MAPPED,
+                64,
+                {8, 192}},
+    [O] = {"model.layers.0.self_attn.o_proj.weight",
+           FORM_PLAIN,
+           STORED_F32,
+           LAYOUT_CONTIGUOUS,
+           WEIGHT_MAPPED,
+           64,
+           {192, 512}},
     [Q] = {"model.layers.0.self_attn.q_proj.weight",
            FORM_PLAIN,
            STORED_F16,
@@ -50,11 +64,18 @@ static const struct weight_spec SPECS[WEIGHTS] = {
                {1024, 192}},
 };
 
+// True if the folder has the weight as it is stored.
+static bool is_in_place(int weight) {
+  return weight == HEAD || weight == EMBED;
+}
+
 enum { FOLDER, PACKED, SOURCES };
 
 struct fixture {
   char *folder;
   struct weight_spec specs[WEIGHTS];
+  size_t begin[WEIGHTS]; // of those that are packed or converted from the folder
+  size_t bytes;          // of all of these
   struct weight_table table;
   struct model_config config;
   struct checkpoint *checkpoint;
@@ -77,6 +98,12 @@ static void lay_out(struct fixture *f) {
       end = (end + weight_bytes(&f->specs[i])) / 64 * 64 + 128;
     }
   f->table = (struct weight_table){"a-tree", f->specs, WEIGHTS, end};
+  for (int i = 0; i < WEIGHTS; i++) {
+    f->begin[i] = f->specs[i].offset == WEIGHT_MAPPED ? end : (size_t)f->specs[i].offset;
+    if (f->specs[i].offset == WEIGHT_MAPPED && !is_in_place(i))
+      end += weight_bytes(&f->specs[i]); // a multiple of 64
+  }
+  f->bytes = end;
 }
 
 static int setup(void **state) {
@@ -118,6 +145,18 @@ static void next(const struct weight_source *source, struct weight_piece *piece,
 // The bytes of the largest granule, a little more, and the size of a staging buffer.
 static const size_t MOST[] = {6208, 20000, 16 << 20};
 
+// Weights that are mapped in another dtype come after the packed ones.
+static void converted_weights_are_counted(void **state) {
+  const struct fixture *f = *state;
+  size_t bytes;
+  struct error err;
+  assert_true(weight_source_bytes(&f->sources[FOLDER], &bytes, &err));
+  assert_int_equal(bytes, f->table.packed_bytes + 8 * 192 * 4 + 192 * 512 * 4);
+  assert_int_equal(bytes, f->bytes);
+  assert_true(weight_source_bytes(&f->sources[PACKED], &bytes, &err));
+  assert_int_equal(bytes, f->table.packed_bytes);
+}
+
 static void pieces_of_a_folder_cover_each_packed_weight(void **state) {
   const struct fixture *f = *state;
   for (size_t m = 0; m < COUNT(MOST); m++) {
@@ -125,11 +164,11 @@ static void pieces_of_a_folder_cover_each_packed_weight(void **state) {
     next(&f->sources[FOLDER], &piece, MOST[m]);
     for (int i = 0; i < WEIGHTS; i++) {
       const struct weight_spec *spec = &f->specs[i];
-      if (spec->offset == WEIGHT_MAPPED)
+      if (is_in_place(i))
         continue;
-      const size_t end = (size_t)spec->offset + weight_bytes(spec);
-      for (size_t offset = (size_t)spec->offset; offset < end; offset += piece.bytes) {
-        if (offset > (size_t)spec->offset)
+      const size_t end = f->begin[i] + weight_bytes(spec);
+      for (size_t offset = f->begin[i]; offset < end; offset += piece.bytes) {
+        if (offset > f->begin[i])
           next(&f->sources[FOLDER], &piece, MOST[m]);
         assert_ptr_equal(piece.view.spec, spec);
         assert_int_equal(piece.offset, offset);
@@ -156,11 +195,13 @@ static void pieces_of_a_packed_file_cover_the_packed_weights(void **state) {
   }
 }
 
-// Reads all packed weights; the caller frees them.
+// Reads all packed and converted weights; the caller frees them.
 static uint8_t *read_packed(const struct weight_source *source, size_t most) {
-  uint8_t *bytes = malloc(source->table.packed_bytes);
-  struct weight_piece piece = {0};
+  size_t n;
   struct error err;
+  assert_true(weight_source_bytes(source, &n, &err));
+  uint8_t *bytes = malloc(n);
+  struct weight_piece piece = {0};
   assert_non_null(bytes);
   for (next(source, &piece, most); piece.bytes > 0; next(source, &piece, most))
     if (!weight_source_read(source, &piece, bytes + piece.offset, &err))
@@ -173,10 +214,14 @@ static void both_files_have_the_same_bytes(void **state) {
   for (size_t m = 0; m < COUNT(MOST); m++) {
     uint8_t *folder = read_packed(&f->sources[FOLDER], MOST[m]);
     uint8_t *packed = read_packed(&f->sources[PACKED], MOST[COUNT(MOST) - 1 - m]);
-    for (int i = 0; i < WEIGHTS; i++)
-      if (f->specs[i].offset != WEIGHT_MAPPED)
-        assert_memory_equal(folder + f->specs[i].offset, packed + f->specs[i].offset,
-                            weight_bytes(&f->specs[i]));
+    size_t end = f->table.packed_bytes;
+    for (int i = 0; i < WEIGHTS; i++) {
+      const struct weight_spec *spec = &f->specs[i];
+      const size_t offset = weight_offset(spec, &end);
+      const uint8_t *got = spec->offset == WEIGHT_MAPPED ? f->packed.image : packed;
+      if (!is_in_place(i))
+        assert_memory_equal(folder + f->begin[i], got + offset, weight_bytes(spec));
+    }
     free(folder);
     free(packed);
   }
@@ -190,11 +235,12 @@ static void weights_lie_in_memory_or_in_the_map(void **state) {
     assert_true(weight_source_locate(&f->sources[s], memory, weight, &err));
     for (int i = 0; i < WEIGHTS; i++) {
       const struct tensor *tensor = checkpoint_find(f->checkpoint, f->specs[i].name);
-      if (f->specs[i].offset != WEIGHT_MAPPED)
-        assert_int_equal((uintptr_t)weight[i], (uintptr_t)memory + (size_t)f->specs[i].offset);
+      const bool mapped = f->specs[i].offset == WEIGHT_MAPPED;
+      if (s == FOLDER ? !is_in_place(i) : !mapped)
+        assert_int_equal((uintptr_t)weight[i], (uintptr_t)memory + f->begin[i]);
       else if (s == FOLDER)
         assert_ptr_equal(weight[i], tensor->data);
-      else
+      else if (is_in_place(i))
         assert_memory_equal(weight[i], tensor->data, tensor->bytes);
     }
   }
@@ -242,6 +288,7 @@ static void a_table_of_mapped_weights_has_no_pieces(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      WITH_FIXTURE(converted_weights_are_counted),
       WITH_FIXTURE(pieces_of_a_folder_cover_each_packed_weight),
       WITH_FIXTURE(pieces_of_a_packed_file_cover_the_packed_weights),
       WITH_FIXTURE(both_files_have_the_same_bytes),

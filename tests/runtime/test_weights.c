@@ -1,8 +1,9 @@
 // Weights are read from tensors in pieces, in every layout.
-#include "checkpoint/weights.h"
+#include "weights/weights.h"
 
 #include "tiles_support.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,11 +74,125 @@ static void vectors_are_paired_within_heads(void **state) {
   assert_memory_equal(piece, got + 13, sizeof piece);
 }
 
+// ---- one set of numbers in three dtypes ----
+
+enum { EXPERTS = 2, FEATURES = 32, COLUMNS = 72, NUMBERS = EXPERTS * FEATURES * COLUMNS };
+
+// Fills in numbers that BF16, F16 and F32 all hold exactly, zeros and negative ones among them, and
+// writes them as each dtype at an odd address. NaN and infinities come last.
+static void write_numbers(uint8_t *as[DTYPE_OTHER]) {
+  static const uint32_t SPECIAL[] = {0x7f800000, 0xff800000, 0x7fc00000};
+  for (enum dtype dtype = DTYPE_F16; dtype < DTYPE_OTHER; dtype++)
+    as[dtype] = allocate(4 * NUMBERS + 1);
+  for (size_t i = 0; i < NUMBERS; i++) {
+    const int exponent = (int)(i * 5 % 28) - 14;
+    float value = ldexpf(1.0f + (float)(i * 37 % 128) / 128, exponent) * (i % 3 ? 1 : -1);
+    value = i % 11 ? value : i % 2 ? 0.0f : -0.0f;
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    uint16_t half = (uint16_t)(bits >> 16 & 0x8000);
+    if (value != 0)
+      half |= (uint16_t)((((bits >> 23) & 255) - 112) << 10 | (bits >> 13 & 1023));
+    if (i >= NUMBERS - COUNT(SPECIAL)) {
+      bits = SPECIAL[i - (NUMBERS - COUNT(SPECIAL))];
+      half = (uint16_t)(bits >> 16 & 0x8000) | (bits & 0x400000 ? 0x7e00 : 0x7c00);
+    }
+    const uint16_t brain = (uint16_t)(bits >> 16);
+    memcpy(as[DTYPE_F32] + 1 + 4 * i, &bits, 4);
+    memcpy(as[DTYPE_BF16] + 1 + 2 * i, &brain, 2);
+    memcpy(as[DTYPE_F16] + 1 + 2 * i, &half, 2);
+  }
+}
+
+// Every way in which a tree stores floats.
+static const struct weight_spec STORED[] = {
+    {"matrix", FORM_PLAIN, STORED_BF16, LAYOUT_CONTIGUOUS, 0, 8, {EXPERTS * FEATURES, COLUMNS}},
+    {"matrix", FORM_PLAIN, STORED_F32, LAYOUT_CONTIGUOUS, 0, 8, {EXPERTS * FEATURES, COLUMNS}},
+    {"mapped", FORM_PLAIN, STORED_BF16, LAYOUT_CONTIGUOUS, WEIGHT_MAPPED, 8, {NUMBERS}},
+    {"mapped", FORM_PLAIN, STORED_F32, LAYOUT_CONTIGUOUS, WEIGHT_MAPPED, 8, {NUMBERS}},
+    {"pairs", FORM_PLAIN, STORED_F32, LAYOUT_PAIRS, 0, 8, {NUMBERS}},
+    {"tiles", FORM_PLAIN, STORED_F16, LAYOUT_TILES, 0, 8, {EXPERTS * FEATURES, COLUMNS}},
+    {"heads", FORM_PLAIN, STORED_F16, LAYOUT_PAIRED_TILES, 0, 8, {EXPERTS * FEATURES, COLUMNS}},
+    {"experts", FORM_TRANSPOSED, STORED_F16, LAYOUT_TILES, 0, 8, {EXPERTS, FEATURES, COLUMNS}},
+    {"experts",
+     FORM_TRANSPOSED,
+     STORED_BF16,
+     LAYOUT_CONTIGUOUS,
+     0,
+     8,
+     {EXPERTS, FEATURES, COLUMNS}},
+    {"experts", FORM_TRANSPOSED, STORED_F32, LAYOUT_CONTIGUOUS, 0, 8, {EXPERTS, FEATURES, COLUMNS}},
+};
+
+static void every_dtype_gives_the_same_bytes(void **state) {
+  static const enum dtype FLOATS[] = {DTYPE_BF16, DTYPE_F16, DTYPE_F32};
+  uint8_t *as[DTYPE_OTHER];
+  (void)state;
+  write_numbers(as);
+  for (size_t i = 0; i < COUNT(STORED); i++) {
+    const struct weight_spec *spec = &STORED[i];
+    const size_t bytes = weight_bytes(spec);
+    uint8_t *want = allocate(bytes), *got = allocate(bytes);
+    for (size_t d = 0; d < COUNT(FLOATS); d++) {
+      const enum dtype dtype = FLOATS[d];
+      const struct tensor tensor = {
+          .data = as[dtype] + 1, .dtype = dtype, .bytes = NUMBERS * dtype_bytes(dtype)};
+      const struct weight_view view = {spec, &tensor, NULL, spec->form == FORM_TRANSPOSED};
+      weight_read(&view, 0, bytes, d == 0 ? want : got);
+      assert_true(d == 0 || memcmp(got, want, bytes) == 0);
+    }
+    free(want);
+    free(got);
+  }
+  for (enum dtype dtype = DTYPE_F16; dtype < DTYPE_OTHER; dtype++)
+    free(as[dtype]);
+}
+
+// A mapped weight is one only if the checkpoint has its bytes.
+static void weights_of_another_dtype_are_not_mapped(void **state) {
+  (void)state;
+  for (size_t i = 0; i < COUNT(STORED); i++)
+    for (enum dtype dtype = DTYPE_F16; dtype < DTYPE_OTHER; dtype++) {
+      const struct tensor tensor = {.dtype = dtype};
+      const struct weight_view view = {&STORED[i], &tensor, NULL, false};
+      const bool same = dtype == (STORED[i].stored == STORED_F32 ? DTYPE_F32 : DTYPE_BF16);
+      assert_int_equal(weight_is_mapped(&view), STORED[i].offset == WEIGHT_MAPPED && same);
+      const struct weight_view transposed = {&STORED[i], &tensor, NULL, true};
+      assert_false(weight_is_mapped(&transposed));
+    }
+}
+
+// { float, BF16 }: ties go to the even one, and a large number becomes an infinity.
+static const uint32_t ROUNDED[][2] = {
+    {0x3f800000, 0x3f80}, {0x3f807fff, 0x3f80}, {0x3f808000, 0x3f80}, {0x3f808001, 0x3f81},
+    {0x3f818000, 0x3f82}, {0x3f817fff, 0x3f81}, {0xbf808001, 0xbf81}, {0x7f7fffff, 0x7f80},
+    {0xff7f8000, 0xff80}, {0x00000001, 0x0000}, {0x00008001, 0x0001}, {0x80000000, 0x8000},
+    {0x7f800000, 0x7f80}, {0x7f800001, 0x7fc0}, {0xffc00000, 0xffc0},
+};
+
+static void floats_are_rounded_to_nearest_even(void **state) {
+  enum { N = COUNT(ROUNDED) };
+  uint32_t bits[N];
+  uint16_t got[N];
+  (void)state;
+  for (size_t i = 0; i < N; i++)
+    bits[i] = ROUNDED[i][0];
+  const struct weight_spec spec = {.stored = STORED_BF16, .offset = WEIGHT_MAPPED, .shape = {N}};
+  const struct tensor tensor = {.data = (const uint8_t *)bits, .dtype = DTYPE_F32};
+  const struct weight_view view = {&spec, &tensor, NULL, false};
+  weight_read(&view, 0, sizeof got, got);
+  for (size_t i = 0; i < N; i++)
+    assert_int_equal(got[i], ROUNDED[i][1]);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(weights_in_tiles_are_read_by_bytes),
       cmocka_unit_test(packed_weights_in_tiles_have_codes_and_scales),
       cmocka_unit_test(vectors_are_paired_within_heads),
+      cmocka_unit_test(every_dtype_gives_the_same_bytes),
+      cmocka_unit_test(weights_of_another_dtype_are_not_mapped),
+      cmocka_unit_test(floats_are_rounded_to_nearest_even),
   };
   return cmocka_run_group_tests_name("weights", tests, NULL, NULL);
 }

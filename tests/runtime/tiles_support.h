@@ -2,8 +2,8 @@
 #ifndef GETP_TESTS_TILES_SUPPORT_H
 #define GETP_TESTS_TILES_SUPPORT_H
 
-#include "checkpoint/tiles.h"
 #include "support.h"
+#include "weights/tiles.h"
 
 enum { GUARD = 0xa5 }; // the byte after everything that is packed
 

@@ -1,12 +1,12 @@
 // The weights of a tree, from either kind of file: a checkpoint folder, whose tensors are converted
 // while they are read, or a packed file, which holds them as the tree stores them. The engine needs
 // to know neither format.
-#ifndef GETP_CHECKPOINT_WEIGHT_SOURCE_H
-#define GETP_CHECKPOINT_WEIGHT_SOURCE_H
+#ifndef GETP_WEIGHTS_WEIGHT_SOURCE_H
+#define GETP_WEIGHTS_WEIGHT_SOURCE_H
 
 #include "checkpoint/checkpoint.h"
-#include "checkpoint/packed.h"
-#include "checkpoint/weights.h"
+#include "weights/packed.h"
+#include "weights/weights.h"
 
 struct weight_source {
   struct weight_table table;
@@ -15,8 +15,8 @@ struct weight_source {
 };
 
 // The bytes of the packed weights: table.packed_bytes, and after them the mapped weights that the
-// checkpoint has in another dtype. Names a tensor of a checkpoint that is missing or not as its
-// spec says.
+// checkpoint has in another dtype, or flipped. Names a tensor of a checkpoint that is missing or
+// not as its spec says.
 bool weight_source_bytes(const struct weight_source *source, size_t *bytes, struct error *err);
 
 // Fills in the address of each weight of the table: in `packed`, which is memory for the packed

@@ -1,7 +1,7 @@
 // Each word is multiplied by an odd number, its bytes are reversed, and it is multiplied by an odd
 // number made of its position. Each of these steps can be undone, so no two words are alike in it.
 // Reversing lets every bit reach the bits above and below it.
-#include "checkpoint/checksum.h"
+#include "weights/checksum.h"
 
 #include "base/parallel.h"
 

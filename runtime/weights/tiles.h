@@ -1,6 +1,6 @@
 // The pack step: turns matrices of a checkpoint into the tiles of formats/tiles.h.
-#ifndef GETP_CHECKPOINT_TILES_H
-#define GETP_CHECKPOINT_TILES_H
+#ifndef GETP_WEIGHTS_TILES_H
+#define GETP_WEIGHTS_TILES_H
 
 #include "checkpoint/dtype.h"
 #include "formats/tiles.h"

@@ -1,7 +1,7 @@
 // The weights of a tree, made from the tensors of a checkpoint: found by name and shape, and
 // converted while they are read, in pieces of any size.
-#ifndef GETP_CHECKPOINT_WEIGHTS_H
-#define GETP_CHECKPOINT_WEIGHTS_H
+#ifndef GETP_WEIGHTS_WEIGHTS_H
+#define GETP_WEIGHTS_WEIGHTS_H
 
 #include "checkpoint/checkpoint.h"
 
@@ -26,7 +26,7 @@ enum weight_layout {
   LAYOUT_CONTIGUOUS,   // in C order
   LAYOUT_PAIRS,        // a vector, paired within heads as LAYOUT_PAIRED_TILES
   LAYOUT_TILES,        // matrices in tiles, see formats/tiles.h
-  LAYOUT_PAIRED_TILES, // in tiles whose features are paired within heads, see checkpoint/tiles.h
+  LAYOUT_PAIRED_TILES, // in tiles whose features are paired within heads, see weights/tiles.h
   LAYOUT_WOVEN_TILES,  // in woven tiles
 };
 
@@ -42,7 +42,7 @@ struct weight_spec {
 };
 
 // Instead of an offset: the tree reads the weight in place, in the map of its file. If the
-// checkpoint has it in another dtype, it is converted into memory of its own.
+// checkpoint has it in another dtype, or flipped, it is converted into memory of its own.
 enum { WEIGHT_MAPPED = -1 };
 
 // All weights of a tree, in the order of weights.inc.

@@ -10,13 +10,13 @@
 //
 // Numbers are little-endian. Loading does not read the whole file, so it does not compare the
 // checksum of the content with the content; packed_verify does.
-#ifndef GETP_CHECKPOINT_PACKED_H
-#define GETP_CHECKPOINT_PACKED_H
+#ifndef GETP_WEIGHTS_PACKED_H
+#define GETP_WEIGHTS_PACKED_H
 
 #include "base/file.h"
 #include "checkpoint/config.h"
 #include "checkpoint/stop_ids.h"
-#include "checkpoint/weights.h"
+#include "weights/weights.h"
 
 // An open packed file. A zeroed one is closed.
 struct packed {

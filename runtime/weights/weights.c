@@ -1,8 +1,8 @@
 // Converts tensors of a checkpoint into the weights of a tree. tiles.c does those in tiles.
-#include "checkpoint/weights.h"
+#include "weights/weights.h"
 
 #include "base/pages.h"
-#include "checkpoint/tiles.h"
+#include "weights/tiles.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "checkpoint/weight_source.h"
+#include "weights/weight_source.h"
 
 static size_t smaller(size_t a, size_t b) {
   return a < b ? a : b;

@@ -1,6 +1,6 @@
 // A checksum of a file's content, which may be computed in pieces, in any order, by any threads.
-#ifndef GETP_CHECKPOINT_CHECKSUM_H
-#define GETP_CHECKPOINT_CHECKSUM_H
+#ifndef GETP_WEIGHTS_CHECKSUM_H
+#define GETP_WEIGHTS_CHECKSUM_H
 
 #include <stddef.h>
 #include <stdint.h>

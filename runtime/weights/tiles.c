@@ -1,7 +1,7 @@
 // Packs matrices at the speed of memory. A tile is made one strip of columns at a time, in a buffer
 // that stays in the cache. The inner loops work on 32 columns of one feature, which compilers turn
 // into vector instructions.
-#include "checkpoint/tiles.h"
+#include "weights/tiles.h"
 
 #include "base/parallel.h"
 

@@ -1,10 +1,10 @@
 // The head is checked as a whole. All offsets follow from the tree and the bytes of the tokenizer:
 // a file has none that could point outside of it.
-#include "checkpoint/packed.h"
+#include "weights/packed.h"
 
 #include "base/parallel.h"
 #include "base/replace.h"
-#include "checkpoint/checksum.h"
+#include "weights/checksum.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -130,7 +130,7 @@ static bool map_file(struct packed *packed, const char *path, struct error *err)
 }
 
 static bool is_damaged(const struct packed *packed, const struct head *head) {
-  return packed->bytes < sizeof *head || head->checksum != checksum_of(head) || head->n_stop < 1 ||
+  return packed->bytes < sizeof *head || head->checksum != checksum_of(head) || head->n_stop < 0 ||
          head->n_stop > MAX_STOP_IDS || head->tokenizer_bytes > INT32_MAX ||
          image_offset(head->tokenizer_bytes) > head->file_bytes ||
          !memchr(head->tree, 0, sizeof head->tree);
