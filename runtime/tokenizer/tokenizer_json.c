@@ -160,8 +160,11 @@ static bool check_object(const struct reader *r, const char *where, const json_t
 // The root object, or NULL with a message.
 static json_t *parse(const struct reader *r, const char *text, size_t bytes) {
   json_error_t error;
-  json_t *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
-  if (root && !json_is_object(root))
+  const bool has_nul = bytes > 0 && memchr(text, 0, bytes); // jansson overlooks one after a number
+  json_t *root = has_nul ? NULL : json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
+  if (has_nul)
+    fail(r->err, "%s: want JSON, found a byte 0", r->path);
+  else if (root && !json_is_object(root))
     fail(r->err, "%s: want a JSON object, found an array", r->path);
   else if (root)
     return root;

@@ -8,7 +8,8 @@ local lfs = require "lfs"
 local FINDS <const>, WORK <const> = "tests/fuzz/finds", "build/fuzz"
 local MEMORY <const> = "/dev/shm" -- a file system in memory, where there is one
 local AT_A_TIME <const> = 2
-local LIMITS <const> = "-timeout=5 -rss_limit_mb=1536 -malloc_limit_mb=1024 -max_len=32768 -use_value_profile=1 -print_final_stats=1"
+local LIMITS <const> = "-timeout=5 -rss_limit_mb=1536 -malloc_limit_mb=1024 -max_len=32768 -use_value_profile=1 "
+  .. "-print_final_stats=1"
 
 local function make_folder(path) assert(os.execute("mkdir -p " .. path)) end
 
@@ -20,10 +21,10 @@ end
 -- The first clang that can link a fuzzer, or an error.
 local function find_compiler()
   local source = WORK .. "/empty.c"
-  write(source, "int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return d + n == 0; }\n")
+  write(source, "int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return !(d + n); }\n")
   for _, name in ipairs { "clang", "clang-22", "clang-19", "clang-16", "clang-14" } do
-    if os.execute(string.format("%s -fsanitize=fuzzer,address,undefined %s -o %s/empty 2>/dev/null", name, source, WORK))
-    then return name end
+    local command = "%s -fsanitize=fuzzer,address,undefined %s -o %s/empty 2>/dev/null"
+    if os.execute(command:format(name, source, WORK)) then return name end
   end
   io.stderr:write "fuzz: want clang with libFuzzer, found none: ./gen/setup --fuzz\n"
   os.exit(1)

@@ -457,7 +457,7 @@ function TestFiles.test_large_files()
     local folder, path = folder_with(name, "truncate -s " .. bytes + 1 .. " PATH")
     refused(job(folder), string.format("%s: want at most %d bytes, found %d", path, bytes, bytes + 1))
     folder, path = folder_with(name, "truncate -s " .. bytes .. " PATH")
-    refused_like(job(folder), path .. ":1: want .+")
+    refused_like(job(folder), path .. ":.* want JSON, found .+")
   end
   refused(MODEL .. " -m chat -i x --tools /dev/zero", "/dev/zero: want at most 8388608 bytes, found more")
 end

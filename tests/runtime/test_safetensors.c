@@ -282,7 +282,7 @@ static void deep_json_is_refused(void **state) {
 
 static void wrong_lengths_of_a_header_are_refused(void **state) {
   static const uint64_t lengths[] = {UINT64_MAX,     UINT64_C(1) << 63, (UINT64_C(1) << 63) - 1,
-                                     UINT64_MAX - 7, 8388609,         3};
+                                     UINT64_MAX - 7, 8388609,           3};
   for (size_t i = 0; i < COUNT(lengths); i++) {
     write_lying_safetensors(*state, SINGLE, lengths[i], "{}", NULL, 0);
     char want[128];

@@ -202,12 +202,14 @@ static void other_files_than_json_are_refused(void **state) {
       {"{\"a\":1,\"a\":2}", ":1: want JSON, found an error: duplicate object key near '\"a\"'"},
       {"{}x", ":1: want JSON, found an error: end of file expected near 'x'"},
   };
+  struct tokenizer *tokenizer;
+  struct error err;
   for (size_t i = 0; i < COUNT(cases); i++) {
-    struct tokenizer *tokenizer;
-    struct error err;
     bool ok = open_bytes(folder, cases[i][0], strlen(cases[i][0]), &tokenizer, &err);
     assert_refused(folder, ok, tokenizer, &err, cases[i][1]);
   }
+  bool ok = open_bytes(folder, "{\"a\":1\0}", 8, &tokenizer, &err);
+  assert_refused(folder, ok, tokenizer, &err, ": want JSON, found a byte 0");
 }
 
 static void unreadable_files_are_refused(void **state) {
