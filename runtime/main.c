@@ -1,4 +1,5 @@
 // Reads the command line, runs the mode, and turns an error into one line and an exit status.
+#include "base/parallel.h"
 #include "mode/mode.h"
 #include "terminal.h"
 
@@ -54,15 +55,19 @@ static void spin_briefly(char **argv) {
     execv("/proc/self/exe", argv); // if it fails, this process goes on
 }
 
-int main(int argc, char **argv) {
+// Its frame has a session and must not become a part of that of main, which runs on any stack.
+__attribute__((noinline)) static int start(int argc, char **argv) {
   struct options options;
   struct error err = {"failed"};
   int status = -1;
-  spin_briefly(argv);
   fill_standard_streams();
   signal(SIGXFSZ, SIG_IGN); // a write beyond the size limit fails instead
-  if (options_parse(&options, argc, argv, &err))
-    status = options.help ? (fputs(OPTIONS_HELP, stdout), 0) : run(&options, &err);
+  if (options_parse(&options, argc, argv, &err)) {
+    if (options.help)
+      status = (fputs(OPTIONS_HELP, stdout), 0);
+    else if (threads_check(&err))
+      status = run(&options, &err);
+  }
   if (status < 0)
     remark("%s", err.text);
   if (status >= 0 && (fflush(stdout) != 0 || ferror(stdout))) {
@@ -70,4 +75,13 @@ int main(int argc, char **argv) {
     status = -1;
   }
   return status < 0 ? EXIT_FAILURE : status;
+}
+
+int main(int argc, char **argv) {
+  struct error err;
+  spin_briefly(argv);
+  if (stack_check(&err))
+    return start(argc, argv);
+  remark("%s", err.text);
+  return EXIT_FAILURE;
 }

@@ -13,7 +13,7 @@ const char OPTIONS_HELP[] =
     "       getp CHECKPOINT [-m generate] -i TEXT | -f FILE\n"
     "       getp CHECKPOINT -m chat [-i TEXT | -f FILE] [-y TEXT] [--effort LEVEL] [--tools FILE]\n"
     "       getp CHECKPOINT -m logits -i IDS -o FLOATS [--reference]\n"
-    "       getp decode -z TOKENIZER -i IDS\n"
+    "       getp decode CHECKPOINT | -z TOKENIZER -i IDS\n"
     "       getp pack CHECKPOINT -o FILE\n"
     "       getp info CHECKPOINT\n"
     "       getp FILE --verify\n"
@@ -28,9 +28,8 @@ const char OPTIONS_HELP[] =
     "  -i, --input IN          generate: the text to continue; chat: the first message; getp: a\n"
     "                          file with the number of prompts, then one prompt per line; logits,\n"
     "                          decode: a file with one sequence of ids per line\n"
-    "  -f, --file FILE         generate, chat: a file with the text, instead of -i; its last "
-    "newline\n"
-    "                          does not count\n"
+    "  -f, --file FILE         generate, chat: a file with the text, instead of -i; its last\n"
+    "                          newline does not count\n"
     "  -o, --output FILE       getp: one line of ids per prompt; logits: vocab_size float32 per\n"
     "                          position of each sequence; pack: weights, stop ids and tokenizer\n"
     "  -n, --steps N           tokens of a prompt and its output together (1024; 0: the context)\n"
@@ -40,7 +39,8 @@ const char OPTIONS_HELP[] =
     "      --min-p P           draw from tokens with P times the greatest probability (0)\n"
     "  -s, --seed S            seed of the random draws (0: any, and stderr says which)\n"
     "      --resume            getp: go on with the job whose journal, IDS.part, a run has left\n"
-    "  -z, --tokenizer FILE    tokenizer.json (the checkpoint's)\n"
+    "  -z, --tokenizer FILE    tokenizer.json, or the folder or packed file that has it (the\n"
+    "                          checkpoint's)\n"
     "      --special           getp, generate: the text of a special token is that token; without\n"
     "                          it, only in a conversation that ends in an open <|start|>assistant\n"
     "  -y, --system TEXT       chat: instructions, which go into the developer message\n"
@@ -53,23 +53,18 @@ const char OPTIONS_HELP[] =
     "      --reference         logits: use the plain C forward pass, not the generated one\n"
     "      --profile           print the device's time by the roles of the schedule\n"
     "      --trace FILE        write the time of every step, and of the host, for Perfetto\n"
-    "      --verify            compare a FILE of `getp pack` with its checksum first, or only "
-    "that\n"
+    "      --verify            compare a FILE of `getp pack` with its checksum first, or only\n"
+    "                          that\n"
     "      --plan              print how much memory this getp needs; needs no checkpoint\n"
     "  -h, --help              print this text\n"
     "\n"
-    "Chat sends the system message of the harmony format: the date, the effort, the channels. Then "
-    "it\n"
-    "reads messages from standard input; a line is one, and empty lines do not count. There are "
-    "three\n"
-    "ways to give a message of several lines: end a line with \\ to go on on the next one; paste "
-    "the\n"
-    "lines into the terminal; or pipe them, as lines that arrive together are one message. `/new`\n"
-    "begins a new conversation. Answers go to stdout, all else to stderr. If the model calls a "
-    "function\n"
-    "of --tools, stderr gets the line `call functions.NAME ARGUMENTS`, and the next message is "
-    "the\n"
-    "result. Ctrl-C stops a reply; between replies it ends chat, as Ctrl-D does.\n"
+    "Chat reads messages from standard input; a line is one, and empty lines do not count. There\n"
+    "are three ways to give a message of several lines: end a line with \\ to go on on the next\n"
+    "one; paste the lines into the terminal; or pipe them, as lines that arrive together are one\n"
+    "message. `/new` begins a new conversation. Answers go to stdout, all else to stderr. If the\n"
+    "model calls a function of --tools, stderr gets the line `call functions.NAME ARGUMENTS`, and\n"
+    "the next message is the result. Ctrl-C stops a reply; between replies it ends chat, as\n"
+    "Ctrl-D does.\n"
     "\n"
     "GETP_PARITY=N in the environment compares the logits of the first request's first N\n"
     "positions with those of the plain C forward pass, and fails if they differ.\n";
@@ -332,7 +327,8 @@ static bool check(const struct options *o, struct error *err) {
   if (o->mode != MODE_DECODE &&
       !require("CHECKPOINT", o->checkpoint, "a folder or a packed file", err))
     return false;
-  if (o->mode == MODE_DECODE && !require("-z", o->tokenizer, "a tokenizer.json to decode by", err))
+  if (o->mode == MODE_DECODE && !(o->tokenizer && *o->tokenizer) &&
+      !require("CHECKPOINT", o->checkpoint, "a tokenizer.json, a folder or a packed file", err))
     return false;
   if (!check_texts(o, err))
     return false;
@@ -354,12 +350,10 @@ static bool check(const struct options *o, struct error *err) {
 }
 
 static bool parse_operand(struct options *o, const char *text, struct error *err) {
-  if (o->mode == MODE_DECODE)
-    return fail(err, "decode: want no checkpoint, found \"%s\": see --help", text);
   if (o->checkpoint)
     return fail(err, "CHECKPOINT: want one, found \"%s\" and \"%s\": see --help", o->checkpoint,
                 text);
-  if (strcmp(text, "decode") == 0)
+  if (strcmp(text, "decode") == 0 && o->mode != MODE_DECODE)
     o->mode = MODE_DECODE;
   else if (strcmp(text, "info") == 0 && o->mode != MODE_INFO)
     o->mode = MODE_INFO;

@@ -28,8 +28,8 @@ struct options {
   bool reference;           // compute the logits with reference.c
   bool profile;             // print the device's time by role
   const char *trace;        // file for the times of all steps, or NULL
-  const char *checkpoint;   // folder or packed file; NULL for decode
-  const char *tokenizer;    // tokenizer.json; NULL: the checkpoint's
+  const char *checkpoint;   // folder or packed file; decode: or a tokenizer.json, or NULL
+  const char *tokenizer;    // tokenizer.json, folder or packed file; NULL: the checkpoint's
   const char *input;        // text (generate, chat) or file (prompts, logits, decode)
   const char *output;       // file (prompts, logits, pack)
   const char *file;         // generate, chat: file with the text of `input`, or NULL

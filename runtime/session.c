@@ -16,14 +16,12 @@
 #include <time.h>
 #include <unistd.h>
 
-char *session_tokenizer_path(const struct session *session, struct error *err) {
-  const struct options *options = session->options;
-  if (!options->tokenizer)
-    return checkpoint_file(session->checkpoint, "tokenizer.json", err);
-  char *path = strdup(options->tokenizer);
-  if (!path)
-    fail(err, "-z: out of memory for a path");
-  return path;
+bool session_tokenizer_text(const struct session *session, struct tokenizer_text *found,
+                            struct error *err) {
+  if (session->options->tokenizer)
+    return tokenizer_text_read(found, session->options->tokenizer, err);
+  return tokenizer_text_read_file(found,
+                                  checkpoint_file(session->checkpoint, "tokenizer.json", err), err);
 }
 
 // The model must have an embedding for each id of the tokenizer.
@@ -44,12 +42,14 @@ static bool open_packed_tokenizer(struct session *session, struct error *err) {
 }
 
 static bool open_tokenizer(struct session *session, struct error *err) {
+  struct tokenizer_text found;
   if (session->packed.map && !session->options->tokenizer)
     return open_packed_tokenizer(session, err);
-  char *path = session_tokenizer_path(session, err);
   const bool ok =
-      path && tokenizer_open(&session->tokenizer, path, err) && check_tokenizer(session, path, err);
-  free(path);
+      session_tokenizer_text(session, &found, err) &&
+      tokenizer_open_text(&session->tokenizer, found.where, found.text.bytes, found.text.n, err) &&
+      check_tokenizer(session, found.where, err);
+  tokenizer_text_free(&found);
   return ok;
 }
 
@@ -149,15 +149,6 @@ static bool open_model(struct session *session, struct error *err) {
                                                  : open_checkpoint(session, err);
 }
 
-// True if there is a file that is the checkpoint's tokenizer.
-static bool has_tokenizer(const struct session *session) {
-  struct error ignored;
-  char *path = checkpoint_file(session->checkpoint, "tokenizer.json", &ignored);
-  const bool has = path && access(path, F_OK) == 0;
-  free(path);
-  return has;
-}
-
 // A number that others hardly get, and that can be typed.
 static uint64_t any_seed(void) {
   uint32_t seed = 0;
@@ -173,11 +164,15 @@ void session_say_seed(const struct session *session) {
 }
 
 // Logits need no tokenizer, so a checkpoint that is packed may lack it.
-static bool needs_tokenizer(const struct session *session) {
+static bool needs_tokenizer(bool *needs, const struct session *session, struct error *err) {
   const struct options *options = session->options;
-  if (options->mode == MODE_PACK)
-    return options->tokenizer || has_tokenizer(session);
-  return options->mode != MODE_LOGITS;
+  *needs = options->mode != MODE_LOGITS;
+  if (options->mode != MODE_PACK || options->tokenizer)
+    return true;
+  char *path = checkpoint_file(session->checkpoint, "tokenizer.json", err);
+  const bool ok = path && file_exists(needs, path, err);
+  free(path);
+  return ok;
 }
 
 bool session_open(struct session *session, const struct options *options, struct error *err) {
@@ -185,7 +180,8 @@ bool session_open(struct session *session, const struct options *options, struct
   if (!check_overwriting(options, err) || !parity_positions(&session->parity, err) ||
       !check_limits(session, err) || !open_model(session, err))
     return false;
-  if (needs_tokenizer(session) && !open_tokenizer(session, err))
+  bool needs;
+  if (!needs_tokenizer(&needs, session, err) || (needs && !open_tokenizer(session, err)))
     return false;
   const struct sampling sampling = {
       .temperature = options->temperature,

@@ -7,6 +7,7 @@
 #include "serve/batch.h"
 #include "serve/profile.h"
 #include "tokenizer/tokenizer.h"
+#include "tokenizer_text.h"
 
 struct session {
   const struct options *options;
@@ -29,9 +30,10 @@ struct session {
 bool session_open(struct session *session, const struct options *options, struct error *err);
 void session_close(struct session *session);
 
-// The path of the tokenizer.json, from the command line or else in the checkpoint's folder. The
-// caller frees it. NULL with a message when memory runs out.
-char *session_tokenizer_path(const struct session *session, struct error *err);
+// Reads the text of -z's tokenizer.json, or else of the checkpoint's, which is not a packed file.
+// The caller calls tokenizer_text_free, even after a failure.
+bool session_tokenizer_text(const struct session *session, struct tokenizer_text *found,
+                            struct error *err);
 
 // If tokens are drawn with a seed that nobody gave, says on stderr which it is.
 void session_say_seed(const struct session *session);

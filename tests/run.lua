@@ -11,6 +11,7 @@ local C_TESTS <const> = { "utf8", "replace", "checksum", "dtype", "safetensors",
   "weights", "weight_source", "tokenizer", "tokenizer_json", "split", "bpe", "specials", "special_text", "harmony",
   "harmony_reply", "harmony_tools", "reference", "sampler", "draws", "batch", "parity", "terminal", "cpu", "engine",
   "packed", "simt_64", "simt_32" }
+local FINDS <const> = "tests/fuzz/finds" -- a folder per target
 local AT_A_TIME <const> = 2 -- how many suites run in parallel
 local thorough = arg[1] == "--thorough" and table.remove(arg, 1) ~= nil
 local suites = {}
@@ -58,6 +59,14 @@ local function list_c_tests()
   end
 end
 
+-- What the fuzzers have found, and inputs like it.
+local function list_finds()
+  for _, folder in ipairs(files(FINDS, "^[^.]")) do
+    local target = folder:match "[^/]+$"
+    suite("finds of fuzzers, " .. target, "build/sanitize/fuzz/" .. target .. " " .. folder)
+  end
+end
+
 local function list_kernels()
   suite_alone("harness, waves of 64, mixed",
     "lua5.4 tests/gpu/run.lua simt_64 mixed abacus abacus_chat rand_bf16 rand_mxfp4")
@@ -94,6 +103,7 @@ if thorough then
 else
   list_sources_and_generator()
   list_c_tests()
+  list_finds()
   list_kernels()
   list_programs()
 end

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -54,6 +55,52 @@ bool text_read_at_most(struct text *text, const char *path, size_t most, struct 
   return ok;
 }
 
+bool text_read(struct text *text, const char *path, struct error *err) {
+  return text_read_at_most(text, path, TEXT_MAX_BYTES, err);
+}
+
+// Fails with the reason why a file cannot be opened.
+static bool fail_open(const char *path, int problem, struct error *err) {
+  struct stat status;
+  if (problem == ENOENT && lstat(path, &status) == 0)
+    return fail(err, "%s: want a regular file, found a link to nothing", path);
+  return fail(err, "%s: %s", path, strerror(problem));
+}
+
+static bool read_regular(struct text *text, int file, const char *path, size_t most,
+                         struct error *err) {
+  struct stat status;
+  if (fstat(file, &status) != 0)
+    return fail(err, "%s: %s", path, strerror(errno));
+  if (!S_ISREG(status.st_mode))
+    return fail(err, "%s: want a regular file, found something else", path);
+  if ((uintmax_t)status.st_size > most)
+    return fail(err, "%s: want at most %zu bytes, found %jd", path, most, (intmax_t)status.st_size);
+  return read_all(text, file, path, most, err);
+}
+
+bool text_read_regular(struct text *text, const char *path, size_t most, struct error *err) {
+  *text = (struct text){0};
+  if (!lfs_check(path, err))
+    return false;
+  const int file = TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  if (file < 0)
+    return fail_open(path, errno, err);
+  const bool ok = read_regular(text, file, path, most, err);
+  close(file);
+  if (!ok) {
+    free(text->bytes);
+    *text = (struct text){0};
+  }
+  return ok;
+}
+
+bool file_exists(bool *exists, const char *path, struct error *err) {
+  struct stat status;
+  *exists = lstat(path, &status) == 0;
+  return *exists || errno == ENOENT ? true : fail(err, "%s: %s", path, strerror(errno));
+}
+
 // Only a regular file is read: a pipe would lose what is read here.
 bool lfs_check(const char *path, struct error *err) {
   static const char POINTER[] = "version https://git-lfs.github.com/spec/v1";
@@ -70,8 +117,4 @@ bool lfs_check(const char *path, struct error *err) {
                      "%s: want the file itself, found a git-lfs pointer to it: run `git lfs pull` "
                      "in its folder",
                      path);
-}
-
-bool text_read(struct text *text, const char *path, struct error *err) {
-  return text_read_at_most(text, path, TEXT_MAX_BYTES, err);
 }

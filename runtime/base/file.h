@@ -21,6 +21,13 @@ bool text_read_at_most(struct text *text, const char *path, size_t most, struct 
 // The same with at most TEXT_MAX_BYTES.
 bool text_read(struct text *text, const char *path, struct error *err);
 
+// The same, but refuses what is not a regular file or a link to one, and never waits for a pipe.
+bool text_read_regular(struct text *text, const char *path, size_t most, struct error *err);
+
+// Finds out if there is a file of that name, even if it cannot be read or is a link to nothing.
+// Fails if that cannot be found out.
+bool file_exists(bool *exists, const char *path, struct error *err);
+
 // Refuses a pointer of git-lfs: the few lines that a clone made without git-lfs has in place of a
 // large file. A file that cannot be read passes, since whoever reads it next says why.
 bool lfs_check(const char *path, struct error *err);

@@ -3,28 +3,20 @@
 #include "base/file.h"
 #include "base/path.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-bool json_file_exists(const char *directory, const char *name) {
-  struct error ignored;
-  struct stat status;
-  char *path = path_join(directory, name, &ignored);
-  bool exists = path && !stat(path, &status);
+bool json_file_exists(bool *exists, const char *directory, const char *name, struct error *err) {
+  char *path = path_join(directory, name, err);
+  const bool ok = path && file_exists(exists, path, err);
   free(path);
-  return exists;
+  return ok;
 }
 
-json_t *json_read(const char *path, struct error *err) {
-  struct text text;
+static json_t *parse(const struct text *text, const char *path, struct error *err) {
   json_error_t detail;
-  if (!lfs_check(path, err) || !text_read(&text, path, err))
-    return NULL;
-  bool has_nul = text.n && memchr(text.bytes, 0, text.n); // jansson overlooks one after a number
-  json_t *root = has_nul ? NULL : json_loadb(text.bytes, text.n, JSON_REJECT_DUPLICATES, &detail);
-  free(text.bytes);
+  const bool has_nul = memchr(text->bytes, 0, text->n); // jansson overlooks one after a number
+  json_t *root = has_nul ? NULL : json_loadb(text->bytes, text->n, JSON_REJECT_DUPLICATES, &detail);
   if (has_nul)
     fail(err, "%s: want JSON, found a byte 0", path);
   else if (!root)
@@ -32,13 +24,21 @@ json_t *json_read(const char *path, struct error *err) {
   return root;
 }
 
+json_t *json_read(const char *path, struct error *err) {
+  struct text text;
+  if (!lfs_check(path, err) || !text_read_at_most(&text, path, JSON_MAX_BYTES, err))
+    return NULL;
+  json_t *root = parse(&text, path, err);
+  free(text.bytes);
+  return root;
+}
+
 static bool read_root(struct json_file *file, struct error *err) {
-  struct stat status;
-  if (stat(file->path, &status))
-    return fail(err, "%s: %s", file->path, strerror(errno));
-  if (!S_ISREG(status.st_mode))
-    return fail(err, "%s: want a regular file, found something else", file->path);
-  file->root = json_read(file->path, err);
+  struct text text;
+  if (!text_read_regular(&text, file->path, JSON_MAX_BYTES, err))
+    return false;
+  file->root = parse(&text, file->path, err);
+  free(text.bytes);
   if (!file->root)
     return false;
   if (!json_is_object(file->root))

@@ -3,6 +3,8 @@
 #ifndef GETP_BASE_PARALLEL_H
 #define GETP_BASE_PARALLEL_H
 
+#include "base/error.h"
+
 #define PARALLEL_TEXT(text) _Pragma(#text)
 
 // Runs the for loop that follows on all threads; its iterations must be independent. `work` is
@@ -18,5 +20,12 @@
 #define PARALLEL_WRITE
 #define PARALLEL_ADD
 #endif
+
+// Refuses a stack that is too small for the program or its threads. It needs little of it.
+bool stack_check(struct error *err);
+
+// Refuses more threads than OpenMP can handle, and threads that the system does not let it create.
+// Call it before any loop on all threads: OpenMP would crash or end the process there.
+bool threads_check(struct error *err);
 
 #endif

@@ -90,26 +90,28 @@ struct bin {
 
 // ---- the header ----
 
-static int64_t size_of(const struct header *header, int dimension) {
+// Cannot overflow: the numbers are positive.
+static uint64_t size_of(const struct header *header, int dimension) {
   const int32_t *number = header->whole;
-  const int64_t d = number[HEAD_DIM], q = number[HEADS] * d;
+  const uint64_t d = (uint64_t)number[HEAD_DIM];
+  const uint64_t q = (uint64_t)number[HEADS] * d, kv = (uint64_t)number[KV_HEADS] * d;
   switch (dimension) {
   case V:
-    return number[VOCAB];
+    return (uint64_t)number[VOCAB];
   case H:
-    return number[HIDDEN];
+    return (uint64_t)number[HIDDEN];
   case E:
-    return number[EXPERTS];
+    return (uint64_t)number[EXPERTS];
   case Q:
     return q;
   case QKV:
-    return q + 2 * number[KV_HEADS] * d;
+    return q + 2 * kv;
   case NQ:
-    return number[HEADS];
+    return (uint64_t)number[HEADS];
   case I:
-    return number[INTERMEDIATE];
+    return (uint64_t)number[INTERMEDIATE];
   case GU:
-    return 2 * (int64_t)number[INTERMEDIATE];
+    return 2 * (uint64_t)number[INTERMEDIATE];
   default:
     return 1;
   }
@@ -121,7 +123,7 @@ static bool count_numbers(struct header *header) {
   for (int i = 0; i < ARRAY_COUNT; i++) {
     uint64_t n = ARRAYS[i].in_layers ? (uint64_t)header->whole[LAYERS] : 1;
     for (int d = 0; d < 3; d++)
-      if (__builtin_mul_overflow(n, (uint64_t)size_of(header, ARRAYS[i].shape[d]), &n))
+      if (__builtin_mul_overflow(n, size_of(header, ARRAYS[i].shape[d]), &n))
         return false;
     if (__builtin_add_overflow(header->count, n, &header->count))
       return false;
@@ -265,7 +267,7 @@ static const uint8_t *describe_array(struct bin *bin, int index, const struct he
   if (array->in_layers)
     tensor->shape[tensor->rank++] = bin->layers;
   for (int d = 0; d < 3 && array->shape[d] != NONE; d++)
-    tensor->shape[tensor->rank++] = size_of(header, array->shape[d]);
+    tensor->shape[tensor->rank++] = (int64_t)size_of(header, array->shape[d]);
   for (int d = 0; d < tensor->rank; d++)
     tensor->bytes *= (size_t)tensor->shape[d];
   return data + tensor->bytes;

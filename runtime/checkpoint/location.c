@@ -151,7 +151,9 @@ void location_free(struct location *location) {
 }
 
 char *location_file(const struct location *location, const char *name, struct error *err) {
-  const bool elsewhere = location->beside && !json_file_exists(location->folder, name) &&
-                         json_file_exists(location->beside, name);
-  return path_join(elsewhere ? location->beside : location->folder, name, err);
+  bool here, beside = false;
+  if (!json_file_exists(&here, location->folder, name, err) ||
+      (location->beside && !json_file_exists(&beside, location->beside, name, err)))
+    return NULL;
+  return path_join(!here && beside ? location->beside : location->folder, name, err);
 }

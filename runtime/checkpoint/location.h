@@ -17,7 +17,7 @@ bool location_find(struct location *location, const char *path, struct error *er
 void location_free(struct location *location);
 
 // The path of a file: in the folder, or in the one beside it if only that has such a file. The
-// caller frees it. NULL with a message when memory runs out.
+// caller frees it. NULL with a message when memory runs out or a folder cannot be searched.
 char *location_file(const struct location *location, const char *name, struct error *err);
 
 #endif

@@ -40,8 +40,11 @@ static bool read_stop_ids(struct stop_ids *stop, const char *directory, const ch
 
 static bool read_if_any(struct stop_ids *stop, const char *directory, const char *name,
                         int32_t vocab, struct error *err) {
-  return stop->n > 0 || !json_file_exists(directory, name) ||
-         read_stop_ids(stop, directory, name, vocab, err);
+  bool exists;
+  if (stop->n > 0)
+    return true;
+  return json_file_exists(&exists, directory, name, err) &&
+         (!exists || read_stop_ids(stop, directory, name, vocab, err));
 }
 
 bool stop_ids_find(struct stop_ids *stop, const char *directory, int32_t vocab, struct error *err) {

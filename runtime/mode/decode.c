@@ -19,10 +19,19 @@ static void print_lines(const struct tokenizer *tokenizer, const struct id_lines
   }
 }
 
+static bool open_tokenizer(struct tokenizer **tokenizer, const char *path, struct error *err) {
+  struct tokenizer_text found;
+  const bool ok = tokenizer_text_read(&found, path, err) &&
+                  tokenizer_open_text(tokenizer, found.where, found.text.bytes, found.text.n, err);
+  tokenizer_text_free(&found);
+  return ok;
+}
+
 int mode_decode(const struct options *options, struct error *err) {
   struct tokenizer *tokenizer;
   struct id_lines lines;
-  if (!tokenizer_open(&tokenizer, options->tokenizer, err))
+  if (!open_tokenizer(&tokenizer, options->tokenizer ? options->tokenizer : options->checkpoint,
+                      err))
     return -1;
   if (!id_lines_read(&lines, options->input, tokenizer_size(tokenizer), err)) {
     tokenizer_close(tokenizer);

@@ -1,12 +1,8 @@
 // pack: writes a packed file.
-#include "base/file.h"
 #include "base/interrupt.h"
 #include "base/progress.h"
 #include "mode/mode.h"
 #include "terminal.h"
-
-#include <stdio.h>
-#include <stdlib.h>
 
 struct job {
   const char *path; // of the packed file
@@ -20,16 +16,14 @@ static bool on_piece(void *context, size_t written, size_t total, struct error *
                             : true;
 }
 
-static bool read_tokenizer(const struct session *session, struct text *text, struct error *err) {
-  if (!session->tokenizer) {
-    remark("%s: want a tokenizer.json in it, found none: %s will need -z",
-           session->options->checkpoint, session->options->output);
-    return true;
-  }
-  char *path = session_tokenizer_path(session, err);
-  const bool ok = path && text_read(text, path, err);
-  free(path);
-  return ok;
+static bool read_tokenizer(const struct session *session, struct tokenizer_text *found,
+                           struct error *err) {
+  *found = (struct tokenizer_text){0};
+  if (session->tokenizer)
+    return session_tokenizer_text(session, found, err);
+  remark("%s: want a tokenizer.json in it, found none: %s will need -z",
+         session->options->checkpoint, session->options->output);
+  return true;
 }
 
 static bool pack(struct session *session, struct text tokenizer, struct error *err) {
@@ -51,9 +45,9 @@ static bool pack(struct session *session, struct text tokenizer, struct error *e
 }
 
 int mode_pack(struct session *session, struct error *err) {
-  struct text tokenizer = {0};
-  const bool ok = read_tokenizer(session, &tokenizer, err) && pack(session, tokenizer, err);
-  free(tokenizer.bytes);
+  struct tokenizer_text found;
+  const bool ok = read_tokenizer(session, &found, err) && pack(session, found.text, err);
+  tokenizer_text_free(&found);
   if (ok || !interrupt_signal())
     return ok ? 0 : -1;
   remark("%s", err->text);

@@ -1,49 +1,39 @@
 // An open tokenizer never changes, so that several threads can use it: all that encoding writes
-// belongs to the call.
+// belongs to the call. Only split.c keeps memory from one call to the next.
 #include "tokenizer/tokenizer.h"
 
 #include "base/file.h"
 #include "base/utf8.h"
 #include "tokenizer/tokenizer_json.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static bool read_file(struct tokenizer **out, FILE *file, const char *path, struct error *err) {
-  struct tokenizer *tokenizer = calloc(1, sizeof *tokenizer);
-  if (!tokenizer)
-    return fail(err, "%s: out of memory for a tokenizer", path);
-  if (!tokenizer_json_read(tokenizer, file, path, err)) {
-    tokenizer_close(tokenizer);
-    return false;
-  }
-  *out = tokenizer;
-  return true;
-}
-
 bool tokenizer_open(struct tokenizer **out, const char *path, struct error *err) {
+  struct text text;
   *out = NULL;
-  if (!lfs_check(path, err))
+  if (!text_read_regular(&text, path, TOKENIZER_MAX_BYTES, err))
     return false;
-  FILE *file = fopen(path, "rb");
-  if (!file)
-    return fail(err, "%s: %s", path, strerror(errno));
-  const bool ok = read_file(out, file, path, err);
-  fclose(file);
+  const bool ok = tokenizer_open_text(out, path, text.bytes, text.n, err);
+  free(text.bytes);
   return ok;
 }
 
 bool tokenizer_open_text(struct tokenizer **out, const char *path, const char *text, size_t bytes,
                          struct error *err) {
   *out = NULL;
-  FILE *file = fmemopen((void *)(uintptr_t)text, bytes, "rb");
-  if (!file)
-    return fail(err, "%s: out of memory for reading it", path);
-  const bool ok = read_file(out, file, path, err);
-  fclose(file);
-  return ok;
+  if (bytes > TOKENIZER_MAX_BYTES)
+    return fail(err, "%s: want a tokenizer.json of at most %d bytes, found %zu", path,
+                TOKENIZER_MAX_BYTES, bytes);
+  struct tokenizer *tokenizer = calloc(1, sizeof *tokenizer);
+  if (!tokenizer)
+    return fail(err, "%s: out of memory for a tokenizer", path);
+  if (!tokenizer_json_read(tokenizer, text, bytes, path, err)) {
+    tokenizer_close(tokenizer);
+    return false;
+  }
+  *out = tokenizer;
+  return true;
 }
 
 void tokenizer_close(struct tokenizer *tokenizer) {
@@ -60,7 +50,6 @@ void tokenizer_close(struct tokenizer *tokenizer) {
 // The context of one call of tokenizer_encode or tokenizer_encode_special.
 struct encoding {
   const struct tokenizer *tokenizer;
-  struct split_scratch split;
   struct bpe_scratch bpe;
   struct id_list *list;
   int32_t first; // special token, or -1
@@ -78,8 +67,7 @@ static bool encode_piece(void *context, const char *piece, size_t bytes, struct 
 }
 
 static bool encode_text(struct encoding *e, const char *text, size_t bytes, struct error *err) {
-  return bytes == 0 ||
-         split_text(&e->tokenizer->split, &e->split, text, bytes, encode_piece, e, err);
+  return bytes == 0 || split_text(&e->tokenizer->split, text, bytes, encode_piece, e, err);
 }
 
 static bool add_special(struct encoding *e, int32_t id, struct error *err) {
@@ -122,7 +110,6 @@ static bool encode(struct encoding *e, int step, const char *text, size_t bytes,
   const bool ok = encode_step(e, step, text, bytes, err);
   if (!ok)
     e->list->n = before;
-  split_scratch_free(&e->split);
   bpe_scratch_free(&e->bpe);
   return ok;
 }

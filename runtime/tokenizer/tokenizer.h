@@ -11,12 +11,15 @@
 
 struct tokenizer;
 
-// Reads a HF tokenizer.json. Refuses a file that is cut off, a model that is not byte-level BPE, a
-// pre-tokenizer, normalizer or option of BPE that is not implemented, and a vocabulary without all
-// 256 byte symbols. The caller closes *out.
+// JSON takes up to 45 times its size in memory. The tokenizer.json of o200k has 27 MB.
+enum { TOKENIZER_MAX_BYTES = 64 << 20 };
+
+// Reads a HF tokenizer.json. Refuses a file that is not regular, is too large or is cut off, a
+// model that is not byte-level BPE, a pre-tokenizer, normalizer or option of BPE that is not
+// implemented, and a vocabulary without all 256 byte symbols. The caller closes *out.
 bool tokenizer_open(struct tokenizer **out, const char *path, struct error *err);
 
-// Reads the text of a tokenizer.json, of at least one byte. Messages begin with `path`.
+// Reads the text of a tokenizer.json. Messages begin with `path`.
 bool tokenizer_open_text(struct tokenizer **out, const char *path, const char *text, size_t bytes,
                          struct error *err);
 void tokenizer_close(struct tokenizer *tokenizer);

@@ -7,8 +7,6 @@
 #include "tokenizer/split.h"
 #include "tokenizer/vocabulary.h"
 
-#include <stdio.h>
-
 // HF finds the special tokens of a text in two steps: those that are not `normalized`, and between
 // them the others. That differs from one step where the texts of two tokens overlap.
 enum { SPECIAL_STEPS = 2 };
@@ -21,9 +19,9 @@ struct tokenizer {
   bool ignore_merges; // a piece that is a token becomes that token, whatever the merges say
 };
 
-// Fills a zeroed tokenizer from an open file. Messages begin with `path`. The caller frees the
-// tables even after a failure.
-bool tokenizer_json_read(struct tokenizer *tokenizer, FILE *file, const char *path,
-                         struct error *err);
+// Fills a zeroed tokenizer from the text of a file. Messages begin with `path`. The caller frees
+// the tables even after a failure.
+bool tokenizer_json_read(struct tokenizer *tokenizer, const char *text, size_t bytes,
+                         const char *path, struct error *err);
 
 #endif

@@ -1,6 +1,6 @@
 -- A bad checkpoint: getp refuses it with one line that names the file, exit status 1, and no output file. It never
 -- crashes or hangs.
--- luacheck: globals TestConfig TestWeights TestPointers TestBits TestTokenizer
+-- luacheck: globals TestConfig TestWeights TestPointers TestBits TestTokenizer TestFiles
 
 package.path = "./?.lua;" .. package.path
 local json = require "dkjson"
@@ -385,7 +385,7 @@ function TestTokenizer.test_missing_or_cut_off()
   end
   refused_like(job(broken { ["tokenizer.json"] = "{}" }), TOKENIZER_PATTERN .. ": .+")
   refused_like(job(MODEL .. " -z nowhere"), "nowhere: .*No such file or directory")
-  refused_like(job(MODEL .. " -z /tmp"), "/tmp: .+")
+  refused(job(MODEL .. " -z tests"), "tests/tokenizer.json: No such file or directory")
   assert_no_output("tokenizer")
 end
 
@@ -397,6 +397,68 @@ function TestTokenizer.test_larger_vocabulary()
   refused(job(broken { ["tokenizer.json"] = json.encode(tokenizer) }),
     BROKEN .. "/tokenizer.json: want ids below the model's vocab_size 1024, found 1024")
   assert_no_output("larger vocabulary")
+end
+
+function TestTokenizer.test_folders_and_packed_files()
+  local empty = support.folder("empty", MODEL, { ["tokenizer.json"] = false })
+  local packed = support.scratch .. "/untokenized.packed"
+  lu.assertEquals(support.run(string.format("%s pack %s -o %s", abacus.GETP, empty, packed)), 0)
+  refused("decode " .. empty .. " -i x", empty .. "/tokenizer.json: No such file or directory")
+  local none = packed .. ": want a tokenizer.json in it, found none: name another with -z"
+  refused("decode " .. packed .. " -i x", none)
+  refused(job(MODEL .. " -z " .. packed), none)
+  os.remove(packed)
+end
+
+-- ---- what is no regular file, and what is too large ----
+
+TestFiles = { setUp = remove_output, tearDown = function() os.execute("rm -rf " .. BROKEN) end }
+
+local NAMES <const> = { "config.json", "generation_config.json", "tokenizer.json", "model.safetensors" }
+
+-- A folder of which a command makes one file.
+local function folder_with(name, command)
+  local folder = broken { [name] = false }
+  local path = folder .. "/" .. name
+  assert(os.execute(command:gsub("PATH", path)))
+  return folder, path
+end
+
+-- A file that is there but cannot be opened is not absent: without generation_config.json, outputs would end elsewhere.
+function TestFiles.test_links_to_nothing()
+  for _, name in ipairs(NAMES) do
+    local folder, path = folder_with(name, "ln -s /nonexistent/blob PATH")
+    refused_like(job(folder), path .. ": .+")
+    refused_like("pack " .. folder .. " -o " .. OUT, path .. ": .+")
+  end
+  local folder, path = folder_with("generation_config.json", "ln -s /nonexistent/blob PATH")
+  refused(job(folder), path .. ": want a regular file, found a link to nothing")
+  folder, path = folder_with("tokenizer.json", "ln -s tokenizer.json PATH")
+  refused("pack " .. folder .. " -o " .. OUT, path .. ": Too many levels of symbolic links")
+  assert_no_output("links")
+end
+
+function TestFiles.test_pipes()
+  for _, name in ipairs(NAMES) do
+    local folder, path = folder_with(name, "mkfifo PATH")
+    refused(job(folder), path .. ": want a regular file, found something else")
+    if name == "tokenizer.json" then
+      for _, where in ipairs { folder, path } do
+        refused("decode -z " .. where .. " -i x", path .. ": want a regular file, found something else")
+      end
+    end
+  end
+end
+
+function TestFiles.test_large_files()
+  local most = { ["tokenizer.json"] = 64 << 20, ["config.json"] = 8 << 20, ["generation_config.json"] = 8 << 20 }
+  for name, bytes in pairs(most) do
+    local folder, path = folder_with(name, "truncate -s " .. bytes + 1 .. " PATH")
+    refused(job(folder), string.format("%s: want at most %d bytes, found %d", path, bytes, bytes + 1))
+    folder, path = folder_with(name, "truncate -s " .. bytes .. " PATH")
+    refused_like(job(folder), path .. ":.* want JSON, found .+")
+  end
+  refused(MODEL .. " -m chat -i x --tools /dev/zero", "/dev/zero: want at most 8388608 bytes, found more")
 end
 
 function TestTokenizer.test_chat_without_its_tokens()

@@ -1,5 +1,5 @@
 -- Bad command lines: getp refuses with one line that names the flag, and exit status 1.
--- luacheck: globals TestFlags
+-- luacheck: globals TestFlags TestSystem
 
 package.path = "./?.lua;" .. package.path
 local lu = require "luaunit"
@@ -113,9 +113,12 @@ function TestFlags.test_what_a_mode_needs()
   refused(MODEL .. " -m logits -i " .. ONE, output)
   refused(string.format("%s %s -i x", MODEL, ONE), string.format(
     'CHECKPOINT: want one, found "%s" and "%s": see --help', MODEL, ONE))
-  refused("decode -i " .. ONE, "-z: want a tokenizer.json to decode by, found none: see --help")
-  refused("decode " .. MODEL .. " -i x -z x", string.format(
-    'decode: want no checkpoint, found "%s": see --help', MODEL))
+  refused("decode -i " .. ONE, "CHECKPOINT: want a tokenizer.json, a folder or a packed file, found none: "
+    .. "see --help")
+  refused("decode -z '' -i " .. ONE, "CHECKPOINT: want a tokenizer.json, a folder or a packed file, found none: "
+    .. "see --help")
+  refused("decode nowhere -i " .. ONE, "nowhere: No such file or directory")
+  refused("decode " .. MODEL .. " -z nowhere -i " .. ONE, "nowhere: No such file or directory")
   refused(MODEL .. " -i x --reference", "--reference: want -m logits, found another mode: see --help")
 end
 
@@ -126,6 +129,40 @@ function TestFlags.test_texts()
   refused(MODEL .. " -i '0 * 4 =' -n 5", "-i: want a text of fewer than 5 tokens, found 5")
   refused_like(MODEL .. " -i '" .. ("a "):rep(600) .. "'", "%-i: want a text of fewer than 512 tokens, found %d+")
   refused(MODEL .. " -m chat <tests", "standard input: Is a directory")
+end
+
+-- ---- what the system grants ----
+
+TestSystem = {}
+
+-- Runs getp after a command of the shell.
+local function run_after(command, arguments)
+  return support.run(string.format("timeout 60 sh -c %s", support.quote(command .. "; exec " .. abacus.PROGRAM .. " "
+    .. arguments)))
+end
+
+function TestSystem.test_stacks()
+  for _, arguments in ipairs { MODEL .. " -i '1 + 1 ='", "--plan", "decode " .. MODEL .. " -i " .. ONE } do
+    for _, kib in ipairs { 16, 1023 } do
+      local status, out, err = run_after("ulimit -s " .. kib, arguments)
+      lu.assertEquals({ err, out, status },
+        { string.format("getp: stack: want at least 1024 KiB, found %d KiB: ulimit -s 8192\n", kib), "", 1 })
+    end
+  end
+  lu.assertEquals(run_after("ulimit -s 1024", MODEL .. " -i '1 + 1 ='"), 0)
+end
+
+function TestSystem.test_threads()
+  for _, n in ipairs { 1025, 100000, 2000000000 } do
+    local status, out, err = run_after("export OMP_NUM_THREADS=" .. n, MODEL .. " -i '1 + 1 ='")
+    lu.assertEquals({ err, out, status },
+      { string.format("getp: OMP_NUM_THREADS: want at most 1024, found %d\n", n), "", 1 })
+  end
+  local status, out, err = run_after("export OMP_NUM_THREADS=1000; ulimit -v 1000000", MODEL .. " -i '1 + 1 ='")
+  local fewer = err:match "^getp: threads: cannot create 1000 of them: [^:\n]+: OMP_NUM_THREADS=(%d+)\n$"
+  lu.assertEquals({ out, status }, { "", 1 })
+  lu.assertNotNil(fewer, err)
+  lu.assertEquals(run_after("export OMP_NUM_THREADS=" .. fewer .. "; ulimit -v 1000000", MODEL .. " -i '1 + 1 ='"), 0)
 end
 
 os.exit(lu.LuaUnit.run())

@@ -55,6 +55,22 @@ function TestDecode.test_text()
   lu.assertEquals(run(string.format("decode -z %s -i %s", TOKENIZER, odd)), "What is\n\nWhat is\n")
 end
 
+-- A tokenizer.json is named by its own path, or by that of the folder or packed file that has it.
+function TestDecode.test_where_the_tokenizer_is()
+  local ids, packed = support.write("modes.ids", "296 268"), support.scratch .. "/modes.packed"
+  run(string.format("pack %s -o %s", MODEL, packed))
+  for _, path in ipairs { TOKENIZER, MODEL, packed } do
+    lu.assertEquals(run(string.format("decode %s -i %s", path, ids)), "What is\n", path)
+    lu.assertEquals(run(string.format("decode -z %s -i %s", path, ids)), "What is\n", path)
+    lu.assertEquals(run(string.format("decode nowhere -z %s -i %s", path, ids)), "What is\n", path)
+    lu.assertStrContains(run(string.format("%s -z %s -i '47 + 85 ='", MODEL, path)), "47 + 85 = 132")
+    run(string.format("pack %s -z %s -o %s.2", MODEL, path, packed))
+    lu.assertTrue(support.read(packed) == support.read(packed .. ".2"), path)
+  end
+  os.remove(packed)
+  os.remove(packed .. ".2")
+end
+
 -- ---- logits ----
 
 TestLogits = {}

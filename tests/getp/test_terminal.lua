@@ -95,4 +95,21 @@ function TestTerminal.test_names_of_files()
   end
 end
 
+-- What files hold reaches messages, too: keys of JSON, names of tensors, texts of libraries.
+function TestTerminal.test_keys_in_files()
+  local esc, c1 = "\\u001b]0;x\\u0007", "\u{9B}\u{202E}"
+  local config, path = support.read(abacus_chat.MODEL .. "/config.json"), support.scratch .. "/keys"
+  local index = '{"weight_map":{"a%s%s":"b%s%s"}}'
+  for name, text in pairs {
+    ["generation_config.json"] = string.format('{"eos_token_id":"%s%s"}', esc, c1),
+    ["config.json"] = config:gsub('"model_type": *"[^"]*"', '"model_type": "' .. esc:gsub("\\", "%0%0") .. c1 .. '"'),
+    ["tokenizer.json"] = string.format('{"version":"1.0","%s%s":1}', esc, c1),
+    ["model.safetensors.index.json"] = index:format(esc, c1, esc, c1),
+  } do
+    support.folder("keys", abacus_chat.MODEL, { [name] = text, ["model.safetensors"] = name:find "index" and false })
+    lu.assertStrContains(screen_of(path .. " -i x"), "getp: " .. path)
+    assert_harmless(screen_of(path .. " -i x"), "<U+009B><U+202E>")
+  end
+end
+
 os.exit(lu.LuaUnit.run())

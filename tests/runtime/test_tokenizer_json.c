@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 // model.vocab may have the special tokens as well; a text still does not become one.
 static void special_tokens_may_be_in_the_vocabulary(void **state) {
@@ -22,6 +23,50 @@ static void special_tokens_may_be_in_the_vocabulary(void **state) {
   json_decref(root);
 }
 
+// Files of a training say how long its texts were: texts are neither cut off nor filled up.
+static void truncation_and_padding_are_ignored(void **state) {
+  const char *folder = *state;
+  json_t *root = small_json();
+  set_at(root, "truncation",
+         json_pack("{s:s, s:i, s:s, s:i}", "direction", "Right", "max_length", 2, "strategy",
+                   "LongestFirst", "stride", 0));
+  set_at(root, "padding",
+         json_pack("{s:{s:i}, s:s, s:n, s:i, s:i, s:s}", "strategy", "Fixed", 8, "direction",
+                   "Right", "pad_to_multiple_of", "pad_id", 0, "pad_type_id", 0, "pad_token", "a"));
+  struct tokenizer *tokenizer = must_open_json(folder, root);
+  assert_encodes(tokenizer, "a", 1, (int32_t[]){'a'}, 1);
+  assert_encodes(tokenizer, "abcabc", 6, (int32_t[]){257, 257}, 2);
+  tokenizer_close(tokenizer);
+  json_decref(root);
+}
+
+// Adds n special tokens from `first` on.
+static void add_specials(json_t *root, int first, int n) {
+  json_t *list = json_object_get(root, "added_tokens");
+  for (int i = 0; i < n; i++) {
+    char text[32];
+    snprintf(text, sizeof text, i % 2 ? "<|reserved_%d|>" : "%d_reserved", i / 2);
+    json_array_append_new(
+        list, json_pack("{s:i, s:s, s:b}", "id", first + i, "content", text, "special", 1));
+  }
+}
+
+// The time to read a file is in proportion to its tokens. A reader that compares each of these with
+// all others needs 9 s.
+static void many_special_tokens_are_read(void **state) {
+  const char *folder = *state;
+  enum { MANY = 60000, FIRST = 1000 };
+  json_t *root = small_json();
+  add_specials(root, FIRST, MANY);
+  const clock_t began = clock();
+  struct tokenizer *tokenizer = must_open_json(folder, root);
+  assert_true((double)(clock() - began) / CLOCKS_PER_SEC < 6);
+  assert_int_equal(tokenizer_special(tokenizer, "<|reserved_29999|>"), FIRST + MANY - 1);
+  assert_int_equal(tokenizer_special(tokenizer, "29999_reserved"), FIRST + MANY - 2);
+  tokenizer_close(tokenizer);
+  json_decref(root);
+}
+
 struct refusal {
   const char *at, *json; // the path in small_json and its new value; NULL: it is removed
   const char *message;   // after the path of the file
@@ -29,7 +74,7 @@ struct refusal {
 
 static const struct refusal refusals[] = {
     {"version", "\"2.0\"", "version: want \"1.0\", found \"2.0\""},
-    {"truncation", "{}", "truncation: want null or nothing, found {}"},
+    {"Truncation", "{}", "Truncation: want no such key, found {}"},
     {"normalizer", "{\"type\":\"NFC\"}",
      "normalizer: want null or nothing, found {\"type\":\"NFC\"}"},
     {"extra", "1", "extra: want no such key, found 1"},
@@ -157,12 +202,14 @@ static void other_files_than_json_are_refused(void **state) {
       {"{\"a\":1,\"a\":2}", ":1: want JSON, found an error: duplicate object key near '\"a\"'"},
       {"{}x", ":1: want JSON, found an error: end of file expected near 'x'"},
   };
+  struct tokenizer *tokenizer;
+  struct error err;
   for (size_t i = 0; i < COUNT(cases); i++) {
-    struct tokenizer *tokenizer;
-    struct error err;
     bool ok = open_bytes(folder, cases[i][0], strlen(cases[i][0]), &tokenizer, &err);
     assert_refused(folder, ok, tokenizer, &err, cases[i][1]);
   }
+  bool ok = open_bytes(folder, "{\"a\":1\0}", 8, &tokenizer, &err);
+  assert_refused(folder, ok, tokenizer, &err, ": want JSON, found a byte 0");
 }
 
 static void unreadable_files_are_refused(void **state) {
@@ -172,7 +219,7 @@ static void unreadable_files_are_refused(void **state) {
   assert_false(tokenizer_open(&tokenizer, "no/tokenizer.json", &err));
   assert_string_equal(err.text, "no/tokenizer.json: No such file or directory");
   assert_false(tokenizer_open(&tokenizer, "tests", &err));
-  assert_string_equal(err.text, "tests: Is a directory");
+  assert_string_equal(err.text, "tests: want a regular file, found something else");
 }
 
 static void assert_prefix_refused(const char *folder, const char *json, size_t bytes) {
@@ -253,6 +300,8 @@ static void wrong_types_are_refused_everywhere(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       IN_FOLDER(special_tokens_may_be_in_the_vocabulary),
+      IN_FOLDER(truncation_and_padding_are_ignored),
+      IN_FOLDER(many_special_tokens_are_read),
       IN_FOLDER(files_are_refused_by_key),
       IN_FOLDER(other_files_than_json_are_refused),
       cmocka_unit_test(unreadable_files_are_refused),
