@@ -131,7 +131,7 @@ static bool open_checkpoint(struct session *session, struct error *err) {
   if (session->options->verify)
     return refuse_verify(path, err);
   if (!checkpoint_config(&session->config, path, err) ||
-      !model_config_same(&generated, &session->config, err) ||
+      !checkpoint_is_for(path, &generated, &session->config, err) ||
       !checkpoint_open(&session->checkpoint, path, &session->config, err) ||
       !checkpoint_stop_ids(session->checkpoint, &session->stop, session->config.vocab, &assumed,
                            err))
