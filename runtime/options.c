@@ -67,7 +67,7 @@ const char OPTIONS_HELP[] =
     "Ctrl-D does.\n"
     "\n"
     "GETP_PARITY=N in the environment compares the logits of the first request's first N\n"
-    "positions with those of the plain C forward pass, and fails if they differ.\n";
+    "positions with those of --reference, and fails if they differ.\n";
 
 // Numbers of the flags without a letter, above all letters.
 enum {

@@ -275,14 +275,14 @@ function TestRefused.test_what_needs_the_checkpoint()
 end
 
 function TestRefused.test_other_files()
-  local want = ": want a checkpoint folder with config.json, safetensors and tokenizer.json, "
-    .. "or a file of `getp pack`, found neither"
+  local want = ": want a checkpoint folder, a file of `getp pack` or an exporter's .bin, found a "
   support.write("packed", "")
-  refused(job(FILE), FILE .. want)
+  refused(job(FILE), FILE .. want .. "file of another kind")
   support.write("packed", "getp packe")
-  refused(job(FILE), FILE .. want)
-  refused(job(MODEL .. "/model.safetensors"), MODEL .. "/model.safetensors" .. want)
-  refused(job "/dev/null", "/dev/null" .. want)
+  refused(job(FILE), FILE .. want .. "file of another kind")
+  refused(job(MODEL .. "/model.safetensors"),
+    MODEL .. "/model.safetensors" .. want .. "safetensors file: name the folder that it lies in")
+  refused(job "/dev/null", "/dev/null: want a folder or a regular file, found something else")
 end
 
 function TestRefused.test_a_file_of_another_tree()
