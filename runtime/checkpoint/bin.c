@@ -39,7 +39,7 @@ enum {
 enum {
   HEADER_BYTES = 4 * NUMBERS,
   OLD_HEADER_BYTES = 4 * OLD_NUMBERS,
-  MAX_VOCAB = 1 << 24, // a text's first four letters are a larger number
+  MOST = 1 << 24, // of each number; the first four letters of a text are more
   NAME_BYTES = 40,
 };
 
@@ -144,9 +144,9 @@ static void decode(struct header *header, const uint8_t *bytes, size_t n) {
 // True if the nine numbers that every version has can be those of a model.
 static bool is_plausible(const struct header *header) {
   for (int i = 0; i < OLD_NUMBERS; i++)
-    if (header->whole[i] < 1)
+    if (header->whole[i] < 1 || header->whole[i] > MOST)
       return false;
-  return header->whole[VOCAB] <= MAX_VOCAB && header->whole[LAYERS] <= CONFIG_MAX_LAYERS;
+  return header->whole[LAYERS] <= CONFIG_MAX_LAYERS;
 }
 
 bool bin_is(const uint8_t *start, size_t n) {

@@ -55,6 +55,31 @@ static void bad_ids_are_refused(void **state) {
   }
 }
 
+static void a_folder_without_ids_has_none(void **state) {
+  struct stop_ids stop;
+  struct error err;
+  assert_true(stop_ids_find(&stop, *state, 1024, &err));
+  assert_int_equal(stop.n, 0);
+  write_quoted(*state, CONFIG, "{'eos_token_id': 5}");
+  assert_true(stop_ids_find(&stop, *state, 1024, &err));
+  assert_int_equal(stop.n, 1);
+  write_quoted(*state, GENERATION, "{'eos_token_id': 1024}");
+  assert_false(stop_ids_find(&stop, *state, 1024, &err));
+}
+
+static void assumed_ids_are_below_the_vocabulary(void **state) {
+  static const int32_t IDS[] = {200002, 199999, 200012};
+  struct stop_ids stop;
+  (void)state;
+  stop_ids_assume(&stop, 201088);
+  assert_int_equal(stop.n, 3);
+  assert_memory_equal(stop.id, IDS, sizeof IDS);
+  stop_ids_assume(&stop, 200012);
+  assert_int_equal(stop.n, 2);
+  stop_ids_assume(&stop, 199999);
+  assert_int_equal(stop.n, 0);
+}
+
 static void every_id_of_the_list_stops(void **state) {
   const struct stop_ids stop = {3, {7, 0, 1023}}, none = {0};
   (void)state;
@@ -67,6 +92,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       IN_FOLDER(ids_are_read_from_either_file),
       IN_FOLDER(bad_ids_are_refused),
+      IN_FOLDER(a_folder_without_ids_has_none),
+      cmocka_unit_test(assumed_ids_are_below_the_vocabulary),
       cmocka_unit_test(every_id_of_the_list_stops),
   };
   return cmocka_run_group_tests_name("stop_ids", tests, NULL, NULL);

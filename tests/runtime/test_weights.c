@@ -29,6 +29,24 @@ static void weights_in_tiles_are_read_by_bytes(void **state) {
   free_tiles(&t);
 }
 
+// Experts as (experts, features, columns) need no transposition for a weight of that shape.
+static void flipped_experts_in_tiles(void **state) {
+  (void)state;
+  const struct matrices matrices = {.n = 2, .features = 24, .columns = 72, .dtype = DTYPE_BF16};
+  struct packed_tiles t = make_tiles(matrices, 2);
+  fill_floats(&t);
+  pack(&t);
+  const struct weight_spec spec = {
+      .form = FORM_TRANSPOSED, .stored = STORED_F16, .layout = LAYOUT_TILES, .shape = {2, 24, 72}};
+  const struct tensor tensor = {.data = t.data, .dtype = DTYPE_BF16, .flipped = true};
+  const struct weight_view view = {&spec, &tensor, NULL, false};
+  uint8_t *out = allocate(weight_bytes(&spec));
+  weight_read(&view, 0, weight_bytes(&spec), out);
+  assert_memory_equal(out, t.tiles, weight_bytes(&spec));
+  free(out);
+  free_tiles(&t);
+}
+
 static void packed_weights_in_tiles_have_codes_and_scales(void **state) {
   (void)state;
   const struct matrices matrices = {.n = 3, .features = 20, .columns = 96, .dtype = DTYPE_U8};
@@ -188,6 +206,7 @@ static void floats_are_rounded_to_nearest_even(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(weights_in_tiles_are_read_by_bytes),
+      cmocka_unit_test(flipped_experts_in_tiles),
       cmocka_unit_test(packed_weights_in_tiles_have_codes_and_scales),
       cmocka_unit_test(vectors_are_paired_within_heads),
       cmocka_unit_test(every_dtype_gives_the_same_bytes),
