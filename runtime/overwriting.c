@@ -103,7 +103,7 @@ static bool check_inputs(const struct destination *destination, const struct opt
          check_input(destination, o->tokenizer, "that of -z", err) &&
          check_input(destination, o->mode == MODE_CHAT ? "/dev/stdin" : NULL, "standard input",
                      err) &&
-         check_input(destination, o->checkpoint, "of the checkpoint", err);
+         check_input(destination, o->checkpoint, "one of the checkpoint", err);
 }
 
 // ---- outputs ----

@@ -9,7 +9,7 @@
 --   BENCH_SLOTS       numbers of sequences that run at a time: "896 256 1"; each slot gets at most 16 prompts
 --   BENCH_MACHINE     name of the CSV file; by default the name of the GPU or CPU
 
-local MAX_TOKENS <const>, PROMPTS_PER_SLOT <const> = 1024, 16
+local PROMPTS_PER_SLOT <const> = 16
 local KNOWN <const> = { "H100", "H200", "MI250", "MI300", "Xeon", "EPYC", "Ryzen" }
 local HEADER <const> = "date,tree,what,value,unit,command"
 
@@ -99,7 +99,7 @@ end
 -- Runs getp once -> the lines of its measurements.
 local function measure(bench, slots)
   local path, count = some_prompts(bench.prompts, PROMPTS_PER_SLOT * slots)
-  local arguments = string.format("-m getp -n %d -b %d", MAX_TOKENS, slots)
+  local arguments = string.format("-m getp -n 0 -b %d", slots)
   local run = string.format("%s %s -i %s -o build/bench.ids %s", bench.getp, bench.checkpoint, path, arguments)
   local report = output_of(run) or fail("%s: the run failed", run)
   local rate, warm = report:match("TPS %(tok/s%): ([%d.]+)"), report:match("warm up elapsed time%(s%): ([%d.]+)")

@@ -68,6 +68,15 @@ function TestFile.test_long_lines()
   lu.assertEquals(from_file(long .. "\n" .. long .. "\\\n" .. long), counts_of { long, long .. "\n" .. long })
 end
 
+-- A file that was saved on Windows has the messages of one that was saved on Linux, as has a pipe.
+function TestFile.test_line_ends()
+  local text = "Sort these:\\\n74 82 25.\n\n8 + 5 =\n"
+  local other = "\xEF\xBB\xBF" .. text:gsub("\n", "\r\n")
+  lu.assertEquals(from_file(other), counts_of { "Sort these:\n74 82 25.", "8 + 5 =" })
+  lu.assertEquals(from_file(other:sub(1, -2)), from_file(text))
+  lu.assertEquals(from_pipe(other), from_pipe(text))
+end
+
 -- In a file, marks of pasted text are text.
 function TestFile.test_marks_are_text()
   lu.assertEquals(from_file "\27[200~a\nb\27[201~\n", counts_of { "\27[200~a", "b\27[201~" })

@@ -185,12 +185,12 @@ function TestOwnFile.test_checkpoints()
     local real = lfs.symlinkattributes(model .. "/" .. file, "target") or model .. "/" .. file
     for i, writer in ipairs(WRITERS) do
       refused(writer:gsub(MODEL:gsub("%p", "%%%0"), model) .. model .. "/" .. file, i == 4 and "--trace" or "-o", real,
-        "of the checkpoint")
+        "one of the checkpoint")
     end
   end
   run(WRITERS[3] .. path "packed")
   refused(string.format("%s -m getp -i %s -o %s", path "packed", ONE, path "packed"), "-o", path "packed",
-    "of the checkpoint")
+    "one of the checkpoint")
   local tokenizer = write("tokenizer", support.read(abacus.TOKENIZER))
   refused(string.format("%s%s -z %s", WRITERS[1], tokenizer, tokenizer), "-o", tokenizer, "that of -z")
 end
