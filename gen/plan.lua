@@ -38,6 +38,7 @@ local ALIGN <const> = 256 -- bytes: buffers begin at multiples of it
 -- group of each row; the end of the last group.
 local PASS_COUNTS <const>, ROW_NUMBERS <const> = 8, 5
 local DRAW_BYTES <const> = 24 -- struct draw of runtime/formats/draw.h
+local MOST_CONTEXT <const> = 1 << 23 -- positions: the cosines of all of them are counted in an int
 local NAMED_ITEMS <const> = 3 -- in a message
 local MOST_LOGITS <const> = 128 -- outputs whose logits a fused target keeps at the same time
 local LEAST_BUCKET <const> = 16 -- rows of the smallest bucket but that of one row
@@ -75,6 +76,9 @@ function plan.limits(model, target, given)
   local slots = given.slots or defaults.slots
   if context < 1 or context > model.max_positions then
     error(string.format("--context: want 1 to %d (max_position_embeddings), got %d", model.max_positions, context), 0)
+  end
+  if context > MOST_CONTEXT then
+    error(string.format("--context: want at most %d, got %d", MOST_CONTEXT, context), 0)
   end
   if slots < 1 or slots > 65536 then
     error(string.format("--slots: want 1 to 65536, got %d", slots), 0)

@@ -45,11 +45,22 @@ static void fill_standard_streams(void) {
     close(file);
 }
 
+// A pass has some fifty barriers. At each, libgomp's threads by default spin for milliseconds
+// before they sleep. If other processes want the cores, a thread then spins away the time that the
+// thread it waits for would need. libgomp reads how long to spin before main begins, so the program
+// sets it, to some microseconds, and starts itself again. What the user has set stays.
+static void spin_briefly(char **argv) {
+  if (!getenv("OMP_WAIT_POLICY") && !getenv("GOMP_SPINCOUNT") &&
+      setenv("GOMP_SPINCOUNT", "100", 1) == 0)
+    execv("/proc/self/exe", argv); // if it fails, this process goes on
+}
+
 // Its frame has a session and must not become a part of that of main, which runs on any stack.
 __attribute__((noinline)) static int start(int argc, char **argv) {
   struct options options;
   struct error err = {"failed"};
   int status = -1;
+  spin_briefly(argv);
   fill_standard_streams();
   signal(SIGXFSZ, SIG_IGN); // a write beyond the size limit fails instead
   if (options_parse(&options, argc, argv, &err)) {

@@ -9,11 +9,11 @@
 #include <string.h>
 
 const char OPTIONS_HELP[] =
-    "usage: getp CHECKPOINT -m getp -i PROMPTS -o IDS [-n TOKENS] [-b SLOTS]\n"
+    "usage: getp CHECKPOINT -m getp -i PROMPTS -o IDS [--resume] [-n TOKENS] [-b SLOTS]\n"
     "       getp CHECKPOINT [-m generate] -i TEXT | -f FILE\n"
     "       getp CHECKPOINT -m chat [-i TEXT | -f FILE] [-y TEXT] [--effort LEVEL] [--tools FILE]\n"
     "       getp CHECKPOINT -m logits -i IDS -o FLOATS [--reference]\n"
-    "       getp decode CHECKPOINT | -z TOKENIZER -i IDS\n"
+    "       getp decode CHECKPOINT -i IDS\n"
     "       getp pack CHECKPOINT -o FILE\n"
     "       getp info CHECKPOINT\n"
     "       getp FILE --verify\n"
@@ -38,9 +38,9 @@ const char OPTIONS_HELP[] =
     "  -p, --top-p P           draw from the most probable tokens that hold P; 0 or 1: all (0.9)\n"
     "      --top-k K           draw from the K most probable tokens; 0: all (0)\n"
     "      --min-p P           draw from tokens with P times the greatest probability (0)\n"
-    "  -s, --seed S            seed of the random draws (0: from the clock)\n"
-    "  -z, --tokenizer FILE    tokenizer.json, or the folder or packed file that has it (the\n"
-    "                          checkpoint's)\n"
+    "  -s, --seed S            seed of the random draws (0: any, and stderr says which)\n"
+    "      --resume            getp: go on with the job whose journal, IDS.part, a run has left\n"
+    "  -z, --tokenizer FILE    tokenizer.json, a folder or a packed file (CHECKPOINT)\n"
     "      --special           getp, generate: the text of a special token is that token; without\n"
     "                          it, only in a conversation that ends in an open <|start|>assistant\n"
     "  -y, --system TEXT       chat: instructions, which go into the developer message\n"
@@ -55,7 +55,7 @@ const char OPTIONS_HELP[] =
     "      --trace FILE        write the time of every step, and of the host, for Perfetto\n"
     "      --verify            compare a FILE of `getp pack` with its checksum first, or only "
     "that\n"
-    "      --plan              print how much memory this getp needs; needs no checkpoint\n"
+    "      --plan              print how much memory this getp needs\n"
     "  -h, --help              print this text\n"
     "\n"
     "Chat sends the system message of the harmony format: the date, the effort, the channels. Then "
@@ -79,6 +79,7 @@ enum {
   FLAG_CHUNK = 256,
   FLAG_TOP_K,
   FLAG_MIN_P,
+  FLAG_RESUME,
   FLAG_SPECIAL,
   FLAG_EFFORT,
   FLAG_DATE,
@@ -104,6 +105,7 @@ static const struct option LONG_OPTIONS[] = {
     {"file", required_argument, NULL, 'f'},
     {"top-k", required_argument, NULL, FLAG_TOP_K},
     {"min-p", required_argument, NULL, FLAG_MIN_P},
+    {"resume", no_argument, NULL, FLAG_RESUME},
     {"special", no_argument, NULL, FLAG_SPECIAL},
     {"system", required_argument, NULL, 'y'},
     {"effort", required_argument, NULL, FLAG_EFFORT},
@@ -244,6 +246,7 @@ static bool parse_flag(struct options *o, int flag, const char *text, struct err
     o->file = text;
     return true;
   case 'n':
+    o->max_tokens_given = true;
     return parse_integer(&o->max_tokens, "-n", text, INT_MIN, err);
   case 'b':
     return parse_integer(&o->slots, "-b", text, 1, err);
@@ -259,6 +262,8 @@ static bool parse_flag(struct options *o, int flag, const char *text, struct err
     return parse_float(&o->min_p, "--min-p", text, 1.0f, err);
   case 's':
     return parse_seed(&o->seed, text, err);
+  case FLAG_RESUME:
+    return o->resume = true;
   case FLAG_SPECIAL:
     return o->special = true;
   case 'y':
@@ -298,6 +303,8 @@ static bool check_texts(const struct options *o, struct error *err) {
     return fail(err, "%s: want -m chat, found another mode: see --help", o->chat_flag);
   if (o->special && o->mode != MODE_GENERATE && o->mode != MODE_PROMPTS)
     return fail(err, "--special: want -m generate or getp, found another mode: see --help");
+  if (o->resume && o->mode != MODE_PROMPTS)
+    return fail(err, "--resume: want -m getp, found another mode: see --help");
   if (o->file && !reads_file)
     return fail(err, "-f: want -m generate or chat, found another mode: see --help");
   if (o->file && o->input)

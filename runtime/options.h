@@ -43,10 +43,12 @@ struct options {
   float temperature;
   float top_p, min_p; // 0: no bound
   int top_k;          // 0: no bound
-  uint64_t seed;      // 0: from the clock
+  uint64_t seed;      // 0: any
+  bool resume;        // prompts: take up the journal of an earlier run
   int max_tokens;     // of prompt and output together; below 1: the context
-  int slots;          // 0: the engine's limit
-  int chunk;          // 0: the engine's limit
+  bool max_tokens_given;
+  int slots; // 0: the engine's limit
+  int chunk; // 0: the engine's limit
 };
 
 // Refuses, by name, an unknown flag, a value out of range, and a mode without a flag that it needs.

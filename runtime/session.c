@@ -1,8 +1,10 @@
 #include "session.h"
 
+#include "base/lines.h"
 #include "base/progress.h"
 #include "base/utf8.h"
 #include "harmony/rendered.h"
+#include "overwriting.h"
 #include "reference/parity.h"
 #include "terminal.h"
 
@@ -10,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -62,7 +65,8 @@ static bool check_limits(struct session *session, struct error *err) {
   const bool given = options->max_tokens >= 1 && options->max_tokens < context;
   session->limits = engine_limits();
   session->max_tokens = given ? options->max_tokens : context;
-  return check_limit("-b", options->slots, session->limits.slots, err) &&
+  return check_limit("-n", options->max_tokens_given ? options->max_tokens : 0, context, err) &&
+         check_limit("-b", options->slots, session->limits.slots, err) &&
          check_limit("--chunk", options->chunk, session->limits.chunk, err);
 }
 
@@ -131,7 +135,7 @@ static bool open_checkpoint(struct session *session, struct error *err) {
   if (session->options->verify)
     return refuse_verify(path, err);
   if (!checkpoint_config(&session->config, path, err) ||
-      !model_config_same(&generated, &session->config, err) ||
+      !checkpoint_is_for(path, &generated, &session->config, err) ||
       !checkpoint_open(&session->checkpoint, path, &session->config, err) ||
       !checkpoint_stop_ids(session->checkpoint, &session->stop, session->config.vocab, &assumed,
                            err))
@@ -143,6 +147,20 @@ static bool open_checkpoint(struct session *session, struct error *err) {
 static bool open_model(struct session *session, struct error *err) {
   return packed_is(session->options->checkpoint) ? open_packed(session, err)
                                                  : open_checkpoint(session, err);
+}
+
+// A number that others hardly get, and that can be typed.
+static uint64_t any_seed(void) {
+  uint32_t seed = 0;
+  if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) != sizeof seed)
+    seed = (uint32_t)time(NULL);
+  return seed ? seed : 1;
+}
+
+void session_say_seed(const struct session *session) {
+  const struct sampling *sampling = &session->sampler.sampling;
+  if (sampling->temperature > 0 && session->options->seed == 0)
+    remark("-s: the seed of this run is %" PRIu64, sampling->seed);
 }
 
 // Logits need no tokenizer, so a checkpoint that is packed may lack it.
@@ -159,8 +177,8 @@ static bool needs_tokenizer(bool *needs, const struct session *session, struct e
 
 bool session_open(struct session *session, const struct options *options, struct error *err) {
   *session = (struct session){.options = options};
-  if (!parity_positions(&session->parity, err) || !check_limits(session, err) ||
-      !open_model(session, err))
+  if (!check_overwriting(options, err) || !parity_positions(&session->parity, err) ||
+      !check_limits(session, err) || !open_model(session, err))
     return false;
   bool needs;
   if (!needs_tokenizer(&needs, session, err) || (needs && !open_tokenizer(session, err)))
@@ -170,7 +188,7 @@ bool session_open(struct session *session, const struct options *options, struct
       .top_p = options->top_p,
       .min_p = options->min_p,
       .top_k = options->top_k,
-      .seed = options->seed ? options->seed : (uint64_t)time(NULL),
+      .seed = options->seed ? options->seed : any_seed(),
   };
   if (!sampler_open(&session->sampler, &sampling, session->limits.vocab, err))
     return false;
@@ -287,7 +305,7 @@ bool session_read_input(const struct session *session, struct text *text, const 
   *text = (struct text){0};
   *where = options->file ? options->file : "-i";
   if (options->file) {
-    if (!text_read(text, options->file, err))
+    if (!text_read_lines(text, options->file, err))
       return false;
     if (text->n > 0 && text->bytes[text->n - 1] == '\n')
       text->bytes[--text->n] = 0;

@@ -35,6 +35,9 @@ void session_close(struct session *session);
 bool session_tokenizer_text(const struct session *session, struct tokenizer_text *found,
                             struct error *err);
 
+// If tokens are drawn with a seed that nobody gave, says on stderr which it is.
+void session_say_seed(const struct session *session);
+
 // Loads the weights and shows how far it is.
 bool session_warm_up(struct session *session, struct error *err);
 
@@ -60,9 +63,9 @@ bool session_parity(struct session *session, const int32_t *ids, size_t n, struc
 bool session_encode(struct session *session, const char *where, const char *text, size_t bytes,
                     struct id_list *ids, struct error *err);
 
-// Reads the text that -i gives or that the file of -f holds, in which a newline at the end does not
-// count. *where names it in messages. The caller frees text->bytes; it is NULL if neither flag was
-// given. The text has passed check_text.
+// Reads the text that -i gives or that the file of -f holds, as text_read_lines does; a newline at
+// its end does not count. *where names it in messages. The caller frees text->bytes; it is NULL if
+// neither flag was given. The text has passed check_text.
 bool session_read_input(const struct session *session, struct text *text, const char **where,
                         struct error *err);
 

@@ -75,6 +75,7 @@ local function list_kernels()
   suite_alone("tests/gpu/test_diff_steps.lua", "lua5.4 tests/gpu/test_diff_steps.lua -o tap")
   suite_alone("tests/gpu/test_faults.lua", "lua5.4 tests/gpu/test_faults.lua -o tap")
   lua_suite("tests/gpu/test_passes.lua")
+  lua_suite("tests/gpu/test_numbers.lua")
 end
 
 local function list_programs()
@@ -84,6 +85,7 @@ local function list_programs()
 end
 
 local function list_thorough()
+  suite("kills at random moments", "lua5.4 tests/getp/test_journal.lua --kills 200")
   suite_alone("harness, waves of 64, mixed, all models", "lua5.4 tests/gpu/run.lua simt_64 mixed")
   suite_alone("harness, waves of 64, fp32, all models", "lua5.4 tests/gpu/run.lua simt_64 fp32")
   suite_alone("harness, waves of 32, all models", "lua5.4 tests/gpu/run.lua simt_32")

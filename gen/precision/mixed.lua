@@ -198,8 +198,8 @@ function kernel.embed(op, model, weights, target)
   return choice(target, {
     template = "embed", because = "one block per row: the row and its first norm", weight = WEIGHT_NAME[dtype],
     name = "embed", fused = "norm", dims = { { "k", model.d_model } }, flops = 4 * model.d_model,
-    parameters = { d_model = model.d_model, padded = padded(model.d_model, KBLOCK), threads = row_threads(model),
-      eps = ctext.f32(model.eps), weight_type = WEIGHT_TYPE[dtype] },
+    parameters = { vocab = model.vocab, d_model = model.d_model, padded = padded(model.d_model, KBLOCK),
+      threads = row_threads(model), eps = ctext.f32(model.eps), weight_type = WEIGHT_TYPE[dtype] },
   })
 end
 

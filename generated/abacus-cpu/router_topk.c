@@ -5,7 +5,10 @@
 
 enum { N_EXPERTS = 8, TOP_K = 2 };
 
-// Writes the TOP_K experts of one row in ascending order of id; the lower of two ids with equal logits ranks first.
+// A logit that is NaN ranks first; of equal logits, the one with the lower id does.
+static int ranks_before(float a, float b) { return a > b || (isnan(a) && !isnan(b)); }
+
+// Writes the TOP_K experts of one row in ascending order of id.
 static void choose(const float *logit, int32_t *chosen) {
   uint8_t is_chosen[N_EXPERTS] = {0};
   for (int k = 0; k < TOP_K; k++) {
@@ -13,7 +16,7 @@ static void choose(const float *logit, int32_t *chosen) {
     while (is_chosen[best])
       best++;
     for (int e = best + 1; e < N_EXPERTS; e++)
-      if (!is_chosen[e] && logit[e] > logit[best])
+      if (!is_chosen[e] && ranks_before(logit[e], logit[best]))
         best = e;
     is_chosen[best] = 1;
   }

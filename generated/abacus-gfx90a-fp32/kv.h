@@ -21,6 +21,11 @@
   ((((size_t)(slot) * MODEL_N_KV_HEADS + (size_t)(kv_head)) * (size_t)(positions) \
     + (size_t)((position) % (positions))) * MODEL_D_HEAD)
 
+// What a slot has in a layer: KV_PIECES pieces of KV_PIECE_SIZE elements.
+#define KV_PIECES 2
+#define KV_PIECE(piece, slot, positions) ((size_t)(piece) * KV_HALF(positions) + KV_VECTOR(slot, 0, 0, positions))
+#define KV_PIECE_SIZE(positions) KV_VECTOR(1, 0, 0, positions)
+
 // The offset of the layer after so many sliding and so many full layers.
 #define KV_AT(sliding, full) \
   (2 * (size_t)(sliding) * KV_HALF(KV_SLIDING_POSITIONS) + 2 * (size_t)(full) * KV_HALF(KV_FULL_POSITIONS))
@@ -30,6 +35,7 @@
 #define KV_02 KV_AT(1, 1) // sliding
 #define KV_03 KV_AT(2, 1) // full
 
-#define KV_BYTES (sizeof(float) * KV_AT(2, 2))
+#define KV_ELEMENT sizeof(float)
+#define KV_BYTES (KV_ELEMENT * KV_AT(2, 2))
 
 #endif

@@ -3,10 +3,11 @@
 #include "kernels.h"
 #include "target/gfx90a/mixed.h"
 
-constexpr int D_MODEL = 192, PADDED = 192, THREADS = 128;
+constexpr int V = 1024, D_MODEL = 192, PADDED = 192, THREADS = 128;
 static const float EPS = 1e-05f;
 
-// x = the embedding of a row's token, which may be one that the device picked in the previous pass.
+// x = the embedding of a row's token, which may be one that the device picked in the previous pass. If that pass
+// picked no id (PICKED_NAN), its sequence has ended, and the row may be anything: it is token 0.
 // h = x / sqrt(mean of x^2 + eps) * weight, the first layer's norm. One block per row.
 static __global__ void __launch_bounds__(THREADS, 1)
 f16_bf16w_embed_norm_k192__gfx90a(
@@ -20,7 +21,7 @@ f16_bf16w_embed_norm_k192__gfx90a(
   if (r >= counts[PASS_ROWS])
     return;
   const int id = IS_HANDED_TOKEN(token[r]) ? picked[HANDED_TOKEN(token[r])] : token[r];
-  const uint16_t *from = table + (size_t)id * D_MODEL;
+  const uint16_t *from = table + (size_t)((uint32_t)id < (uint32_t)V ? id : 0) * D_MODEL;
   float *to = x + (size_t)r * D_MODEL;
   uint16_t *normed = h + (size_t)r * PADDED;
   row.fill([&](size_t k) {

@@ -10,15 +10,18 @@ constexpr int LISTED = 512; // tokens that are put in order in shared memory
 static const float ROUNDING = 1e-6f, LOG_ROUNDING = 1e-3f; // more than the relative and the absolute error
 static_assert(SEGMENT % WAVE == 0 && LISTED <= THREADS, "a thread has one listed token");
 
-// The first token of the order; token 0 if there is no number.
+// The first token of the order. Its logit is NaN if any is.
 DEVICE scored first_of(const float *logit) {
   const int t = (int)threadIdx.x;
   scored first = {-INFINITY, t};
+  bool nan = false;
 #pragma unroll 8
-  for (int i = t; i < V; i += THREADS)
+  for (int i = t; i < V; i += THREADS) {
+    nan = nan || logit[i] != logit[i];
     if (logit[i] > first.logit)
       first = {logit[i], i};
-  return scored_of(block_combine<THREADS>(key_of(first), greater_of));
+  }
+  return scored_of(block_combine<THREADS>(nan ? NAN_KEY : key_of(first), greater_of));
 }
 
 // Stores the sums of weight(logit, id) over each segment, and returns their total. A wave has whole segments.

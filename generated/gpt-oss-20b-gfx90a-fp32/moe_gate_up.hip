@@ -22,8 +22,8 @@ static __global__ void __launch_bounds__(BLOCK) f32_bf16w_moe_gate_up_swiglu_n57
     g += widen(gate[k]) * x[k];
     u += widen(up[k]) * x[k];
   }
-  g = fminf(g + bias[0], LIMIT);
-  u = fminf(fmaxf(u + bias[1], -LIMIT), LIMIT);
+  g = at_most(g + bias[0], LIMIT);
+  u = at_least(at_most(u + bias[1], LIMIT), -LIMIT);
   out[(size_t)pair * D_FF + j] = g / (1.0f + expf(-ALPHA * g)) * (u + 1.0f);
 }
 

@@ -5,14 +5,6 @@
 
 constexpr int N_EXPERTS = 32, TOP_K = 4;
 
-// True if fewer than TOP_K experts rank before e: an expert does if its logit is larger, or equal and its id lower.
-DEVICE bool is_chosen(const float *logit, int e) {
-  int before = 0;
-  for (int i = 0; i < N_EXPERTS; i++)
-    before += logit[i] > logit[e] || (logit[i] == logit[e] && i < e);
-  return before < TOP_K;
-}
-
 // The TOP_K experts of a row in ascending order of id; weight = softmax of their logits. One thread per row.
 static __global__ void __launch_bounds__(BLOCK) f32_router_topk_e32_top4__gfx90a(
     int rows, const float *logits, int32_t *expert, float *weight) {
@@ -23,7 +15,7 @@ static __global__ void __launch_bounds__(BLOCK) f32_router_topk_e32_top4__gfx90a
   int32_t *chosen = expert + (size_t)r * TOP_K;
   float *p = weight + (size_t)r * TOP_K, max = -INFINITY, total = 0;
   for (int e = 0, k = 0; e < N_EXPERTS && k < TOP_K; e++)
-    if (is_chosen(logit, e)) {
+    if (ranked_before(logit, N_EXPERTS, e) < TOP_K) {
       chosen[k++] = e;
       max = fmaxf(max, logit[e]);
     }

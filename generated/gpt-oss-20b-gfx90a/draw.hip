@@ -31,6 +31,10 @@ f32_draw_n201088__gfx90a(
     const auto weight = [&](int i) { return begin + i < V ? weigh.kept(logit[begin + i], begin + i) : 0; };
     id = begin + find_weight<SEGMENT>(weight, target);
   }
+  if (of.first.logit == -INFINITY)
+    id = PICKED_NOTHING;
+  if (of.first.logit != of.first.logit)
+    id = PICKED_NAN;
   if (lane == 0)
     picked[output] = id;
 }

@@ -30,6 +30,11 @@
 #define KV_VALUE(position, d, positions) \
   ((positions) * KV_WIDTH + ((position) % (positions) / KV_BLOCK * KV_DEPTH + (d)) * KV_BLOCK + (position) % KV_BLOCK)
 
+// What a slot has in a layer: KV_PIECES pieces of KV_PIECE_SIZE elements.
+#define KV_PIECES 1
+#define KV_PIECE(piece, slot, positions) KV_REGION(slot, 0, positions)
+#define KV_PIECE_SIZE(positions) KV_REGION(1, 0, positions)
+
 // The offset of the layer after so many sliding and so many full layers.
 #define KV_LAYER_SIZE(positions) ((size_t)LIMIT_SLOTS * MODEL_N_KV_HEADS * KV_REGION_SIZE(positions))
 #define KV_AT(sliding, full) \
@@ -60,6 +65,7 @@
 #define KV_22 KV_AT(11, 11) // sliding
 #define KV_23 KV_AT(12, 11) // full
 
-#define KV_BYTES (2 * KV_AT(12, 12))
+#define KV_ELEMENT 2 // bytes
+#define KV_BYTES (KV_ELEMENT * KV_AT(12, 12))
 
 #endif

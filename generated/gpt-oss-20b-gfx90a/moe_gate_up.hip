@@ -21,7 +21,7 @@ static const float SCALE = 512.0f; // moe_down undoes it: keeps small values cle
 
 // g sigmoid(ALPHA g) (u + 1), with g = min(gate, LIMIT) and u = clamp(up, -LIMIT, LIMIT)
 DEVICE float swiglu(float gate, float up) {
-  const float g = fminf(gate, LIMIT), u = fminf(fmaxf(up, -LIMIT), LIMIT);
+  const float g = at_most(gate, LIMIT), u = at_least(at_most(up, LIMIT), -LIMIT);
   return g * reciprocal(1.0f + power_of_two(-ALPHA * LOG2_E * g)) * (u + 1.0f);
 }
 

@@ -48,19 +48,11 @@ struct expert_weights {
   }
 };
 
-// The number of experts that are better than e: those with a larger logit, and those with the same and a lower id.
-DEVICE int rank_of(const float *logit, int e) {
-  int before = 0;
-  for (int i = 0; i < N_EXPERTS; i++)
-    before += logit[i] > logit[e] || (logit[i] == logit[e] && i < e);
-  return before;
-}
-
-// The index of chosen[k] among the TOP_K ids in ascending order. Two ids may be equal if logits are NaN.
+// The index of chosen[k] among the TOP_K ids in ascending order.
 DEVICE int order_of(const int *chosen, int k) {
   int before = 0;
   for (int i = 0; i < TOP_K; i++)
-    before += chosen[i] < chosen[k] || (chosen[i] == chosen[k] && i < k);
+    before += chosen[i] < chosen[k];
   return before;
 }
 
@@ -82,11 +74,9 @@ DEVICE void choose(const float (*logit)[N_EXPERTS], int first, int rows, int32_t
   __shared__ int chosen[ROWS][TOP_K]; // ids, the best first
   __shared__ float best[ROWS][TOP_K]; // logits of the chosen, in ascending order of their ids
   const int t = (int)threadIdx.x, r = t / TOP_K, k = t % TOP_K;
-  if (r < ROWS)
-    chosen[r][k] = k; // a valid id, since no expert has some rank if logits are NaN
   __syncthreads();
   for (int i = t; i < ROWS * N_EXPERTS; i += THREADS) {
-    const int rank = rank_of(logit[i / N_EXPERTS], i % N_EXPERTS);
+    const int rank = ranked_before(logit[i / N_EXPERTS], N_EXPERTS, i % N_EXPERTS);
     if (rank < TOP_K)
       chosen[i / N_EXPERTS][rank] = i % N_EXPERTS;
   }

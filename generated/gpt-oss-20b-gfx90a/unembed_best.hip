@@ -7,7 +7,7 @@ constexpr int V = 201088, K = 2880, KBLOCKS = 45, TILES = (V + TILE - 1) / TILE;
 constexpr int ENTRY_TILES = 4, ENTRIES = 3142; // tiles of an entry, entries of an output
 
 // Calls use(t, value, id) for each token t of the block, by one lane: the greatest of the wave's sums for it, and its
-// id, the lowest of equal ones.
+// id, the lowest of equal ones; see PICKED_NAN for sums that are no numbers.
 template <class Tiling, class Use>
 DEVICE void each_best(Tiling &tiling, const char *weights, int first_tile, Use use) {
   const int lane = lane_of_wave(), tile = first_tile + tiling.first_tile(), first_token = tiling.first_token();
@@ -16,7 +16,8 @@ DEVICE void each_best(Tiling &tiling, const char *weights, int first_tile, Use u
 #pragma unroll
     for (int h = 0; h < HELD; h++) {
       float best = -INFINITY;
-      int best_id = V;
+      int best_id = PICKED_NOTHING;
+      bool nan = false;
 #pragma unroll
       for (int f = 0; f < ENTRY_TILES; f++) {
         const float4 scale = tile_scales<f16_kblock>(weights, tile + f < TILES ? tile + f : TILES - 1, KBLOCKS);
@@ -29,7 +30,12 @@ DEVICE void each_best(Tiling &tiling, const char *weights, int first_tile, Use u
             best = value;
             best_id = id;
           }
+          nan = nan || (value != value && id < V);
         }
+      }
+      if (nan) {
+        best = INFINITY;
+        best_id = PICKED_NAN;
       }
       for (int step = COLUMN_STEP; step <= 2 * COLUMN_STEP; step *= 2) {
         const float other = __shfl_xor(best, step);

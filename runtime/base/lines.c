@@ -3,6 +3,35 @@
 #include <stdlib.h>
 #include <string.h>
 
+// Removes each CR at the end of a line; the last line may end without a LF.
+static void remove_carriage_returns(struct text *text) {
+  char *bytes = text->bytes, *first = memchr(bytes, '\r', text->n);
+  size_t kept = first ? (size_t)(first - bytes) : text->n;
+  for (size_t i = kept; i < text->n; i++)
+    if (bytes[i] != '\r' || (i + 1 < text->n && bytes[i + 1] != '\n'))
+      bytes[kept++] = bytes[i];
+  bytes[kept] = 0;
+  text->n = kept;
+}
+
+bool text_read_lines(struct text *text, const char *path, struct error *err) {
+  static const char MARK[] = "\xEF\xBB\xBF", LITTLE[] = "\xFF\xFE", BIG[] = "\xFE\xFF";
+  if (!text_read(text, path, err))
+    return false;
+  if (text->n >= 2 && (memcmp(text->bytes, LITTLE, 2) == 0 || memcmp(text->bytes, BIG, 2) == 0)) {
+    free(text->bytes);
+    *text = (struct text){0};
+    return fail(err, "%s: want UTF-8, found UTF-16: save the file as UTF-8", path);
+  }
+  const size_t mark = sizeof MARK - 1;
+  if (text->n >= mark && memcmp(text->bytes, MARK, mark) == 0) {
+    text->n -= mark;
+    memmove(text->bytes, text->bytes + mark, text->n + 1);
+  }
+  remove_carriage_returns(text);
+  return true;
+}
+
 bool text_line(struct text *rest, struct text *line) {
   if (rest->n == 0)
     return false;
@@ -33,7 +62,7 @@ static int64_t parse_ids(struct text line, int32_t vocab, int32_t *out) {
         return -1;
     if (digits)
       out[n++] = (int32_t)id;
-    if (i < line.n && line.bytes[i] != ' ' && line.bytes[i] != '\t' && line.bytes[i] != '\r')
+    if (i < line.n && line.bytes[i] != ' ' && line.bytes[i] != '\t')
       return -1;
     i++;
   }
@@ -43,7 +72,7 @@ static int64_t parse_ids(struct text line, int32_t vocab, int32_t *out) {
 bool id_lines_read(struct id_lines *lines, const char *path, int32_t vocab, struct error *err) {
   struct text text, line;
   *lines = (struct id_lines){0};
-  if (!text_read(&text, path, err))
+  if (!text_read_lines(&text, path, err))
     return false;
   const size_t n = text_lines(text);
   lines->ids = malloc((text.n / 2 + 1) * sizeof *lines->ids);

@@ -1,10 +1,15 @@
-// Splits a text into lines, and reads files of token ids with one sequence per line.
+// Reads text files, splits texts into lines, and reads files of token ids with one sequence per
+// line.
 #ifndef GETP_BASE_LINES_H
 #define GETP_BASE_LINES_H
 
 #include "base/file.h"
 
 #include <stdint.h>
+
+// Reads a file as text_read does, without a byte order mark at its beginning and without the CR at
+// the end of a line: it becomes what it would be if it had been saved on Linux. Refuses UTF-16.
+bool text_read_lines(struct text *text, const char *path, struct error *err);
 
 // Moves the next line from the front of *rest to *line. A line ends with a LF, which is dropped, or
 // with the text. Returns false if *rest is empty.

@@ -1,11 +1,82 @@
 #include "base/pages.h"
 
+#include "base/error.h"
 #include "base/parallel.h"
 
+#include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+// ---- the list of maps ----
+
+struct listed {
+  const uint8_t *map;
+  size_t bytes;
+  const char *path; // after this record; without control characters
+  struct listed *next;
+};
+
+static struct listed *maps; // global, since a signal handler reads it
+
+static void print(const char *text) {
+  const ssize_t ignored = write(STDERR_FILENO, text, strlen(text));
+  (void)ignored;
+}
+
+// Says which file was lost and ends the process. A fault elsewhere acts again, and as usual.
+static void report_lost_page(int signal, siginfo_t *info, void *context) {
+  const uint8_t *at = info->si_addr;
+  (void)context;
+  for (const struct listed *listed = maps; listed; listed = listed->next)
+    if (at >= listed->map && at < listed->map + listed->bytes) {
+      print("getp: ");
+      print(listed->path);
+      print(": cannot read it while it is in use: it was cut off, or its disk failed\n");
+      _exit(EXIT_FAILURE);
+    }
+  struct sigaction usual = {.sa_handler = SIG_DFL};
+  sigemptyset(&usual.sa_mask);
+  sigaction(signal, &usual, NULL);
+}
+
+void pages_list(const void *map, size_t bytes, const char *path) {
+  struct sigaction action = {.sa_sigaction = report_lost_page, .sa_flags = SA_SIGINFO};
+  const size_t length = strlen(path) + 1;
+  struct listed *listed = malloc(sizeof *listed + length), **end = &maps;
+  if (!listed)
+    return;
+  *listed = (struct listed){.map = map, .bytes = bytes, .path = (char *)(listed + 1)};
+  memcpy(listed + 1, path, length);
+  make_line((char *)(listed + 1));
+  while (*end)
+    end = &(*end)->next;
+  *end = listed;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGBUS, &action, NULL);
+}
+
+void pages_unlist(const void *map) {
+  for (struct listed **at = &maps; *at; at = &(*at)->next)
+    if ((*at)->map == map) {
+      struct listed *listed = *at;
+      *at = listed->next;
+      free(listed);
+      return;
+    }
+}
+
+void pages_visit(void (*visit)(void *context, const void *map, size_t bytes, const char *path),
+                 void *context) {
+  for (const struct listed *listed = maps; listed; listed = listed->next)
+    visit(context, listed->map, listed->bytes, listed->path);
+}
+
+// ---- pieces ----
 
 enum { SLICE = 1 << 18 }; // bytes that one thread reads at a time
 
@@ -37,10 +108,28 @@ void pages_copy(void *to, const void *from, size_t bytes) {
   }
 }
 
-void pages_release(const void *piece, size_t bytes) {
+// The pages that lie wholly inside a piece: [*begin, *end). False if there are none.
+static bool whole_pages(const void *piece, size_t bytes, uintptr_t *begin, uintptr_t *end) {
   const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-  const uintptr_t begin = ((uintptr_t)piece + page - 1) / page * page;
-  const uintptr_t end = ((uintptr_t)piece + bytes) / page * page;
-  if (begin < end)
+  *begin = ((uintptr_t)piece + page - 1) / page * page;
+  *end = ((uintptr_t)piece + bytes) / page * page;
+  return *begin < *end;
+}
+
+void pages_release(const void *piece, size_t bytes) {
+  uintptr_t begin, end;
+  if (whole_pages(piece, bytes, &begin, &end))
     madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
+void pages_zero(void *piece, size_t bytes) {
+  uintptr_t begin, end;
+  char *from = piece;
+  if (!whole_pages(piece, bytes, &begin, &end) ||
+      madvise((void *)begin, end - begin, MADV_DONTNEED) != 0) {
+    memset(from, 0, bytes);
+    return;
+  }
+  memset(from, 0, begin - (uintptr_t)from);
+  memset((void *)end, 0, (uintptr_t)from + bytes - end);
 }

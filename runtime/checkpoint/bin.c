@@ -1,6 +1,7 @@
 #include "checkpoint/bin.h"
 
 #include "base/json.h"
+#include "base/pages.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -303,6 +304,7 @@ static bool map_file(struct bin *bin, const char *path, int file, struct error *
   bin->path = path;
   bin->map = map;
   bin->bytes = header.file_bytes;
+  pages_list(map, bin->bytes, path);
   bin->dtype = bin->bytes == HEADER_BYTES + 2 * header.count ? DTYPE_BF16 : DTYPE_F32;
   bin->layers = header.whole[LAYERS];
   const size_t most = (size_t)ARRAY_COUNT * (size_t)bin->layers;
@@ -339,8 +341,10 @@ bool bin_open(struct bin **out, const char *path, struct error *err) {
 void bin_close(struct bin *bin) {
   if (!bin)
     return;
-  if (bin->map)
+  if (bin->map) {
+    pages_unlist(bin->map);
     munmap((void *)(uintptr_t)bin->map, bin->bytes);
+  }
   free(bin->tensors);
   free(bin->names);
   free(bin);

@@ -36,6 +36,15 @@ bool checkpoint_config(struct model_config *config, const char *path, struct err
   return ok;
 }
 
+bool checkpoint_is_for(const char *path, const struct model_config *generated,
+                       const struct model_config *config, struct error *err) {
+  struct location location;
+  struct error ignored;
+  const bool is_bin = location_find(&location, path, &ignored) && location.is_bin;
+  location_free(&location);
+  return model_config_same(generated, config, is_bin ? path : NULL, err);
+}
+
 // The tensor of a name of the original layout.
 static const struct tensor *find_stored(const struct checkpoint *checkpoint, const char *name) {
   return checkpoint->bin ? bin_find(checkpoint->bin, name)

@@ -18,6 +18,11 @@ struct checkpoint;
 // Reads the config of the checkpoint at `path`: that of its folder, or the header of a .bin.
 bool checkpoint_config(struct model_config *config, const char *path, struct error *err);
 
+// True if a getp generated from the config `generated` runs the checkpoint at `path`, whose config
+// is `config`. Otherwise names the first number that differs.
+bool checkpoint_is_for(const char *path, const struct model_config *generated,
+                       const struct model_config *config, struct error *err);
+
 // Opens the checkpoint at `path`, whose config is `config`. Its tensors stay in the maps of its
 // files until the caller closes *out.
 bool checkpoint_open(struct checkpoint **out, const char *path, const struct model_config *config,

@@ -504,86 +504,89 @@ bool model_config_read(struct model_config *config, const char *directory, struc
   return ok;
 }
 
-static bool refuse_difference(struct error *err, const char *key, const char *want,
-                              const char *got) {
-  return fail(
-      err,
-      "config.json: %s: want %s for this getp, found %s: generate one from this checkpoint's "
-      "config.json",
-      key, want, got);
+// `where` is the file of the config, or NULL for the config.json of a folder.
+static bool refuse_difference(const char *where, struct error *err, const char *key,
+                              const char *want, const char *got) {
+  return fail(err, "%s: %s: want %s for this getp, found %s: generate one from %s",
+              where ? where : "config.json", key, want, got,
+              where ? "it" : "this checkpoint's config.json");
 }
 
-static bool same_int(const char *key, int32_t want, int32_t got, struct error *err) {
+static bool same_int(const char *key, int32_t want, int32_t got, const char *where,
+                     struct error *err) {
   char want_text[16], got_text[16];
   snprintf(want_text, sizeof want_text, "%" PRId32, want);
   snprintf(got_text, sizeof got_text, "%" PRId32, got);
-  return want == got || refuse_difference(err, key, want_text, got_text);
+  return want == got || refuse_difference(where, err, key, want_text, got_text);
 }
 
-static bool same_bool(const char *key, bool want, bool got, struct error *err) {
+static bool same_bool(const char *key, bool want, bool got, const char *where, struct error *err) {
   return want == got ||
-         refuse_difference(err, key, want ? "true" : "false", got ? "true" : "false");
+         refuse_difference(where, err, key, want ? "true" : "false", got ? "true" : "false");
 }
 
 // Compares as floats, since the constants in generated code have the digits of a float.
 static bool same_real(const char *prefix, const char *key, double want, double got,
-                      struct error *err) {
+                      const char *where, struct error *err) {
   char name[128], want_text[32], got_text[32];
   if (fabs(want - got) <= FLT_EPSILON * fmax(fabs(want), fabs(got)))
     return true;
   snprintf(name, sizeof name, "%s%s", prefix, key);
   snprintf(want_text, sizeof want_text, "%.9g", want);
   snprintf(got_text, sizeof got_text, "%.9g", got);
-  return refuse_difference(err, name, want_text, got_text);
+  return refuse_difference(where, err, name, want_text, got_text);
 }
 
 static bool same_layers(const struct model_config *want, const struct model_config *got,
-                        struct error *err) {
+                        const char *where, struct error *err) {
   for (int i = 0; i < want->n_layers; i++) {
     if (want->layer_types[i] == got->layer_types[i])
       continue;
     char key[32];
     snprintf(key, sizeof key, "layer_types[%d]", i);
-    return refuse_difference(err, key, layer_name(want->layer_types[i]),
+    return refuse_difference(where, err, key, layer_name(want->layer_types[i]),
                              layer_name(got->layer_types[i]));
   }
   return true;
 }
 
-static bool same_rope(struct rope_config *want, struct rope_config *got, struct error *err) {
-  if (!same_real("", "rope_theta", want->theta, got->theta, err))
+static bool same_rope(struct rope_config *want, struct rope_config *got, const char *where,
+                      struct error *err) {
+  if (!same_real("", "rope_theta", want->theta, got->theta, where, err))
     return false;
   if (want->yarn != got->yarn)
-    return refuse_difference(err, "rope_scaling.rope_type", want->yarn ? "yarn" : "default",
+    return refuse_difference(where, err, "rope_scaling.rope_type", want->yarn ? "yarn" : "default",
                              got->yarn ? "yarn" : "default");
   if (!want->yarn)
     return true;
   for (size_t i = 0; i < COUNT(YARN_REALS); i++)
     if (!same_real("rope_scaling.", YARN_REALS[i].key, *real_at(want, &YARN_REALS[i]),
-                   *real_at(got, &YARN_REALS[i]), err))
+                   *real_at(got, &YARN_REALS[i]), where, err))
       return false;
   return same_real("rope_scaling.", ORIGINAL_POSITIONS, want->original_max_positions,
-                   got->original_max_positions, err) &&
-         same_bool("rope_scaling.truncate", want->truncate, got->truncate, err) &&
+                   got->original_max_positions, where, err) &&
+         same_bool("rope_scaling.truncate", want->truncate, got->truncate, where, err) &&
          same_real("rope_scaling.", "attention_factor", want->attention_factor,
-                   got->attention_factor, err);
+                   got->attention_factor, where, err);
 }
 
 bool model_config_same(const struct model_config *want_config,
-                       const struct model_config *got_config, struct error *err) {
+                       const struct model_config *got_config, const char *where,
+                       struct error *err) {
   struct model_config want = *want_config, got = *got_config; // int_at and real_at take no const
   for (size_t i = 0; i < COUNT(SIZES); i++)
-    if (!same_int(SIZES[i].key, *int_at(&want, &SIZES[i]), *int_at(&got, &SIZES[i]), err))
+    if (!same_int(SIZES[i].key, *int_at(&want, &SIZES[i]), *int_at(&got, &SIZES[i]), where, err))
       return false;
   for (size_t i = 0; i < COUNT(REALS); i++)
-    if (!same_real("", REALS[i].key, *real_at(&want, &REALS[i]), *real_at(&got, &REALS[i]), err))
+    if (!same_real("", REALS[i].key, *real_at(&want, &REALS[i]), *real_at(&got, &REALS[i]), where,
+                   err))
       return false;
   if (want.mxfp4 != got.mxfp4)
-    return refuse_difference(err, "quantization_config", want.mxfp4 ? "mxfp4" : "none",
+    return refuse_difference(where, err, "quantization_config", want.mxfp4 ? "mxfp4" : "none",
                              got.mxfp4 ? "mxfp4" : "none");
-  return same_layers(&want, &got, err) &&
-         same_int("sliding_window", want.window, got.window, err) &&
-         same_bool("attention_bias", want.attention_bias, got.attention_bias, err) &&
-         same_bool("tie_word_embeddings", want.tied, got.tied, err) &&
-         same_rope(&want.rope, &got.rope, err);
+  return same_layers(&want, &got, where, err) &&
+         same_int("sliding_window", want.window, got.window, where, err) &&
+         same_bool("attention_bias", want.attention_bias, got.attention_bias, where, err) &&
+         same_bool("tie_word_embeddings", want.tied, got.tied, where, err) &&
+         same_rope(&want.rope, &got.rope, where, err);
 }

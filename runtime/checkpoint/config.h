@@ -50,9 +50,10 @@ bool model_config_parse(struct model_config *config, const char *path, const jso
                         struct error *err);
 
 // True if both configs describe the same arithmetic. Otherwise names the first key that differs.
+// `where` is the file that got comes from, or NULL for a config.json, in messages.
 // `got` is that of the checkpoint, `want` the one that this getp was generated from. Real numbers
 // need to agree only as floats.
 bool model_config_same(const struct model_config *want, const struct model_config *got,
-                       struct error *err);
+                       const char *where, struct error *err);
 
 #endif

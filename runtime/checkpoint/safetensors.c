@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/pages.h"
 #include "base/path.h"
 #include "checkpoint/shard_names.h"
 
@@ -206,6 +207,7 @@ static bool map_open_file(struct shard *shard, int fd, struct error *err) {
     return fail(err, "%s: cannot map it: %s", shard->path, strerror(errno));
   shard->map = map;
   shard->bytes = (size_t)status.st_size;
+  pages_list(shard->map, shard->bytes, shard->path);
   return true;
 }
 
@@ -401,6 +403,7 @@ void safetensors_close(struct safetensors *checkpoint) {
   for (size_t i = 0; i < checkpoint->n_shards; i++) {
     struct shard *shard = &checkpoint->shards[i];
     json_decref(shard->header);
+    pages_unlist(shard->map);
     if (shard->map)
       munmap((void *)(uintptr_t)shard->map, shard->bytes);
     free(shard->path);

@@ -45,7 +45,7 @@ bool device_alloc_host(struct device *device, struct memory *memory, size_t byte
 void device_free(struct device *device, struct memory *memory);
 void device_free_host(struct device *device, struct memory *memory);
 
-// Enqueues zeroing newly allocated memory of the device.
+// Enqueues zeroing memory of the device, a piece of an allocation or all of it.
 bool device_clear(struct device *device, const struct memory *memory, struct error *err);
 
 // ---- copies ----

@@ -114,6 +114,10 @@ bool engine_submit(struct engine *engine, const struct engine_rows *rows, enum e
   return false;
 }
 
+bool engine_clear_slot(struct engine *engine, int slot, struct error *err) {
+  return memory_clear_slot(engine, slot, err);
+}
+
 bool engine_collect(struct engine *engine, struct engine_results *results, struct error *err) {
   const int pass = (int)(engine->collected % ENGINE_PASSES);
   const struct pass_in_flight *done = &engine->in_flight[pass];

@@ -33,6 +33,9 @@ void engine_finish(struct engine *engine);
 bool engine_submit(struct engine *engine, const struct engine_rows *rows, enum engine_result result,
                    struct error *err);
 
+// Enqueues zeroing the KV cache of a slot, after the passes in flight.
+bool engine_clear_slot(struct engine *engine, int slot, struct error *err);
+
 // Waits for the oldest pass in flight and ends it, even if it failed. The results stay valid until
 // the next engine_submit.
 bool engine_collect(struct engine *engine, struct engine_results *results, struct error *err);

@@ -78,6 +78,29 @@ bool memory_alloc(struct engine *engine, size_t packed, struct error *err) {
   return ok;
 }
 
+static bool clear(struct engine *engine, size_t offset, size_t bytes, struct error *err) {
+  const struct memory piece = {(char *)engine->kv.at + offset, bytes};
+  return device_clear(engine->device, &piece, err);
+}
+
+bool memory_clear_slot(struct engine *engine, int slot, struct error *err) {
+  struct model_config config;
+  size_t sliding = 0, full = 0;
+  engine_model(&config);
+  for (int i = 0; i < config.n_layers; i++) {
+    const bool slides = config.layer_types[i] == 's';
+    const size_t positions = slides ? KV_SLIDING_POSITIONS : KV_FULL_POSITIONS;
+    const size_t layer = KV_AT(sliding, full);
+    for (int piece = 0; piece < KV_PIECES; piece++)
+      if (!clear(engine, KV_ELEMENT * (layer + KV_PIECE(piece, slot, positions)),
+                 KV_ELEMENT * KV_PIECE_SIZE(positions), err))
+        return false;
+    sliding += slides;
+    full += !slides;
+  }
+  return true;
+}
+
 void memory_free(struct engine *engine) {
   struct device *device = engine->device;
   device_free(device, &engine->packed);

@@ -15,6 +15,9 @@ void memory_free(struct engine *engine);
 bool memory_alloc_host(struct engine *engine, struct memory *memory, size_t bytes, const char *what,
                        struct error *err);
 
+// Enqueues zeroing the keys and values of a slot in all layers.
+bool memory_clear_slot(struct engine *engine, int slot, struct error *err);
+
 // Starts the copy of RoPE's cosines and sines to the device.
 bool memory_upload_rope(struct engine *engine, struct error *err);
 

@@ -30,7 +30,7 @@ struct pass {
   // rows of one sequence at consecutive positions.
   const int32_t *group;
   const struct draw *draw;      // (outputs) how ids are picked, for SAMPLED
-  int32_t *picked;              // (outputs) ids
+  int32_t *picked;              // (outputs) ids, or PICKED_NAN or PICKED_NOTHING
   const int32_t *picked_before; // the same of the previous pass
   int first_output;             // 0, but for LOGITS and SAMPLED
   char *arena;                  // activations; arena.h

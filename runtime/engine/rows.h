@@ -29,7 +29,7 @@ struct engine_rows {
 // The results of a pass: the array of its engine_result; the other is NULL.
 struct engine_results {
   const float *logits;   // (outputs, vocab)
-  const int32_t *picked; // (outputs)
+  const int32_t *picked; // (outputs) ids, or PICKED_NAN or PICKED_NOTHING
 };
 
 #endif

@@ -12,7 +12,9 @@
 //
 // The drawn token is the first kept one, in the order of ids, at which the running sum of the kept
 // weights exceeds uniform times their total. With a sharpness of 0 it is the first of the order.
-// No logit that is NaN is kept, unless there is no other: then it is the token 0.
+// If a logit is NaN, or if no logit is above -infinity, no id is picked: PICKED_NAN or
+// PICKED_NOTHING stands for it. As an id, PICKED_NAN comes before every other, and PICKED_NOTHING
+// after it.
 #ifndef GETP_FORMATS_DRAW_H
 #define GETP_FORMATS_DRAW_H
 
@@ -21,6 +23,9 @@
 #define DRAW_UNIT 0x1p40f    // the weight of the first token
 #define DRAW_ALL_P 1.0f      // a top_p that keeps all tokens
 #define DRAW_ALL_K INT32_MAX // a top_k that keeps all tokens
+
+#define PICKED_NAN (-1)
+#define PICKED_NOTHING INT32_MAX
 
 struct draw {
   double uniform;  // random, in [0, 1)

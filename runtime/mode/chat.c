@@ -69,8 +69,8 @@ static bool remember_cache(struct chat *chat, const struct request *request, str
   return ok ? true : fail(err, "chat: out of memory for a conversation");
 }
 
-// Generates and prints the reply to the prompt.
-static bool generate_reply(struct chat *chat, struct error *err) {
+// Generates and prints the reply to the prompt. *failed with a message: its logits were no numbers.
+static bool generate_reply(struct chat *chat, bool *failed, struct error *err) {
   struct session *session = chat->session;
   const struct batch_options options = session_batch(session);
   const struct batch_events events = {.context = chat, .token = on_token, .go_on = go_on};
@@ -92,7 +92,11 @@ static bool generate_reply(struct chat *chat, struct error *err) {
   if (!reply_finish(&chat->reply, stopped, &piece, err))
     return false;
   transcript_add(&chat->transcript, &piece);
-  return remember_cache(chat, &request, err);
+  *failed = !request_check(&request, "chat: the reply", err);
+  if (!*failed)
+    return remember_cache(chat, &request, err);
+  chat->cached.n = chat->written = 0; // the batch has cleared the slot
+  return true;
 }
 
 // What a reply leaves to do.
@@ -175,8 +179,13 @@ static bool answer(struct chat *chat, enum turn *turn, struct error *err) {
     refuse(chat, err);
     return true;
   }
-  if (!generate_reply(chat, err))
+  bool failed;
+  if (!generate_reply(chat, &failed, err))
     return false;
+  if (failed) {
+    refuse(chat, err);
+    return true;
+  }
   const int signal = interrupt_signal();
   if (!keep_reply(chat, signal != 0, turn, err))
     return false;
@@ -299,6 +308,7 @@ static bool run(struct chat *chat, const struct text *first, struct error *err) 
     return fail(err, "chat: out of memory for %d tokens", max_tokens);
   transcript_open(&chat->transcript, chat->session->options->reasoning);
   messages_open(&chat->messages);
+  session_say_seed(chat->session);
   interrupt_catch();
   return session_warm_up(chat->session, err) && converse(chat, first, err);
 }

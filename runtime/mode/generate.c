@@ -41,6 +41,7 @@ static int run(struct generation *generation, const struct id_list *ids, int32_t
                             .n_prompt = (int)ids->n,
                             .max_tokens = session->max_tokens,
                             .output = output};
+  session_say_seed(session);
   interrupt_catch();
   if (!session_warm_up(session, err) || !session_parity(session, ids->id, ids->n, err))
     return -1;
@@ -53,6 +54,8 @@ static int run(struct generation *generation, const struct id_list *ids, int32_t
   const double elapsed = seconds_now() - began;
   terminal_end(&generation->screen);
   putchar('\n');
+  if (!request_check(&request, generation->where, err))
+    return -1;
   fprintf(stderr, "achieved tok/s: %f\n", (double)request.n_output / elapsed);
   return interrupt_signal() ? 128 + interrupt_signal() : 0;
 }

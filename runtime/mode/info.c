@@ -159,7 +159,7 @@ static bool check_runs(const struct info *info, struct error *err) {
   engine_model(&generated);
   if (!info->has_config)
     return fail(err, "%s", info->why.text);
-  if (!model_config_same(&generated, &info->config, err))
+  if (!checkpoint_is_for(info->path, &generated, &info->config, err))
     return false;
   for (int i = 0; i < table.n; i++)
     if (!weight_find(&view, &table.specs[i], info->checkpoint, err))

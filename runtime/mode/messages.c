@@ -45,6 +45,10 @@ static void leave_terminal(int signal) {
   set_brackets(BRACKETS_ON);
 }
 
+static void leave_brackets(void) {
+  set_brackets(BRACKETS_OFF);
+}
+
 // A signal that is ignored stays so.
 static void begin_brackets(void) {
   for (int i = 0; i < LEAVING_SIGNALS; i++) {
@@ -52,6 +56,7 @@ static void begin_brackets(void) {
     if (sigaction(LEAVING[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
       guard_terminal(LEAVING[i]);
   }
+  interrupt_at_kill(leave_brackets);
   set_brackets(BRACKETS_ON);
 }
 
@@ -69,6 +74,7 @@ void messages_open(struct messages *messages) {
 }
 
 void messages_close(struct messages *messages) {
+  interrupt_at_kill(NULL);
   if (messages->brackets)
     set_brackets(BRACKETS_OFF);
   free(messages->text.bytes);
@@ -90,6 +96,15 @@ static bool add(struct messages *messages, const char *bytes, size_t n, struct e
                                                : fail(err, "chat: out of memory for a message");
 }
 
+// Skips a byte order mark at the beginning of the input.
+static void skip_mark(struct messages *messages) {
+  static const char MARK[] = "\xEF\xBB\xBF";
+  const size_t n = sizeof MARK - 1;
+  if (!messages->begun && messages->end >= n && memcmp(messages->input, MARK, n) == 0)
+    messages->start = n;
+  messages->begun = true;
+}
+
 // Reads more input. *any is false at the end of the input and after an interrupt.
 static bool read_input(struct messages *messages, const char *prompt, bool *any,
                        struct error *err) {
@@ -99,6 +114,7 @@ static bool read_input(struct messages *messages, const char *prompt, bool *any,
     const ssize_t n = read(STDIN_FILENO, messages->input, sizeof messages->input);
     if (n >= 0) {
       messages->end = (size_t)n;
+      skip_mark(messages);
       *any = n > 0;
       messages->ended = n == 0;
       return true;
@@ -111,13 +127,22 @@ static bool read_input(struct messages *messages, const char *prompt, bool *any,
   return true;
 }
 
+// A file that was saved on Windows ends its lines in CR LF.
+static void remove_carriage_return(struct messages *messages, size_t at) {
+  struct buffer *text = &messages->text;
+  if (text->n > at && text->bytes[text->n - 1] == '\r')
+    text->n--;
+}
+
 // Appends the next line without its newline to the message. *any is false if there is none.
 static bool read_line(struct messages *messages, const char *prompt, bool *any, struct error *err) {
+  const size_t at = messages->text.n;
   for (bool begun = false;; begun = true) {
     if (messages->start == messages->end) {
       if (!read_input(messages, prompt, any, err))
         return false;
       if (!*any) {
+        remove_carriage_return(messages, at);
         *any = begun && !interrupt_signal();
         return true;
       }
@@ -130,8 +155,10 @@ static bool read_line(struct messages *messages, const char *prompt, bool *any, 
     if (!add(messages, from, bytes, err))
       return false;
     *any = true;
-    if (newline)
+    if (newline) {
+      remove_carriage_return(messages, at);
       return true;
+    }
   }
 }
 

@@ -17,6 +17,7 @@ struct messages {
   struct terminal screen; // for prompts
   bool brackets;          // the terminal marks pasted text
   bool pasting;           // the line ends in pasted text
+  bool begun;             // something of the input has been read
   bool ended;             // the input; on a terminal, where it could go on, too
   char input[4096];
   size_t start, end; // input[start] to input[end - 1] were read and not used

@@ -45,7 +45,8 @@ float swiglu(float gate, float linear, double limit, double alpha) {
 }
 
 // True if fewer than top_k experts precede expert e: those with a larger logit, and those with an
-// equal logit and a lower id.
+// equal logit and a lower id. Like torch.topk, it takes NaN for the largest number: then all
+// weights are NaN.
 static bool chosen(const float *logits, int n, int e, int top_k) {
   int before = 0;
   for (int i = 0; i < n; i++)
@@ -67,11 +68,12 @@ void route(float *weights, const float *logits, int n, int top_k) {
 }
 
 // value = table[code] 2^(scale - 127); the low nibble of a byte comes first
-// (OCP Microscaling Formats v1.0, FP4 E2M1 with an E8M0 scale; HF integrations/mxfp4.py).
+// (OCP Microscaling Formats v1.0, FP4 E2M1 with an E8M0 scale, whose 255 is NaN; HF
+// integrations/mxfp4.py).
 void mxfp4_expand(float out[static MXFP4_GROUP], const uint8_t *codes, uint8_t scale) {
   static const float table[16] = {0,    0.5f,  1,  1.5f,  2,  3,  4,  6,
                                   -0.f, -0.5f, -1, -1.5f, -2, -3, -4, -6};
-  float factor = ldexpf(1, scale - 127);
+  float factor = scale == 255 ? NAN : ldexpf(1, scale - 127);
   for (int i = 0; i < MXFP4_GROUP_BYTES; i++) {
     out[2 * i] = table[codes[i] & 15] * factor;
     out[2 * i + 1] = table[codes[i] >> 4] * factor;

@@ -8,6 +8,7 @@
 // ones that passes in flight will pick.
 struct sequence {
   struct request *request; // NULL: the slot is free
+  unsigned number;         // of the sequence: no other of this batch has it
   int sent;                // tokens that are in the KV cache, or rows of a pass in flight
   int pending;             // at most one per pass in flight
   int pending_output;      // the output of the newest pass that picks the last pending token
@@ -16,7 +17,7 @@ struct sequence {
 // An output of a pass: the position whose result it is.
 struct pass_output {
   int slot, position;
-  struct request *request;
+  unsigned sequence; // its number
 };
 
 struct pass_in_flight {
@@ -30,6 +31,9 @@ struct batch {
   const struct batch_events *events;
   struct engine_limits limits;
   enum engine_result result;
+  struct request *waiting; // (n_waiting) the rest of the array of requests
+  int n_waiting;
+  unsigned begun;             // sequences
   struct sequence *sequences; // (slots)
   struct engine_rows rows;    // of the next pass
   struct pass_in_flight in_flight[ENGINE_PASSES];
@@ -65,23 +69,37 @@ static bool needs_passes(const struct batch *batch, const struct request *reques
   return batch->events->logits || request->n_prompt < request->max_tokens;
 }
 
-// Gives free slots to the requests from `next` on, in order, and finishes those that need no pass.
-// Returns the first request that still waits, or -1 after an error.
-static int fill_slots(struct batch *batch, struct request *requests, int n, int next,
-                      struct error *err) {
-  for (int s = 0; s < batch->options->slots && next < n; s++) {
-    if (batch->sequences[s].request)
-      continue;
-    for (; next < n && !needs_passes(batch, &requests[next]); next++)
-      if (!finish_request(batch, &requests[next], err))
-        return -1;
-    if (next < n) {
-      batch->sequences[s] =
-          (struct sequence){.request = &requests[next], .sent = requests[next].cached};
-      next++;
-    }
+// The next request that needs passes, or NULL. Finishes those of the array that need none.
+static bool next_request(struct batch *batch, struct request **request, struct error *err) {
+  if (batch->events->next)
+    return batch->events->next(batch->events->context, request, err);
+  *request = NULL;
+  while (batch->n_waiting > 0 && !*request) {
+    struct request *next = batch->waiting++;
+    batch->n_waiting--;
+    if (needs_passes(batch, next))
+      *request = next;
+    else if (!finish_request(batch, next, err))
+      return false;
   }
-  return next;
+  return true;
+}
+
+// Gives free slots to requests that wait.
+static bool fill_slots(struct batch *batch, struct error *err) {
+  for (int s = 0; s < batch->options->slots; s++) {
+    struct sequence *sequence = &batch->sequences[s];
+    struct request *request;
+    if (sequence->request)
+      continue;
+    if (!next_request(batch, &request, err))
+      return false;
+    if (!request)
+      return true;
+    *sequence =
+        (struct sequence){.request = request, .number = batch->begun++, .sent = request->cached};
+  }
+  return true;
 }
 
 // ---- the rows of a pass ----
@@ -101,7 +119,7 @@ static void add_output(struct batch *batch, int slot, bool picks) {
   rows->output_row[output] = rows->rows - 1;
   if (batch->result == ENGINE_PICKED)
     rows->draw[output] = next_draw(batch, sequence->request, position);
-  pass->output[output] = (struct pass_output){slot, position, sequence->request};
+  pass->output[output] = (struct pass_output){slot, position, sequence->number};
   if (picks) {
     sequence->pending++;
     sequence->pending_output = output;
@@ -158,12 +176,24 @@ static int32_t pick_token(const struct batch *batch, const struct request *reque
                       results->logits + (size_t)output * (size_t)batch->limits.vocab);
 }
 
-// Appends an id to the output of a sequence, and ends the sequence if it is a stop id or fills
-// max_tokens.
-static bool append_token(struct batch *batch, struct sequence *sequence, int32_t id,
-                         struct error *err) {
-  const struct batch_events *events = batch->events;
+// Ends a sequence whose logits were no numbers. Its keys and values are none either, and the next
+// sequence in its slot must not meet them: even with a weight of 0 they would make it NaN.
+static bool fail_request(struct batch *batch, int slot, int32_t failure, struct error *err) {
+  struct sequence *sequence = &batch->sequences[slot];
   struct request *request = sequence->request;
+  request->failure = failure;
+  sequence->request = NULL;
+  return engine_clear_slot(batch->engine, slot, err) && finish_request(batch, request, err);
+}
+
+// Appends an id to the output of the sequence in a slot, and ends the sequence if it is a stop id
+// or fills max_tokens.
+static bool append_token(struct batch *batch, int slot, int32_t id, struct error *err) {
+  const struct batch_events *events = batch->events;
+  struct sequence *sequence = &batch->sequences[slot];
+  struct request *request = sequence->request;
+  if (id == PICKED_NAN || id == PICKED_NOTHING)
+    return fail_request(batch, slot, id, err);
   if (id < 0 || id >= batch->limits.vocab)
     return fail(err, "device: want a picked id from 0 to %d, found %d", batch->limits.vocab - 1,
                 id);
@@ -183,9 +213,9 @@ static bool deliver_output(struct batch *batch, const struct pass_output *output
                            const struct engine_results *results, int i, struct error *err) {
   const struct batch_events *events = batch->events;
   struct sequence *sequence = &batch->sequences[output->slot];
-  struct request *request = output->request;
+  struct request *request = sequence->request;
   const int position = output->position;
-  if (sequence->request != request)
+  if (!request || sequence->number != output->sequence)
     return true;
   if (events->logits &&
       !events->logits(events->context, request, position,
@@ -194,7 +224,7 @@ static bool deliver_output(struct batch *batch, const struct pass_output *output
   if (position + 1 < known_tokens(sequence))
     return true;
   if (known_tokens(sequence) < request->max_tokens)
-    return append_token(batch, sequence, pick_token(batch, request, position, results, i), err);
+    return append_token(batch, output->slot, pick_token(batch, request, position, results, i), err);
   sequence->request = NULL;
   return finish_request(batch, request, err);
 }
@@ -222,15 +252,14 @@ static bool collect_pass(struct batch *batch, struct error *err) {
 // Runs passes until all requests have finished or go_on returns false. If the device picks, the
 // next pass is queued before this one ends. If a sequence turns out to have ended, one row is
 // wasted and its slot is free one pass later.
-static bool run_passes(struct batch *batch, struct request *requests, int n, struct error *err) {
+static bool run_passes(struct batch *batch, struct error *err) {
   const struct batch_events *events = batch->events;
   const unsigned max_in_flight = batch->result == ENGINE_PICKED ? ENGINE_PASSES : 1;
   bool going = true;
-  for (int next = 0;;) {
+  for (;;) {
     bool sent = false;
     if (going) {
-      next = fill_slots(batch, requests, n, next, err);
-      if (next < 0)
+      if (!fill_slots(batch, err))
         return false;
       fill_rows(batch);
       const bool any = batch->rows.rows > 0;
@@ -280,14 +309,27 @@ static enum engine_result choose_result(const struct batch *batch) {
   return batch->limits.picks && !batch->events->logits ? ENGINE_PICKED : ENGINE_LOGITS;
 }
 
+bool request_check(const struct request *request, const char *where, struct error *err) {
+  const int position = request->n_prompt + request->n_output - 1;
+  if (request->failure == PICKED_NAN)
+    return fail(err, "%s: position %d: want logits that are numbers, found NaN", where, position);
+  if (request->failure == PICKED_NOTHING)
+    return fail(err, "%s: position %d: want a logit above -inf, found none", where, position);
+  return true;
+}
+
 bool batch_run(struct engine *engine, struct request *requests, int n,
                const struct batch_options *options, const struct batch_events *events,
                struct error *err) {
-  struct batch batch = {
-      .engine = engine, .options = options, .events = events, .limits = engine_limits()};
+  struct batch batch = {.engine = engine,
+                        .options = options,
+                        .events = events,
+                        .limits = engine_limits(),
+                        .waiting = requests,
+                        .n_waiting = n};
   int32_t *numbers;
   batch.result = choose_result(&batch);
-  const bool ok = alloc_memory(&batch, &numbers, err) && run_passes(&batch, requests, n, err);
+  const bool ok = alloc_memory(&batch, &numbers, err) && run_passes(&batch, err);
   drain(&batch);
   free(numbers);
   free(batch.rows.draw);

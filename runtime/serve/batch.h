@@ -17,12 +17,21 @@ struct request {
   int n_output;
   uint64_t stream; // the number of its random stream
   bool done;
+  int32_t failure; // 0; or PICKED_NAN or PICKED_NOTHING, which ended it in place of an id
 };
+
+// False, with a message, if a request that is done ended because its logits were no numbers.
+// `where` names the request. Positions are counted from 0, as those of -m logits.
+bool request_check(const struct request *request, const char *where, struct error *err);
 
 // Callbacks of a batch. Each may be NULL. If one that returns bool returns false, the batch stops;
 // except for go_on, it then fails with the error that the callback wrote.
 struct batch_events {
   void *context;
+  // Sets *request to the next request that waits, or to NULL if there is none now; it is asked
+  // again when a slot is free. The request must have room in max_tokens for an output. It is the
+  // caller's again after `finished`. NULL: the requests are those of batch_run's array.
+  bool (*next)(void *context, struct request **request, struct error *err);
   // Receives the logits of every position of every prompt.
   bool (*logits)(void *context, const struct request *request, int position, const float *logits,
                  struct error *err);
@@ -41,7 +50,8 @@ struct batch_options {
   const struct stop_ids *stop;
 };
 
-// Runs all requests. A request whose prompt has max_tokens gets no output. Ids must be below the
+// Runs n requests, or those of events->next. One without a next id ends with a failure, and the
+// others go on. A request whose prompt has max_tokens gets no output. Ids must be below the
 // vocabulary's size, max_tokens at most the engine's context.
 bool batch_run(struct engine *engine, struct request *requests, int n,
                const struct batch_options *options, const struct batch_events *events,

@@ -30,17 +30,24 @@ void distribution_close(struct distribution *distribution) {
   *distribution = (struct distribution){0};
 }
 
+// The first token of the order, or what stands for it.
 static int32_t first_of(const float *logits, int n) {
-  int32_t first = 0;
-  for (int32_t i = 1; i < n; i++)
-    if (logits[i] > logits[first] || (isnan(logits[first]) && !isnan(logits[i])))
+  int32_t first = PICKED_NOTHING;
+  float greatest = -INFINITY;
+  for (int32_t i = 0; i < n; i++) {
+    if (isnan(logits[i]))
+      return PICKED_NAN;
+    if (logits[i] > greatest) {
+      greatest = logits[i];
       first = i;
+    }
+  }
   return first;
 }
 
 static uint64_t weight_of(float logit, float greatest, float sharpness) {
   const float p = exp2f((logit - greatest) * sharpness);
-  return p > 0 ? (uint64_t)(p * DRAW_UNIT) : 0; // false for NaN
+  return p > 0 ? (uint64_t)(p * DRAW_UNIT) : 0; // false for NaN, the difference of two infinities
 }
 
 // Adds each segment up and returns the total.
@@ -137,11 +144,11 @@ void distribution_set(struct distribution *distribution, const float *logits,
                       const struct draw *draw) {
   const int vocab = distribution->vocab;
   const float sharpness = draw->sharpness;
-  distribution->first = first_of(logits, vocab);
-  const float greatest = logits[distribution->first];
+  const int32_t first = distribution->first = first_of(logits, vocab);
   distribution->total = 0;
-  if (sharpness == 0)
+  if (sharpness == 0 || first == PICKED_NAN || first == PICKED_NOTHING)
     return;
+  const float greatest = logits[first];
   PARALLEL_FOR(vocab)
   for (int i = 0; i < vocab; i++)
     distribution->weight[i] = weight_of(logits[i], greatest, sharpness);

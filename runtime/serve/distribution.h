@@ -11,7 +11,7 @@ struct distribution {
   uint64_t *segment; // the sums of the weights of some hundred ids each
   uint64_t *order;   // (vocab), scratch
   uint64_t total;    // of all weights; 0 if no token can be drawn
-  int32_t first;     // the first token of the order
+  int32_t first;     // the first token of the order, or PICKED_NAN or PICKED_NOTHING
 };
 
 // Allocates a distribution of `vocab` tokens. distribution_close must follow, even after a failure.

@@ -1,82 +1,71 @@
 #include "serve/output.h"
 
-#include "base/replace.h"
+#include "base/path.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-bool output_open(struct output *output, const char *path, struct error *err) {
+// True for a file that replace_end would replace.
+static bool is_replaced(const char *target) {
   struct stat status;
-  *output = (struct output){.path = path};
-  if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
-    return fail(err, "%s: want a file, found a folder", path);
-  if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
-    return true;
-  if (asprintf(&output->journal_path, "%s.part", path) < 0) {
-    output->journal_path = NULL;
-    return fail(err, "%s: out of memory for the name of its journal", path);
-  }
-  output->journal = fopen(output->journal_path, "w");
-  return output->journal ? true : fail(err, "%s: %s", output->journal_path, strerror(errno));
+  return !path_is_open_file(target) &&
+         (stat(target, &status) != 0 || S_ISREG(status.st_mode) || S_ISDIR(status.st_mode));
 }
 
-static void write_ids(FILE *file, const struct request *request) {
-  for (int i = 0; i < request->n_output; i++)
-    fprintf(file, i ? " %d" : "%d", request->output[i]);
-  fputc('\n', file);
+static bool open_journal(struct output *output, const char *target, struct journal_job *job,
+                         struct error *err) {
+  struct stat status;
+  char *path;
+  if (stat(target, &status) == 0 && S_ISDIR(status.st_mode))
+    return fail(err, "%s: want a file, found a folder", output->path);
+  if (asprintf(&path, "%s.part", target) < 0)
+    return fail(err, "%s: out of memory for the name of its journal", output->path);
+  return journal_open(&output->journal, path, output->path, job, err);
 }
 
-bool output_add(struct output *output, int number, const struct request *request,
-                struct error *err) {
-  if (!output->journal)
-    return true;
-  fprintf(output->journal, "%d: ", number);
-  write_ids(output->journal, request);
-  return fflush(output->journal) == 0 && !ferror(output->journal)
-             ? true
-             : fail(err, "%s: %s", output->journal_path, strerror(errno));
+bool output_open(struct output *output, const char *path, struct journal_job *job,
+                 struct error *err) {
+  *output = (struct output){.path = path, .file.file = -1, .journal.file = -1};
+  char *target = path_follow(path, err);
+  bool ok = target;
+  if (ok && is_replaced(target))
+    ok = open_journal(output, target, job, err);
+  else if (ok && job->resume)
+    ok = fail(err, "%s: want a regular file for --resume, found something else", path);
+  else if (ok)
+    ok = replace_begin_in_order(&output->file, path, err) &&
+         journal_open_unnamed(&output->journal, job->prompts, err);
+  free(target);
+  return ok;
 }
 
-// Writes all lines to a file and closes it; `descriptor` is -1 if it could not be opened.
-static bool write_all(int descriptor, const char *path, const struct request *requests, int n,
-                      struct error *err) {
-  FILE *file = descriptor < 0 ? NULL : fdopen(descriptor, "w");
-  if (!file)
-    return fail(err, "%s: %s", path, strerror(errno));
-  for (int i = 0; i < n; i++)
-    write_ids(file, &requests[i]);
-  const bool written = fflush(file) == 0 && !ferror(file);
-  const int problem = errno;
-  if (fclose(file) != 0 || !written)
-    return fail(err, "%s: %s", path, strerror(written ? errno : problem));
-  return true;
+static bool write_lines(struct output *output, struct error *err) {
+  FILE *stream = replace_stream(&output->file, err);
+  bool ok = stream;
+  for (int number = 1; ok && number <= output->journal.prompts && !ferror(stream); number++)
+    ok = journal_copy(&output->journal, number, stream, err);
+  const bool written = stream && fflush(stream) == 0 && !ferror(stream);
+  if (ok && !written)
+    ok = fail(err, "%s: %s", output->path, strerror(errno));
+  if (stream)
+    fclose(stream);
+  return ok;
 }
 
-bool output_commit(struct output *output, const struct request *requests, int n,
-                   struct error *err) {
-  struct replacement file;
-  if (!output->journal)
-    return write_all(open(output->path, O_WRONLY | O_TRUNC | O_CLOEXEC), output->path, requests, n,
-                     err);
-  bool ok = replace_begin(&file, output->path, err) &&
-            write_all(dup(file.file), file.fresh, requests, n, err);
-  ok = replace_end(&file, ok, err);
+bool output_commit(struct output *output, struct error *err) {
+  fflush(stdout); // FILE may be the same file
+  bool ok = output->file.straight || replace_begin_in_order(&output->file, output->path, err);
+  ok = ok && write_lines(output, err);
+  ok = replace_end(&output->file, ok, err);
   if (ok)
-    unlink(output->journal_path);
+    journal_close(&output->journal, true);
   return ok;
 }
 
 void output_close(struct output *output) {
-  if (output->journal) {
-    const bool empty = ftell(output->journal) == 0;
-    fclose(output->journal);
-    if (empty)
-      unlink(output->journal_path);
-  }
-  free(output->journal_path);
-  *output = (struct output){0};
+  struct error ignored;
+  replace_end(&output->file, false, &ignored);
+  journal_close(&output->journal, false);
 }

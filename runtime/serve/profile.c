@@ -1,5 +1,7 @@
 #include "serve/profile.h"
 
+#include "base/replace.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -23,6 +25,7 @@ struct profile {
   long passes;
   double began, ended; // the first and the last span of the device
   const char *path;
+  struct replacement file;
   FILE *trace; // or NULL
   struct engine_peak peak;
 };
@@ -37,6 +40,19 @@ static void name_thread(FILE *trace, int thread, const char *name) {
           thread, name);
 }
 
+static bool open_trace(struct profile *profile, struct error *err) {
+  if (!replace_begin_in_order(&profile->file, profile->path, err))
+    return false;
+  profile->trace = replace_stream(&profile->file, err);
+  if (!profile->trace)
+    return false;
+  fputs("[\n", profile->trace);
+  name_thread(profile->trace, HOST, "host");
+  fputs(",\n", profile->trace);
+  name_thread(profile->trace, DEVICE, "device");
+  return true;
+}
+
 bool profile_open(struct profile **out, const char *trace, struct error *err) {
   struct profile *profile = calloc(1, sizeof *profile);
   *out = NULL;
@@ -45,15 +61,11 @@ bool profile_open(struct profile **out, const char *trace, struct error *err) {
   profile->peak = engine_peak();
   profile->path = trace;
   profile->began = INFINITY;
-  if (trace && !(profile->trace = fopen(trace, "w"))) {
+  profile->file.file = -1;
+  if (trace && !open_trace(profile, err)) {
+    replace_end(&profile->file, false, err);
     free(profile);
-    return fail(err, "%s: %s", trace, strerror(errno));
-  }
-  if (trace) { // Perfetto also reads an array without its end, as a killed run leaves it
-    fputs("[\n", profile->trace);
-    name_thread(profile->trace, HOST, "host");
-    fputs(",\n", profile->trace);
-    name_thread(profile->trace, DEVICE, "device");
+    return false;
   }
   *out = profile;
   return true;
@@ -165,6 +177,7 @@ bool profile_close(struct profile *profile, struct error *err) {
     ok = fputs("\n]\n", profile->trace) >= 0;
     ok = fclose(profile->trace) == 0 && ok;
     ok = check_written(profile, ok, err);
+    ok = replace_end(&profile->file, ok, err);
   }
   free(profile);
   return ok;

@@ -7,7 +7,8 @@
 
 struct profile;
 
-// `trace` is the file that spans are written to as they arrive, or NULL.
+// `trace` is the file for the spans, or NULL. It is replaced by profile_close, unless
+// base/replace.h writes it straight.
 bool profile_open(struct profile **out, const char *trace, struct error *err);
 
 // Adds spans: an engine_timer on a struct profile.

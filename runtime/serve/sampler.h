@@ -25,7 +25,8 @@ void sampler_close(struct sampler *sampler);
 // before. The random number depends only on (seed, request, position).
 struct draw sampler_draw(const struct sampler *sampler, uint64_t request, uint64_t position);
 
-// The token that a draw picks from logits (vocab), by the rule of formats/draw.h.
+// The token that a draw picks from logits (vocab), by the rule of formats/draw.h; or PICKED_NAN or
+// PICKED_NOTHING.
 int32_t sampler_pick(struct sampler *sampler, const struct draw *draw, const float *logits);
 
 // A random number in [0, 1) that depends only on the arguments.

@@ -21,6 +21,26 @@ DEVICE int thread_index() {
   return (int)(blockIdx.x * BLOCK + threadIdx.x);
 }
 
+// The lesser and the greater of a value and a bound; NaN stays NaN, unlike in fminf and fmaxf.
+DEVICE float at_most(float value, float bound) {
+  return value > bound ? bound : value;
+}
+DEVICE float at_least(float value, float bound) {
+  return value < bound ? bound : value;
+}
+
+// How many of n logits rank before logit e: NaN ranks first; of equal logits, the one with the
+// lower index does.
+DEVICE int ranked_before(const float *logit, int n, int e) {
+  const bool nan = logit[e] != logit[e];
+  int before = 0;
+  for (int i = 0; i < n; i++) {
+    const bool equal = nan ? logit[i] != logit[i] : logit[i] == logit[e];
+    before += (equal && i < e) || (!nan && !(logit[i] <= logit[e]));
+  }
+  return before;
+}
+
 // The bits of a value as a value of another type.
 template <class To, class From> DEVICE To bits_as(From from) {
   static_assert(sizeof(To) == sizeof(From), "both types have the same size");

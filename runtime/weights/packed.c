@@ -2,6 +2,7 @@
 // a file has none that could point outside of it.
 #include "weights/packed.h"
 
+#include "base/pages.h"
 #include "base/parallel.h"
 #include "base/replace.h"
 #include "weights/checksum.h"
@@ -126,6 +127,7 @@ static bool map_file(struct packed *packed, const char *path, struct error *err)
   packed->map = map;
   packed->file = file;
   packed->path = path;
+  pages_list(map, packed->bytes, path);
   return true;
 }
 
@@ -208,6 +210,7 @@ bool packed_open(struct packed *packed, const char *path, const struct weight_ta
 
 void packed_close(struct packed *packed) {
   if (packed->map) {
+    pages_unlist(packed->map);
     munmap((void *)(uintptr_t)packed->map, packed->bytes);
     close(packed->file);
   }
@@ -363,19 +366,6 @@ static bool write_head(const struct writer *writer, struct error *err) {
   return replace_write(&writer->file, &head, sizeof head, 0, err);
 }
 
-// Reserves the whole file, so that a full disk is found before the work. Not every file system can
-// do it.
-static bool reserve_space(const struct writer *writer, struct error *err) {
-  const size_t bytes = writer->image_offset + image_bytes(&writer->content->table);
-  if (ftruncate(writer->file.file, (off_t)bytes) != 0)
-    return fail(err, "%s: cannot reserve %zu bytes: %s", writer->file.fresh, bytes,
-                strerror(errno));
-  if (fallocate(writer->file.file, 0, 0, (off_t)bytes) != 0 && errno == ENOSPC)
-    return fail(err, "%s: cannot reserve %zu bytes: %s", writer->file.fresh, bytes,
-                strerror(errno));
-  return true;
-}
-
 static bool alloc_piece(struct writer *writer, struct error *err) {
   const struct weight_table *table = &writer->content->table;
   writer->piece_bytes = PIECE_BYTES;
@@ -400,9 +390,10 @@ bool packed_write(const char *path, const struct packed_content *content, packed
   };
   writer.file.file = -1;
   const struct text *tokenizer = &content->tokenizer;
+  const size_t bytes = writer.image_offset + image_bytes(&content->table);
   const bool ok =
       check_tree_name(&writer, err) && alloc_piece(&writer, err) &&
-      replace_begin(&writer.file, path, err) && reserve_space(&writer, err) &&
+      replace_begin(&writer.file, path, err) && replace_reserve(&writer.file, bytes, err) &&
       write_content(&writer, tokenizer->bytes, tokenizer->n, sizeof(struct head), err) &&
       write_image(&writer, err) && write_head(&writer, err);
   free(writer.piece);

@@ -67,8 +67,7 @@ struct packed_content {
   struct text tokenizer;
 };
 
-// Writes PATH.new and renames it to PATH, as base/replace.h does. The watcher gets bytes of
-// weights.
+// Writes the file at `path` as base/replace.h does. The watcher gets bytes of weights.
 bool packed_write(const char *path, const struct packed_content *content, packed_watcher watch,
                   void *context, struct error *err);
 

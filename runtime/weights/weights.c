@@ -135,7 +135,8 @@ static void read_mxfp4(const struct weight_view *view, size_t first, size_t n, f
   static const float VALUE[16] = {0,     0.5f,  1,  1.5f,  2,  3,  4,  6,
                                   -0.0f, -0.5f, -1, -1.5f, -2, -3, -4, -6};
   for (size_t group = first / 32; group < (first + n) / 32; group++) {
-    const float scale = ldexpf(1, view->scales->data[group] - 127);
+    const int exponent = view->scales->data[group] - 127;
+    const float scale = exponent < 128 ? ldexpf(1, exponent) : NAN;
     const uint8_t *codes = view->tensor->data + group * 16;
     for (int b = 0; b < 16; b++) {
       *out++ = VALUE[codes[b] & 15] * scale;

@@ -28,6 +28,7 @@ end
 
 -- Runs `-m getp` on a file of prompts -> its output file.
 function abacus.answer(prompts, flags, environment)
+  os.remove(abacus.OUT .. ".part") -- a test that failed may have left it
   abacus.run(string.format("%s -m getp -i %s -o %s %s", MODEL, prompts, abacus.OUT, flags or ""), environment)
   return support.read(abacus.OUT)
 end

@@ -1,5 +1,5 @@
--- Writes a checkpoint in other layouts: unpacked, OpenAI's original, and the .bin of the contest's exporter. All of them
--- hold the values of the checkpoint exactly.
+-- Writes a checkpoint in other layouts: unpacked, OpenAI's original, and the .bin of the contest's exporter. All of
+-- them hold the values of the checkpoint exactly.
 --
 -- tensors = { [name] = { dtype, shape, bytes } }
 

@@ -4,7 +4,7 @@ local lu = require "luaunit"
 local abacus = require "tests.getp.abacus"
 local support = require "tests.support"
 
-local ENDINGS <const> = { "", ".part", ".new" }
+local ENDINGS <const> = { "", ".part" }
 local PROMPT = support.prompts("one.txt", { "0 * 4 =" })
 
 local refusal = {

@@ -44,10 +44,9 @@ function TestConfig.test_a_good_folder_is_accepted()
 end
 
 function TestConfig.test_folders()
-  local want = ": want a checkpoint folder with config.json, safetensors and tokenizer.json, "
-    .. "or a file of `getp pack`, found neither"
-  refused(job "nowhere", "nowhere" .. want)
-  refused(job(TOKENIZER), TOKENIZER .. want)
+  refused(job "nowhere", "nowhere: No such file or directory")
+  refused(job(TOKENIZER), TOKENIZER .. ": want a checkpoint folder, a file of `getp pack` or an exporter's .bin, "
+    .. "found a JSON file: name the folder that it lies in")
   local empty = support.folder("empty", MODEL,
     { ["config.json"] = false, ["generation_config.json"] = false, ["model.safetensors"] = false,
       ["tokenizer.json"] = false })
@@ -459,6 +458,9 @@ function TestFiles.test_large_files()
     folder, path = folder_with(name, "truncate -s " .. bytes .. " PATH")
     refused_like(job(folder), path .. ":.* want JSON, found .+")
   end
+  local many = support.write("many.json", "[" .. ("{},"):rep(4 << 20) .. "{}]")
+  refused("decode -i x -z " .. many, many .. ": want at most 4194304 values, found 8388610")
+  os.remove(many)
   refused(MODEL .. " -m chat -i x --tools /dev/zero", "/dev/zero: want at most 8388608 bytes, found more")
 end
 

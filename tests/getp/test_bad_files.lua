@@ -32,24 +32,55 @@ function TestPrompts.test_no_file()
   assert_no_output("no file")
 end
 
+local FIRST_LINE <const> = "want the number of prompts, and one prompt per line after it"
+
 function TestPrompts.test_number()
   for _, line in ipairs { "", "x", "-1", "+1", " 1", "1 ", "1x", "0x1", "1.0", "2147483648", "4294967297",
-    "99999999999999999999", "\r", "\0", "\xEF\xBB\xBF1" } do
-    local found = line:gsub("\r", "?"):gsub("%z", "")
+    "99999999999999999999", "What is 27 + 4?", "1\r1", "\0", "\xEF\xBB\xBF\xEF\xBB\xBF1" } do
+    local found = line:gsub("^\xEF\xBB\xBF", ""):gsub("\r", "?"):gsub("%z", "")
     refused(prompts(line .. "\n0 * 4 =\n"),
-      string.format('%s:1: want the number of prompts, found "%s"', PROMPTS, found))
+      string.format('%s:1: %s, found "%s"', PROMPTS, FIRST_LINE, found))
   end
   local long = ("1"):rep(50)
-  refused(prompts(long), string.format('%s:1: want the number of prompts, found "%s"', PROMPTS, long:sub(1, 40)))
-  refused(prompts "", PROMPTS .. ":1: want the number of prompts, found nothing")
+  refused(prompts(long), string.format('%s:1: %s, found "%s"', PROMPTS, FIRST_LINE, long:sub(1, 40)))
+  refused(prompts "", PROMPTS .. ":1: " .. FIRST_LINE .. ", found nothing")
+  refused(prompts "\xEF\xBB\xBF", PROMPTS .. ":1: " .. FIRST_LINE .. ", found nothing")
+  for _, mark in ipairs { "\xFF\xFE1\0\n\0", "\xFE\xFF\0001\0\n" } do
+    refused(prompts(mark), PROMPTS .. ": want UTF-8, found UTF-16: save the file as UTF-8")
+  end
   assert_no_output("number")
 end
 
 function TestPrompts.test_fewer_prompts_than_the_number()
-  refused(prompts "1\n", PROMPTS .. ": want 1 prompts, found 0")
-  refused(prompts "3\n0 * 4 =\n1 + 1 =", PROMPTS .. ": want 3 prompts, found 2")
-  refused(prompts "2147483647\n0 * 4 =\n", PROMPTS .. ": want 2147483647 prompts, found 1")
+  refused(prompts "1\n", PROMPTS .. ":2: want prompt 1 of the 1 in line 1, found the end of the file")
+  refused(prompts "3\n0 * 4 =\n1 + 1 =", PROMPTS .. ":4: want prompt 3 of the 3 in line 1, found the end of the file")
+  refused(prompts "2147483647\n0 * 4 =\n",
+    PROMPTS .. ":3: want prompt 2 of the 2147483647 in line 1, found the end of the file")
   assert_no_output("fewer prompts")
+end
+
+function TestPrompts.test_more_prompts_than_the_number()
+  local want = ": want no line after the number of prompts in line 1, %d, found \"%s\""
+  refused(prompts "1\n0 * 4 =\n1 + 1 =\n", PROMPTS .. ":3" .. want:format(1, "1 + 1 ="))
+  refused(prompts "1\r\n0 * 4 =\r\n\r\n1 + 1 =\r\n", PROMPTS .. ":4" .. want:format(1, "1 + 1 ="))
+  refused(prompts "0\nx", PROMPTS .. ":2" .. want:format(0, "x"))
+  assert_no_output("more prompts")
+end
+
+-- /dev/zero has no end. A limit on the memory stands for a machine that has less.
+function TestPrompts.test_a_file_without_end()
+  refused(MODEL .. " -m getp -i /dev/zero -o " .. OUT, "/dev/zero: want at most 1073741824 bytes, found more")
+  local status, _, err = support.run(string.format("ulimit -v 1000000; %s %s -m getp -i /dev/zero -o %s", GETP, MODEL,
+    OUT))
+  lu.assertEquals(status, 1)
+  lu.assertStrMatches(err, "getp: /dev/zero: out of memory for %d+ bytes\n")
+  assert_no_output("a file without end")
+end
+
+-- A pipe is as good as a file.
+function TestPrompts.test_a_pipe()
+  local status = support.run(string.format("cat %s | %s %s -m getp -i /dev/stdin -o %s", ONE, GETP, MODEL, OUT))
+  lu.assertEquals({ status, support.read(OUT) }, { 0, ANSWER })
 end
 
 function TestPrompts.test_text()
@@ -85,12 +116,12 @@ function TestPrompts.test_a_prompt_of_max_tokens()
   end
 end
 
--- A carriage return is a character of the prompt: "0 * 4 =\r" has 6 tokens.
-function TestPrompts.test_carriage_returns_stay()
-  refused(prompts "1\r\n0 * 4 =\r\n" .. " -n 6",
+-- A carriage return at the end of a line is none of the prompt, which has 5 tokens; any other one is a character.
+function TestPrompts.test_carriage_returns()
+  lu.assertEquals(run(prompts "1\r\n0 * 4 =\r\n" .. " -n 8"), 0)
+  lu.assertEquals(support.read(OUT), ANSWER)
+  refused(prompts "1\n0 * 4 =\r\r\n" .. " -n 6",
     PROMPTS .. ":2: want fewer than 6 tokens, but the prompt has 6 tokens: its line is empty")
-  lu.assertEquals(run(prompts "1\r\n0 * 4 =\r\n"), 0)
-  lu.assertEquals(#support.lines(support.read(OUT)), 1)
 end
 
 -- ---- files of ids ----
@@ -132,24 +163,24 @@ local LOGITS_TO = string.format("%s -m logits -i %s -o ", MODEL, support.ids("tw
 
 function TestOutput.test_names()
   refused(GETP_TO .. ONE .. "/ids", ONE .. "/ids.part: Not a directory")
-  refused(GETP_TO .. "/proc/ids", "/proc/ids.part: No such file or directory")
+  refused(GETP_TO .. "/proc/ids", "/proc/ids: No such file or directory")
   refused(GETP_TO .. "tests", "tests: want a file, found a folder")
   refused(GETP_TO .. "''", '-o: want the name of a file, found "": see --help')
   refused(GETP_TO .. "/dev/full", "/dev/full: No space left on device")
-  refused(LOGITS_TO .. ONE .. "/f32", ONE .. "/f32.new: Not a directory")
-  refused(LOGITS_TO .. "/proc/f32", "/proc/f32.new: No such file or directory")
-  refused(LOGITS_TO .. "tests", "tests: want a regular file, found something else")
-  refused(LOGITS_TO .. "/dev/full", "/dev/full: want a regular file, found something else")
+  refused(LOGITS_TO .. ONE .. "/f32", ONE .. "/f32: Not a directory")
+  refused(LOGITS_TO .. "/proc/f32", "/proc/f32: No such file or directory")
+  refused(LOGITS_TO .. "tests", "tests: want a file, found a folder")
+  refused(LOGITS_TO .. "/dev/full", "/dev/full: No space left on device")
 end
 
 -- A file that may not grow, as on a full disk: the old output file stays.
 function TestOutput.test_no_room()
-  for arguments, ending in pairs { [GETP_TO] = ".part", [LOGITS_TO] = ".new" } do
+  for arguments, ending in pairs { [GETP_TO] = ".part", [LOGITS_TO] = "" } do
     support.write("bad.ids", "old\n")
     local status, _, err = support.run("ulimit -f 2; " .. GETP .. " " .. arguments .. OUT)
     lu.assertEquals({ err, status }, { "getp: " .. OUT .. ending .. ": File too large\n", 1 })
     lu.assertEquals(support.read(OUT), "old\n")
-    lu.assertFalse(support.exists(OUT .. ".new"))
+    os.remove(OUT .. ".part")
   end
 end
 
@@ -178,7 +209,7 @@ function TestOutput.test_standard_error()
   local long = support.prompts("bad.txt", { ("a"):rep(600), table.unpack(demo) })
   local arguments = string.format("%s -m getp -i %s -o %s", MODEL, long, OUT)
   lu.assertEquals(support.run("ulimit -f 1; " .. GETP .. " " .. arguments .. " 2>&-"), 1)
-  lu.assertStrMatches(support.read(OUT .. ".part"):gsub("%d+", "1"), "1: \n1: 1[1: \n]+")
+  lu.assertStrMatches(support.read(OUT .. ".part"):gsub("%d+", "1"), "getp journal 1! [^\n]+\n1 failed: \n1: 1[1: \n]+")
 end
 
 os.exit(lu.LuaUnit.run())

@@ -35,6 +35,9 @@ function TestFlags.test_values()
   for _, flag in ipairs { "-b", "--chunk" } do
     value_refused(flag, { "", "x", "0", "-1", "3000000000" }, "want an integer from 1 to 2147483647")
   end
+  for _, n in ipairs { 513, 1024, 2147483647 } do
+    refused(MODEL .. " -i x -n " .. n, "-n: want at most 512 for this getp, found " .. n)
+  end
   refused(MODEL .. " -i x -b 17", "-b: want at most 16 for this getp, found 17")
   refused(MODEL .. " -i x --chunk 129", "--chunk: want at most 128 for this getp, found 129")
   value_refused("-t", { "", "x", "-1", "-0.001", "1001", "inf", "nan", "1,5" }, "want a number from 0 to 1000")

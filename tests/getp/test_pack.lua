@@ -1,6 +1,6 @@
 -- getp pack: the packed file gives the same bits as the checkpoint, in the cpu tree and in GPU trees in the CPU harness
 -- (`lua5.4 tests/gpu/run.lua simt_64 abacus` builds those). Bad input is refused with one line and leaves no file.
--- luacheck: globals TestFile TestPacking TestRefused
+-- luacheck: globals TestFile TestVerify TestPacking TestRefused
 
 package.path = "./?.lua;" .. package.path
 local lfs = require "lfs"
@@ -32,8 +32,15 @@ local function output_of(mode, checkpoint, input, program)
   return support.read(OUT)
 end
 
+local function refused(arguments, message, before)
+  local status, _, err = support.run((before or "") .. GETP .. " " .. arguments)
+  lu.assertEquals({ err, status }, { "getp: " .. message .. "\n", 1 }, arguments)
+end
+
+local function job(checkpoint) return checkpoint .. " -i x" end
+
 local function remove_files()
-  for _, ending in ipairs { "", ".new", ".out" } do os.remove(FILE .. ending) end
+  for _, ending in ipairs { "", ".out" } do os.remove(FILE .. ending) end
 end
 
 -- ---- results from a packed file ----
@@ -99,6 +106,83 @@ function TestFile.test_tokenizer()
   lu.assertEquals(run(FILE .. " -z " .. TOKENIZER .. chat), (run(MODEL .. chat)))
 end
 
+-- ---- --verify ----
+
+TestVerify = { setUp = remove_files, tearDown = remove_files }
+
+local DAMAGED = FILE .. ": want undamaged content, found another checksum than its head has: pack the checkpoint anew"
+
+-- Changes one bit of the packed file at `byte`.
+local function damage(byte)
+  local file = assert(io.open(FILE, "r+b"))
+  file:seek("set", byte)
+  local old = file:read(1):byte()
+  file:seek("set", byte)
+  file:write(string.char(old ~ 8))
+  file:close()
+end
+
+-- Without a text or a mode, --verify is all that is done.
+function TestVerify.test_alone()
+  local bytes = #pack(MODEL)
+  local undamaged = string.format("%s: undamaged, %d bytes packed for abacus-cpu\n", FILE, bytes)
+  for _, threads in ipairs { 1, 3 } do
+    lu.assertEquals(run(FILE .. " --verify", "OMP_NUM_THREADS=" .. threads .. " " .. GETP), undamaged)
+  end
+  lu.assertEquals(run("--verify " .. FILE, "timeout 60 " .. support.getp "abacus_chat-cpu"), undamaged)
+  for _, byte in ipairs { 384, 4000, bytes // 2, bytes - 70000 } do
+    damage(byte)
+    refused(FILE .. " --verify", DAMAGED)
+    damage(byte)
+  end
+  lu.assertEquals(run(FILE .. " --verify"), undamaged)
+end
+
+-- With a mode, nothing runs if the file is damaged; without --verify nobody looks.
+function TestVerify.test_before_a_run()
+  local want = output_of("getp", MODEL, DEMO)
+  local bytes = #pack(MODEL)
+  lu.assertTrue(output_of("getp", FILE .. " --verify", DEMO) == want)
+  damage(bytes // 2)
+  os.remove(OUT)
+  refused(job(FILE) .. " --verify", DAMAGED)
+  refused(FILE .. " --verify -m logits -i x -o " .. OUT, DAMAGED)
+  refused(FILE .. " --verify -i x", DAMAGED)
+  refused(FILE .. " --verify -m chat </dev/null", DAMAGED)
+  lu.assertFalse(support.exists(OUT))
+  lu.assertEquals(support.run(string.format("%s %s", GETP, job(FILE))), 0)
+end
+
+function TestVerify.test_progress()
+  pack(MODEL)
+  local command = string.format("%s %s --verify", GETP, FILE)
+  local _, shown = support.run(string.format("script -qec %s /dev/null", support.quote(command)))
+  lu.assertStrContains(shown, ": undamaged, ")
+end
+
+function TestVerify.test_what_has_no_checksum()
+  local message = ": want a file of `getp pack` for --verify, found another kind, which has no checksum"
+  refused(MODEL .. " --verify", MODEL .. message)
+  refused(job(MODEL) .. " --verify", MODEL .. message)
+  refused(TOKENIZER .. " --verify", TOKENIZER .. message)
+  refused("nowhere --verify", "nowhere: No such file or directory")
+  refused("--verify", "CHECKPOINT: want a folder or a packed file, found none: see --help")
+  for _, mode in ipairs { "pack", "decode" } do
+    refused(mode == "pack" and "pack x -o y --verify" or "decode -z x -i y --verify",
+      "--verify: want a mode that runs a packed file, found " .. mode .. ": see --help")
+  end
+  refused("x --verify --profile", "--profile: want a mode that runs steps, found --verify alone: see --help")
+end
+
+-- A file of the first version, which had no checksum.
+function TestVerify.test_an_earlier_version()
+  local old = pack(MODEL):gsub("^(getp packed\n\0\0\0\0)\2", "%1\1")
+  support.write("packed", old)
+  for _, arguments in ipairs { FILE .. " --verify", job(FILE) } do
+    refused(arguments, FILE .. ": want packing version 2, found 1: pack the checkpoint anew")
+  end
+end
+
 -- ---- packing ----
 
 TestPacking = { tearDown = remove_files }
@@ -108,14 +192,12 @@ function TestPacking.test_same_bytes()
   for _, threads in ipairs { 1, 3 } do
     lu.assertTrue(pack(MODEL, "", "OMP_NUM_THREADS=" .. threads .. " " .. GETP) == want, threads)
   end
-  lu.assertFalse(support.exists(FILE .. ".new"))
   lu.assertEquals(#want % 64, 0)
 end
 
 function TestPacking.test_an_earlier_file_is_replaced()
   local want = pack(MODEL)
   support.write("packed", "old")
-  support.write("packed.new", ("older"):rep(2000000))
   lu.assertTrue(pack(MODEL) == want)
 end
 
@@ -145,7 +227,6 @@ function TestPacking.test_signals()
       .. "wait $pack", support.getp "abacus-cpu", MODEL, FILE, 2 * i, i % 2 == 0 and "INT" or "TERM"))
     local whole = support.read(FILE)
     lu.assertTrue(status == 0 and whole == want or status ~= 0 and whole == "old", status .. ": " .. err)
-    lu.assertFalse(support.exists(FILE .. ".new"), i)
     if err:find("^getp: [^\n]+: not written: signal %d+\n$") then stopped = stopped + 1 end
   end
   print("# " .. stopped .. " of 41 runs were stopped before the end")
@@ -155,19 +236,12 @@ end
 
 TestRefused = { tearDown = remove_files }
 
-local function refused(arguments, message, before)
-  local status, _, err = support.run((before or "") .. GETP .. " " .. arguments)
-  lu.assertEquals({ err, status }, { "getp: " .. message .. "\n", 1 }, arguments)
-end
-
-local function job(checkpoint) return checkpoint .. " -i x" end
-
 function TestRefused.test_names_of_files()
   local to = "pack " .. MODEL .. " -o "
-  refused(to .. "nowhere/file", "nowhere/file.new: No such file or directory")
-  refused(to .. TOKENIZER .. "/file", TOKENIZER .. "/file.new: Not a directory")
-  refused(to .. "tests", "tests: want a regular file, found something else")
-  refused(to .. "/dev/full", "/dev/full: want a regular file, found something else")
+  refused(to .. "nowhere/file", "nowhere/file: No such file or directory")
+  refused(to .. TOKENIZER .. "/file", TOKENIZER .. "/file: Not a directory")
+  refused(to .. "tests", "tests: want a file, found a folder")
+  refused(to .. "/dev/full", "/dev/full: No space left on device")
   refused(to .. "''", '-o: want the name of a file, found "": see --help')
   refused("pack " .. MODEL, "-o: want the name of a file, found none: see --help")
   refused("pack -o x", "CHECKPOINT: want a folder or a packed file, found none: see --help")
@@ -178,9 +252,8 @@ end
 function TestRefused.test_no_room()
   support.write("packed", "old\n")
   local status, _, err = support.run(string.format("ulimit -f 1000; %s pack %s -o %s", GETP, MODEL, FILE))
-  lu.assertStrMatches(err, "getp: " .. FILE .. "%.new: cannot reserve %d+ bytes: File too large\n")
+  lu.assertStrMatches(err, "getp: " .. FILE .. ": cannot reserve %d+ bytes: File too large\n")
   lu.assertEquals({ status, support.read(FILE) }, { 1, "old\n" })
-  lu.assertFalse(support.exists(FILE .. ".new"))
 end
 
 function TestRefused.test_checkpoints()
@@ -190,7 +263,7 @@ function TestRefused.test_checkpoints()
   local status, _, err = support.run(string.format("%s pack %s -o %s", GETP, broken, FILE))
   lu.assertEquals(status, 1)
   lu.assertStrMatches(err, "getp: " .. broken .. "/tokenizer%.json: [^\n]+\n")
-  lu.assertFalse(support.exists(FILE) or support.exists(FILE .. ".new"))
+  lu.assertFalse(support.exists(FILE))
 end
 
 function TestRefused.test_what_needs_the_checkpoint()

@@ -34,7 +34,7 @@ function TestPrompts.test_output_and_report()
     "finish elapsed time%(s%): " .. NUMBER .. "\n$")
   lu.assertAlmostEquals(elapsed * rate, ids, ids / 1000, out)
   lu.assertEquals(err, "")
-  lu.assertFalse(support.exists(OUT .. ".part") or support.exists(OUT .. ".new"))
+  lu.assertFalse(support.exists(OUT .. ".part"))
 end
 
 -- The ids that transformers picks after a prompt, as long as they agree with the rest of the sequence.
@@ -75,9 +75,43 @@ function TestPrompts.test_number_of_prompts()
   local want = answer(support.prompts("prompts.txt", five))
   local text = table.concat(five, "\n")
   lu.assertEquals(answer(support.write("prompts.txt", "5\n" .. text)), want, "no newline at the end")
-  lu.assertEquals(answer(support.write("prompts.txt", "5\n" .. text .. "\nmore\n\n\xff\n")), want, "more lines")
-  lu.assertEquals(answer(support.write("prompts.txt", "0\n" .. text)), "")
-  lu.assertEquals(answer(support.write("prompts.txt", "0")), "")
+  lu.assertEquals(answer(support.write("prompts.txt", "5\n" .. text .. "\n\n\n")), want, "empty lines at the end")
+  for _, none in ipairs { "0", "0\n", "0\n\n", "0\r\n" } do
+    lu.assertEquals(answer(support.write("prompts.txt", none)), "")
+  end
+end
+
+-- A file that was saved on Windows: a byte order mark, CR LF, a CR at the very end.
+function TestPrompts.test_line_ends()
+  local five = { table.unpack(demo_prompts(), 1, 5) }
+  local want = answer(support.prompts("prompts.txt", five))
+  local text = "5\n" .. table.concat(five, "\n") .. "\n"
+  for _, other in ipairs { (text:gsub("\n", "\r\n")), (text:gsub("\n", "\r\n"):sub(1, -2)),
+    "\xEF\xBB\xBF" .. text,
+    "\xEF\xBB\xBF" .. text:gsub("\n", "\r\n"), (text:gsub("\n", "\r\n", 3)) } do
+    lu.assertEquals(answer(support.write("prompts.txt", other)), want, other)
+  end
+end
+
+-- Files of ids, and the text of -f.
+function TestPrompts.test_line_ends_of_other_files()
+  local ids = "296 268 220\n7\n"
+  local function logits(text)
+    abacus.run(string.format("%s -m logits -i %s -o %s", MODEL, support.write("prompts.ids", text), OUT))
+    return support.read(OUT)
+  end
+  local want = logits(ids)
+  for _, other in ipairs { (ids:gsub("\n", "\r\n")), "\xEF\xBB\xBF" .. ids,
+    (ids:gsub("\n", "\r\n"):sub(1, -2)) } do
+    lu.assertTrue(logits(other) == want)
+    local text = abacus.run(string.format("decode -z %s -i %s/prompts.ids", abacus.TOKENIZER, support.scratch))
+    lu.assertEquals(text, table.concat(abacus.decode { { 296, 268, 220 }, { 7 } }, "\n") .. "\n")
+  end
+  local text = "one\ntwo\n47 + 85 =\n"
+  local function continue(bytes)
+    return (abacus.run(string.format("%s -f %s", MODEL, support.write("prompts.text", bytes))))
+  end
+  lu.assertEquals(continue("\xEF\xBB\xBF" .. text:gsub("\n", "\r\n")), continue(text))
 end
 
 function TestPrompts.test_max_tokens()
@@ -90,7 +124,7 @@ function TestPrompts.test_max_tokens()
   end
   local more = support.lines(answer(prompt, "-n 12") .. answer(prompt, "-n 13"))
   lu.assertStrMatches(more[2], more[1] .. " %d+")
-  for _, all in ipairs { 0, -1, 1024, 2147483647 } do lu.assertEquals(answer(prompt, "-n " .. all), whole, all) end
+  for _, all in ipairs { 0, -1, abacus.CONTEXT } do lu.assertEquals(answer(prompt, "-n " .. all), whole, all) end
 end
 
 function TestPrompts.test_output_to_a_pipe()
@@ -108,6 +142,19 @@ function TestPrompts.test_memory()
   answer(DEMO, nil, "/usr/bin/time -f %M -o " .. report)
   local kilobytes = tonumber(support.read(report))
   lu.assertTrue(kilobytes > 1000 and kilobytes < 40000, kilobytes .. " kB")
+end
+
+-- Memory holds the requests that run: with 2400 prompts more, there are at most 500 bytes more for each of them. Its
+-- prompt alone has 26; the output that it might have had would have 2000.
+function TestPrompts.test_memory_of_many_prompts()
+  local report, peak = support.scratch .. "/prompts.kilobytes", {}
+  for i, n in ipairs { 100, 2500 } do
+    local many = {}
+    for number = 1, n do many[number] = string.format("The code for river is %d.", number) end
+    answer(support.prompts("many.txt", many), "", "OMP_NUM_THREADS=1 /usr/bin/time -f %M -o " .. report)
+    peak[i] = tonumber(support.read(report))
+  end
+  lu.assertTrue((peak[2] - peak[1]) * 1024 < 2400 * 500, peak[1] .. " kB, " .. peak[2] .. " kB")
 end
 
 -- ---- special tokens ----

@@ -9,6 +9,7 @@
 #include "model.h"
 #include "serve/sampler.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,6 +137,56 @@ static bool check(struct test *test, int kind, int way, bool *good, struct error
   return true;
 }
 
+// What is picked from logits that are not all numbers, by each way of drawing and greedily.
+static const struct unusual {
+  const char *what;
+  float all, last; // the logits, and the last of them
+  int32_t want;
+} UNUSUAL[] = {
+    {"one is NaN", 1, NAN, PICKED_NAN},
+    {"all are NaN", NAN, NAN, PICKED_NAN},
+    {"all are -inf", -INFINITY, -INFINITY, PICKED_NOTHING},
+    {"all but one are -inf", -INFINITY, -3, VOCAB - 1},
+    {"one is inf", 1, INFINITY, VOCAB - 1},
+    {"-inf and NaN", -INFINITY, NAN, PICKED_NAN},
+    {"inf and NaN", INFINITY, NAN, PICKED_NAN},
+    {"all are inf", INFINITY, INFINITY, 0},
+};
+
+static bool check_unusual(struct test *test, const struct unusual *unusual, bool *good,
+                          struct error *err) {
+  float *logits = test->host_logits.at;
+  struct record *record = test->host_record.at;
+  const int32_t *picked = test->host_picked.at;
+  for (size_t i = 0; i < (size_t)OUTPUTS * VOCAB; i++)
+    logits[i] = i % VOCAB == VOCAB - 1 ? unusual->last : unusual->all;
+  for (int i = 0; i < OUTPUTS; i++) {
+    record->draw[i] = draw_way(i % DRAW_WAYS);
+    record->draw[i].uniform = i / (double)OUTPUTS;
+    record->draw[i].sharpness = i < DRAW_WAYS ? 0 : record->draw[i].sharpness;
+  }
+  record->counts[PASS_OUTPUTS] = OUTPUTS;
+  if (!device_upload(test->device, (char *)test->arena.at + BUF_LOGITS, logits, LOGITS_USED, err) ||
+      !device_upload(test->device, test->record.at, record, sizeof *record, err))
+    return false;
+  launch_vocab_sums(&test->pass, BUF_LOGITS, BUF_SUMS);
+  launch_draw(&test->pass, BUF_LOGITS, BUF_SUMS);
+  if (!device_download(test->device, test->picked.at, OUTPUTS * sizeof *picked,
+                       test->host_picked.at, err) ||
+      !device_wait(test->device, err))
+    return false;
+  int others = 0;
+  for (int i = 0; i < OUTPUTS; i++) {
+    distribution_set(&test->distribution, logits, &record->draw[i]);
+    others += picked[i] != unusual->want;
+    others += distribution_pick(&test->distribution, record->draw[i].uniform) != unusual->want;
+  }
+  printf("%s %s: %d picks are not %d\n", others ? "not ok" : "ok", unusual->what, others,
+         unusual->want);
+  *good = *good && others == 0;
+  return true;
+}
+
 static bool run(struct test *test, int kind, bool *good, struct error *err) {
   const struct record *record = test->record.at; // an address on the device
   test->pass = (struct pass){.outputs = OUTPUTS,
@@ -144,6 +195,9 @@ static bool run(struct test *test, int kind, bool *good, struct error *err) {
                              .picked = test->picked.at,
                              .arena = test->arena.at,
                              .stream = device_stream(test->device)};
+  for (size_t i = 0; kind == 0 && i < sizeof UNUSUAL / sizeof *UNUSUAL; i++)
+    if (!check_unusual(test, &UNUSUAL[i], good, err))
+      return false;
   if (!upload_logits(test, kind, err))
     return false;
   for (int way = 0; way < DRAW_WAYS; way++)

@@ -6,6 +6,7 @@
 
 #include "support.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,6 +39,8 @@ struct engine {
   int rows;                      // of all passes
   int widest, longest;           // most rows of a pass, and of a slot in a pass
   int fail_submit, fail_collect; // number of the first call that fails, from 1 on; 0: none does
+  int32_t spoiled;               // an id that is never picked: the logits are NaN; 0: none
+  bool dirty[SLOTS];             // a spoiled sequence had the slot
 };
 
 // The limits of the engine; a test sets them.
@@ -82,6 +85,7 @@ static void read_row(struct engine *engine, const struct pass *pass, int r) {
   const int32_t token = pass->token[r];
   assert_in_range(slot, 0, SLOTS - 1);
   if (pass->position[r] == 0) {
+    assert_false(engine->dirty[slot]);
     engine->hash[slot] = 1;
     engine->fed[slot] = 0;
   }
@@ -93,7 +97,14 @@ static void read_row(struct engine *engine, const struct pass *pass, int r) {
 
 static void write_logits(struct engine *engine, int output, int32_t id) {
   memset(engine->logits[output], 0, sizeof engine->logits[output]);
-  engine->logits[output][id] = 1000; // no other id is drawn
+  engine->logits[output][id] = id && id == engine->spoiled ? NAN : 1000; // no other id is drawn
+}
+
+bool engine_clear_slot(struct engine *engine, int slot, struct error *err) {
+  (void)err;
+  assert_true(engine->dirty[slot]);
+  engine->dirty[slot] = false;
+  return true;
 }
 
 // The random number of an output must be that of one of the requests at the next position.
@@ -115,6 +126,10 @@ static void run_pass(struct engine *engine, const struct pass *pass) {
     if (output < pass->outputs && pass->output_row[output] == r) {
       picked[output] = next_token(engine->hash[pass->slot[r]]);
       write_logits(engine, output, picked[output]);
+      if (engine->spoiled && picked[output] == engine->spoiled) {
+        picked[output] = PICKED_NAN;
+        engine->dirty[pass->slot[r]] = true;
+      }
       if (pass->result == ENGINE_PICKED)
         check_draw(pass, output);
       output++;
@@ -374,6 +389,51 @@ static void failures_leave_nothing_under_way(void **state) {
   }
 }
 
+// Requests whose logits are NaN end there, and only they. Their slots are cleared before others get
+// them.
+static void a_request_without_a_next_id_fails_alone(void **state) {
+  enum { SPOILED = 17 };
+  static struct work work;
+  static struct engine engine;
+  const struct batch_events events = {.context = &work, .token = on_token, .finished = on_finished};
+  (void)state;
+  for (int run_number = 0; run_number < WAYS * SLOTS * 2; run_number++) {
+    const int slots = 1 + run_number / WAYS % SLOTS, chunk = run_number < WAYS * SLOTS ? 2 : CHUNK;
+    struct error err;
+    int failed = 0;
+    make_work(&work);
+    engine = (struct engine){.spoiled = SPOILED};
+    assert_true(try_run(&work, &engine, run_number % WAYS, slots, chunk, &events, &err));
+    for (int i = 0; i < REQUESTS; i++) {
+      const struct request *request = &work.requests[i];
+      int32_t want[CONTEXT];
+      const int all = expect(request->prompt, request->n_prompt, request->max_tokens, want);
+      int n = 0;
+      while (n < all && want[n] != SPOILED)
+        n++;
+      assert_true(request->done);
+      assert_int_equal(request->n_output, n);
+      assert_memory_equal(request->output, want, (size_t)n * sizeof *want);
+      assert_int_equal(request->failure, n < all ? PICKED_NAN : 0);
+      assert_int_equal(request_check(request, "here", &err), n == all);
+      failed += n < all;
+    }
+    assert_in_range(failed, 2, REQUESTS / 2);
+    assert_int_equal(work.finished, REQUESTS);
+  }
+}
+
+static void messages_name_what_was_seen(void **state) {
+  struct request request = {.n_prompt = 4, .n_output = 2, .failure = PICKED_NAN};
+  struct error err;
+  (void)state;
+  assert_false(request_check(&request, "prompts:7", &err));
+  assert_string_equal(err.text, "prompts:7: position 5: want logits that are numbers, found NaN");
+  request.failure = PICKED_NOTHING;
+  assert_false(request_check(&request, "prompts:7", &err));
+  assert_string_equal(err.text, "prompts:7: position 5: want a logit above -inf, found none");
+}
+
 static void cached_positions_are_not_read_again(void **state) {
   static struct work work;
   static struct engine engine;
@@ -402,6 +462,71 @@ static void cached_positions_are_not_read_again(void **state) {
   }
 }
 
+// A pool of as many requests as there are slots. Each is used again as soon as it has finished.
+struct pool {
+  struct work *work;
+  struct request running[SLOTS];
+  int32_t output[SLOTS][CONTEXT];
+  bool used[SLOTS];
+  int next; // request of the work
+};
+
+// Requests without room for an output are left out.
+static bool next_of_pool(void *context, struct request **request, struct error *err) {
+  struct pool *pool = context;
+  const struct request *requests = pool->work->requests;
+  int i = 0;
+  (void)err;
+  *request = NULL;
+  while (pool->next < REQUESTS && requests[pool->next].n_prompt == requests[pool->next].max_tokens)
+    pool->next++;
+  if (pool->next == REQUESTS)
+    return true;
+  while (pool->used[i])
+    i++;
+  assert_true(i < SLOTS);
+  pool->used[i] = true;
+  pool->running[i] = requests[pool->next++];
+  pool->running[i].output = pool->output[i];
+  *request = &pool->running[i];
+  return true;
+}
+
+// Compares the output with what it must be, and spoils the memory that is the caller's again.
+static bool finished_in_pool(void *context, const struct request *request, struct error *err) {
+  struct pool *pool = context;
+  const int i = (int)(request - pool->running);
+  (void)err;
+  assert_true(pool->used[i]);
+  assert_true(request->done);
+  assert_begins(request);
+  pool->used[i] = false;
+  pool->work->finished++;
+  memset(pool->output[i], 0xff, sizeof pool->output[i]);
+  pool->running[i].prompt = NULL;
+  return true;
+}
+
+// With a device that picks, a pass of the request before is still in flight when its memory is used
+// for the next one.
+static void requests_may_use_the_memory_of_finished_ones(void **state) {
+  static struct work work;
+  static struct engine engine;
+  static struct pool pool;
+  const struct batch_events events = {
+      .context = &pool, .next = next_of_pool, .finished = finished_in_pool};
+  struct error err;
+  (void)state;
+  for (enum way way = FROM_LOGITS; way < WAYS; way++)
+    for (int slots = 1; slots <= SLOTS; slots++) {
+      make_work(&work);
+      memset(&engine, 0, sizeof engine);
+      pool = (struct pool){.work = &work};
+      assert_true(try_run(&work, &engine, way, slots, CHUNK, &events, &err));
+      assert_int_equal(work.finished, REQUESTS - REQUESTS / 5);
+    }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(outputs_do_not_depend_on_slots_and_chunks),
@@ -410,7 +535,10 @@ int main(void) {
       cmocka_unit_test(every_position_gets_its_logits),
       cmocka_unit_test(stopping_leaves_the_rest_undone),
       cmocka_unit_test(failures_leave_nothing_under_way),
+      cmocka_unit_test(a_request_without_a_next_id_fails_alone),
+      cmocka_unit_test(messages_name_what_was_seen),
       cmocka_unit_test(cached_positions_are_not_read_again),
+      cmocka_unit_test(requests_may_use_the_memory_of_finished_ones),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

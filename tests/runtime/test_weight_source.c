@@ -65,7 +65,7 @@ static const struct weight_spec SPECS[WEIGHTS] = {
 };
 
 // True if the folder has the weight as it is stored.
-static bool is_in_place(int weight) {
+static bool is_mapped(int weight) {
   return weight == HEAD || weight == EMBED;
 }
 
@@ -100,7 +100,7 @@ static void lay_out(struct fixture *f) {
   f->table = (struct weight_table){"a-tree", f->specs, WEIGHTS, end};
   for (int i = 0; i < WEIGHTS; i++) {
     f->begin[i] = f->specs[i].offset == WEIGHT_MAPPED ? end : (size_t)f->specs[i].offset;
-    if (f->specs[i].offset == WEIGHT_MAPPED && !is_in_place(i))
+    if (f->specs[i].offset == WEIGHT_MAPPED && !is_mapped(i))
       end += weight_bytes(&f->specs[i]); // a multiple of 64
   }
   f->bytes = end;
@@ -164,7 +164,7 @@ static void pieces_of_a_folder_cover_each_packed_weight(void **state) {
     next(&f->sources[FOLDER], &piece, MOST[m]);
     for (int i = 0; i < WEIGHTS; i++) {
       const struct weight_spec *spec = &f->specs[i];
-      if (is_in_place(i))
+      if (is_mapped(i))
         continue;
       const size_t end = f->begin[i] + weight_bytes(spec);
       for (size_t offset = f->begin[i]; offset < end; offset += piece.bytes) {
@@ -219,7 +219,7 @@ static void both_files_have_the_same_bytes(void **state) {
       const struct weight_spec *spec = &f->specs[i];
       const size_t offset = weight_offset(spec, &end);
       const uint8_t *got = spec->offset == WEIGHT_MAPPED ? f->packed.image : packed;
-      if (!is_in_place(i))
+      if (!is_mapped(i))
         assert_memory_equal(folder + f->begin[i], got + offset, weight_bytes(spec));
     }
     free(folder);
@@ -236,11 +236,11 @@ static void weights_lie_in_memory_or_in_the_map(void **state) {
     for (int i = 0; i < WEIGHTS; i++) {
       const struct tensor *tensor = checkpoint_find(f->checkpoint, f->specs[i].name);
       const bool mapped = f->specs[i].offset == WEIGHT_MAPPED;
-      if (s == FOLDER ? !is_in_place(i) : !mapped)
+      if (s == FOLDER ? !is_mapped(i) : !mapped)
         assert_int_equal((uintptr_t)weight[i], (uintptr_t)memory + f->begin[i]);
       else if (s == FOLDER)
         assert_ptr_equal(weight[i], tensor->data);
-      else if (is_in_place(i))
+      else if (is_mapped(i))
         assert_memory_equal(weight[i], tensor->data, tensor->bytes);
     }
   }

@@ -112,9 +112,10 @@ ALWAYS_INLINE int8_t e2m1_doubled(uint8_t code) {
   return (int8_t)(uint8_t)((v ^ sign) - sign);
 }
 
-// 2^(scale - 128); it is subnormal for scale 0 and 1.
+// 2^(scale - 128); it is subnormal for scale 0 and 1. Scale 255 is NaN.
 ALWAYS_INLINE float half_scale(uint8_t scale) {
-  const uint32_t bits = scale > 1 ? (uint32_t)(scale - 1) << 23 : 0x200000u << scale;
+  const uint32_t number = scale > 1 ? (uint32_t)(scale - 1) << 23 : 0x200000u << scale;
+  const uint32_t bits = scale < 255 ? number : 0x7fc00000u;
   float value;
   memcpy(&value, &bits, sizeof value);
   return value;

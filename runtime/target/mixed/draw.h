@@ -25,6 +25,8 @@ DEVICE uint64_t key_of(scored token) {
   return (uint64_t)(token.logit == token.logit ? ordered : 0) << 32 | ~(uint32_t)token.id;
 }
 
+static const uint64_t NAN_KEY = UINT64_MAX; // greater than every key of a token; its logit is NaN
+
 DEVICE scored scored_of(uint64_t key) {
   const uint32_t ordered = (uint32_t)(key >> 32);
   return {bits_as<float>(ordered & 0x80000000u ? ordered & 0x7fffffffu : ~ordered),
