@@ -15,6 +15,7 @@ enum {
   MAX_TEXT_BYTES = INT32_MAX, // struct token has 32-bit offsets
   ALPHABET = 256 + 68,        // one more than the last code point of the byte alphabet
   MAX_KEY = 96,
+  MOST_VALUES = 4 << 20,
 };
 
 // A key of an object and the JSON values that it may have, joined by " or ". "nothing" means that
@@ -157,9 +158,22 @@ static bool check_object(const struct reader *r, const char *where, const json_t
   return true;
 }
 
+// A JSON value takes up to some 250 bytes of memory, even if it is `{}`, and a comma or a bracket
+// in the file. The vocabulary and merges of o200k have 1.6 million of these.
+static bool check_values(const struct reader *r, const char *text, size_t bytes) {
+  size_t n = 0;
+  for (size_t i = 0; i < bytes; i++)
+    n += text[i] == ',' || text[i] == '[' || text[i] == '{';
+  return n <= MOST_VALUES
+             ? true
+             : fail(r->err, "%s: want at most %d values, found %zu", r->path, MOST_VALUES, n);
+}
+
 // The root object, or NULL with a message.
 static json_t *parse(const struct reader *r, const char *text, size_t bytes) {
   json_error_t error;
+  if (!check_values(r, text, bytes))
+    return NULL;
   const bool has_nul = bytes > 0 && memchr(text, 0, bytes); // jansson overlooks one after a number
   json_t *root = has_nul ? NULL : json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
   if (has_nul)

@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     must(config.n_layers >= 1 && config.n_layers <= CONFIG_MAX_LAYERS, "layers within bounds");
     must(config.vocab >= 1 && config.d_model >= 1 && config.top_k <= config.n_experts,
          "sizes that fit together");
-    must(model_config_same(&config, &config, &err), "a config that is the same as itself");
+    must(model_config_same(&config, &config, "input", &err), "a config that is the same as itself");
   }
   if (stop_ids_find(&stop, fuzz_folder(), 201088, &err))
     must(stop.n >= 0 && stop.n <= MAX_STOP_IDS, "stop ids within bounds");

@@ -9,6 +9,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
   struct error err;
   (void)read_prompts(&job, path, &err);
   free(job.file.bytes);
-  free(job.prompts);
   return 0;
 }

@@ -458,6 +458,9 @@ function TestFiles.test_large_files()
     folder, path = folder_with(name, "truncate -s " .. bytes .. " PATH")
     refused_like(job(folder), path .. ":.* want JSON, found .+")
   end
+  local many = support.write("many.json", "[" .. ("{},"):rep(4 << 20) .. "{}]")
+  refused("decode -i x -z " .. many, many .. ": want at most 4194304 values, found 8388610")
+  os.remove(many)
   refused(MODEL .. " -m chat -i x --tools /dev/zero", "/dev/zero: want at most 8388608 bytes, found more")
 end
 
