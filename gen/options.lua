@@ -133,6 +133,17 @@ function options.check(parsed)
   fail("--dump: want one of %s, got %s", table.concat(options.STAGES, " "), shown(parsed.dump))
 end
 
+-- The gate of a tree's name. If it comes from the path of the config, the message names that and says what to do.
+local function check_name(name, parsed)
+  local function refuse(want, got)
+    if parsed.name then fail("--name: want %s, got %s", want, got) end
+    fail("%s: want %s in the tree's name, got %s: give the tree a --name", parsed.config, want, got)
+  end
+  if not options.is_name(name) then refuse("letters, digits, '-', '_' and '.'", shown(name)) end
+  if #name > MOST_LETTERS then refuse(string.format("at most %d letters", MOST_LETTERS), #name) end
+  if is_reserved(name) then refuse("a name that the build does not use", shown(name)) end
+end
+
 -- The name of the tree that options ask for. path: the config file. A config.json has the name of its folder, and in
 -- a folder `original` that of the folder above; another file has its own.
 function options.tree_name(parsed, path)
@@ -143,9 +154,7 @@ function options.tree_name(parsed, path)
     and stem .. "-" .. parsed.target .. (parsed.precision == "fp32" and "-fp32" or "")
   local name = parsed.name or default
   if not name then fail("--config: want a path with a name for the tree, or a --name, got %s", shown(parsed.config)) end
-  if not options.is_name(name) then fail("--name: want letters, digits, '-', '_' and '.', got %s", shown(name)) end
-  if #name > MOST_LETTERS then fail("--name: want at most %d letters, got %d", MOST_LETTERS, #name) end
-  if is_reserved(name) then fail("--name: want a name that the build does not use, got %s", shown(name)) end
+  check_name(name, parsed)
   return name, default
 end
 

@@ -61,6 +61,13 @@ function TestErrors.test_words()
   end
 end
 
+function TestErrors.test_a_folder_whose_name_is_no_tree_s()
+  local folder = "build/tests/My model"
+  assert(os.execute(string.format("mkdir -p '%s' && cp tests/models/abacus/config.json '%s'", folder, folder)))
+  refused(string.format("--config '%s' --target cpu", folder), folder .. ": want letters, digits, '-', '_' and '.' "
+    .. "in the tree's name, got \"My model-cpu\": give the tree a --name")
+end
+
 function TestErrors.test_configs()
   refused("--config tests/none.json --target cpu",
     "tests/none.json: cannot read the file: No such file or directory")
