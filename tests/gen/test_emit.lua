@@ -172,7 +172,8 @@ function TestLists.test_arena_and_cache()
   lu.assertStrContains(files["arena.h"], "#define ARENA_BYTES ((size_t)104431616)\n")
   lu.assertEquals(#matching(files["kv.h"], "^#define KV_%d%d "), 24)
   lu.assertStrContains(files["kv.h"], "#define KV_07 KV_AT(4, 3) // full\n")
-  lu.assertStrContains(files["kv.h"], "#define KV_ELEMENT sizeof(float)\n#define KV_BYTES (KV_ELEMENT * KV_AT(12, 12))\n")
+  lu.assertStrContains(files["kv.h"],
+    "#define KV_ELEMENT sizeof(float)\n#define KV_BYTES (KV_ELEMENT * KV_AT(12, 12))\n")
   lu.assertStrContains(files["kv.h"], "#define KV_SLIDING_POSITIONS 256\n")
 end
 
