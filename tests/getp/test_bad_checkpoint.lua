@@ -58,7 +58,7 @@ function TestConfig.test_not_json()
   refused_like(job(broken { ["config.json"] = CONFIG:sub(1, #CONFIG // 2) }),
     path .. ":%d+: want JSON, found an error: .+")
   refused_like(job(broken { ["config.json"] = "" }), path .. ":1: want JSON, found an error: .+")
-  refused_like(job(broken { ["config.json"] = "\0\1\2" }), path .. ":1: want JSON, found an error: .+")
+  refused_like(job(broken { ["config.json"] = "\0\1\2" }), path .. ": want JSON, found a byte 0")
   refused_like(job(broken { ["config.json"] = ("["):rep(100000) }), path .. ":1: want JSON, found an error: .+")
   refused_like(job(broken { ["config.json"] = "[]" }), path .. ": want a JSON object, found an array")
   local folder = broken { ["config.json"] = false }
@@ -81,7 +81,7 @@ end
 -- { change, key, found, wanted }
 local DIFFERENT = {
   { set("vocab_size", 1025), "vocab_size", "1025", "1024" },
-  { set("hidden_size", 193), "hidden_size", "193", "192" },
+  { set("hidden_size", 224), "hidden_size", "224", "192" },
   { set("intermediate_size", 64), "intermediate_size", "64", "128" },
   { function(config)
     config.num_hidden_layers = 5
@@ -122,13 +122,14 @@ end
 
 function TestConfig.test_values_that_no_model_has()
   local path = BROKEN .. "/config.json: "
-  local size = "hidden_size: want an integer from 1 to 2147483647, found "
+  local size = "hidden_size: want an integer from 1 to 131072, found "
   for _, case in ipairs { { "192", '"192"' }, { 0, "0" }, { -192, "-192" }, { 2147483648, "2147483648" },
-    { json.null, "nothing" }, { true, "true" } } do
+    { json.null, "null" }, { true, "true" } } do
     refused(job(config_with(set("hidden_size", case[1]))), path .. size .. case[2])
   end
   refused(job(config_with(set("hidden_size", nil))), path .. size .. "nothing")
-  refused(job(config_with(set("model_type", "llama"))), path .. 'model_type: want "gpt_oss", found "llama"')
+  refused(job(config_with(set("model_type", "llama"))), path .. 'model_type: want "gpt_oss", or ' ..
+    'the keys of OpenAI\'s original config, found "llama"')
   refused(job(config_with(set_rope("rope_type", "llama3"))),
     path .. 'rope_scaling.rope_type: want yarn or default, found "llama3"')
   refused_like(job(broken { ["generation_config.json"] = '{"eos_token_id": [1016, 1024]}' }),

@@ -258,7 +258,7 @@ function TestErrors.test_configs()
     lu.assertFalse(support.exists(OUT))
   end
   refused_config({ hidden_size = 176 },
-    "hidden_size, intermediate_size: want multiples of 32 for MXFP4, found 176 and 128")
+    OUT .. "/config.json: hidden_size: want a multiple of 32 (MXFP4 groups), found 176")
   refused_config({ torch_dtype = "int8" },
     OUT .. '/config.json: torch_dtype: want "bfloat16", "float16" or "float32", found "int8"')
   refused_config({ eos_token_id = json.null },
