@@ -260,7 +260,7 @@ function TestErrors.test_configs()
   refused_config({ hidden_size = 176 },
     OUT .. "/config.json: hidden_size: want a multiple of 32 (MXFP4 groups), found 176")
   refused_config({ torch_dtype = "int8" },
-    OUT .. '/config.json: torch_dtype: want "bfloat16", "float16" or "float32", found "int8"')
+    OUT .. '/config.json: torch_dtype: want bfloat16, float16 or float32, found "int8"')
   refused_config({ eos_token_id = json.null },
     OUT .. ": eos_token_id: want an id in generation_config.json or in config.json, found none")
   refused_config({ num_local_experts = 2000000000, intermediate_size = 2000000000 },
