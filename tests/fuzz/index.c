@@ -1,4 +1,5 @@
-// The index of a checkpoint with three shards: `a`, `b` and `c` are each in one of them.
+// The index of a checkpoint with three shards: `a`, `b` and `c` are each in one of them. An index
+// may name some of the shards only.
 #include "fuzz.h"
 
 #include "checkpoint/safetensors.h"
@@ -28,7 +29,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
   is_ready = true;
   fuzz_file("model.safetensors.index.json", data, bytes, 0);
   if (safetensors_open(&checkpoint, fuzz_folder(), &err)) {
-    must(safetensors_find(checkpoint, "a") != NULL, "the tensor a");
+    must(safetensors_find(checkpoint, "a") || safetensors_find(checkpoint, "b") ||
+             safetensors_find(checkpoint, "c"),
+         "a tensor");
     safetensors_close(checkpoint);
   }
   return 0;

@@ -59,7 +59,7 @@ function spoiled.check_one_request_fails(getp)
   for _, sampling in ipairs { "", "-t 1 -p 1 -s 3", "-t 1 -p 0.9 --top-k 40 -s 3" } do
     local _, want = answer(getp, MODEL, QUESTIONS, sampling)
     want[SPOILED] = ""
-    for _, batch in ipairs { "", " -b 1", " -b 2 --chunk 3" } do
+    for _, batch in ipairs { " -b 1", " -b 2 --chunk 3" } do
       local status, got, err = answer(getp, checkpoint, QUESTIONS, sampling .. batch)
       lu.assertEquals({ status, err, got }, { 1, message, want }, sampling .. batch)
     end
@@ -115,24 +115,22 @@ local CHANGES <const> = {
   { "layers%.3%.mlp%.router%.weight", function(bytes) return with(bytes, 384, BF16_LARGEST:rep(192)) end },
 }
 
--- A prompt fails at its last position if and only if -m logits has NaN there, and says so. Each change must spoil a
+-- A prompt fails, greedily or drawn, at its last position if and only if -m logits has NaN there, and says so. Each change must spoil a
 -- prompt on some target.
 function spoiled.check_against_logits(getp)
   local texts = abacus.decode(HEADS)
   local spoilt = 0
-  for _, change in ipairs(CHANGES) do
+  for number, change in ipairs(CHANGES) do
     local checkpoint = spoil(table.unpack(change))
     local wanted = spoiled_heads(getp, checkpoint)
-    for _, flags in ipairs { "-b 1", "-t 1 -p 1 -s 3" } do
-      local status, lines, err = answer(getp, checkpoint, texts, flags)
-      for i, head in ipairs(HEADS) do
-        local message = string.format("%s:%d: position %d: want logits that are numbers, found NaN", PROMPTS, i + 1,
-          #head - 1)
-        lu.assertEquals(err:find(message, 1, true) ~= nil, wanted[i], change[1] .. " " .. i .. ": " .. err)
-        lu.assertEquals(lines[i] == "", wanted[i], change[1])
-        if wanted[i] then lu.assertEquals(status, 1) end
-        spoilt = spoilt + (wanted[i] and 1 or 0)
-      end
+    local status, lines, err = answer(getp, checkpoint, texts, number % 2 == 1 and "-b 1" or "-t 1 -p 1 -s 3")
+    for i, head in ipairs(HEADS) do
+      local message = string.format("%s:%d: position %d: want logits that are numbers, found NaN", PROMPTS, i + 1,
+        #head - 1)
+      lu.assertEquals(err:find(message, 1, true) ~= nil, wanted[i], change[1] .. " " .. i .. ": " .. err)
+      lu.assertEquals(lines[i] == "", wanted[i], change[1])
+      if wanted[i] then lu.assertEquals(status, 1) end
+      spoilt = spoilt + (wanted[i] and 1 or 0)
     end
   end
   return spoilt
