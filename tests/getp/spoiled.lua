@@ -115,8 +115,8 @@ local CHANGES <const> = {
   { "layers%.3%.mlp%.router%.weight", function(bytes) return with(bytes, 384, BF16_LARGEST:rep(192)) end },
 }
 
--- A prompt fails, greedily or drawn, at its last position if and only if -m logits has NaN there, and says so. Each change must spoil a
--- prompt on some target.
+-- A prompt fails, greedily or drawn, at its last position if and only if -m logits has NaN there, and says so. Returns
+-- how many prompts did.
 function spoiled.check_against_logits(getp)
   local texts = abacus.decode(HEADS)
   local spoilt = 0
