@@ -48,7 +48,7 @@ return {
   { name = "the router sees rows without gain", kernel = "norm_router", text = "store_quad(&normed[i][k], norm);",
     mutant = "store_quad(&normed[i][k], scaled(value, factor, make_float4(1, 1, 1, 1)));" },
   { name = "no barrier between the logits and the choice", kernel = "norm_router",
-    text = "some rank if logits are NaN\n  __syncthreads();", mutant = "some rank if logits are NaN\n" },
+    text = "k = t % TOP_K;\n  __syncthreads();", mutant = "k = t % TOP_K;\n" },
   { name = "no barrier between the choice and its order", kernel = "norm_router",
     text = "[rank] = i % N_EXPERTS;\n  }\n  __syncthreads();", mutant = "[rank] = i % N_EXPERTS;\n  }\n" },
   { name = "no barrier between the choice and the weights", kernel = "norm_router",
@@ -56,7 +56,7 @@ return {
   { name = "rows of one block add in another order", kernel = "norm_router",
     text = "p.x + p.y + (p.z + p.w)", mutant = "ROWS > 1 ? p.x + (p.y + (p.z + p.w)) : p.x + p.y + (p.z + p.w)" },
   { name = "the choice of a block's first row for all", kernel = "norm_router",
-    text = "rank_of(logit[i / N_EXPERTS],", mutant = "rank_of(logit[0]," },
+    text = "ranked_before(logit[i / N_EXPERTS],", mutant = "ranked_before(logit[0]," },
   { name = "the first expert's weight for all", kernel = "moe_combine", text = "add_scaled(sum, p[e],",
     mutant = "add_scaled(sum, p[0]," },
 
