@@ -24,7 +24,7 @@ end
 local function rate(environment)
   local best = 0
   for _ = 1, TRIES do
-    local job = string.format("%s -m getp -i %s -o %s -n 60", abacus.MODEL, PROMPTS, abacus.OUT)
+    local job = string.format("%s -m getp -i %s -o %s -n 40", abacus.MODEL, PROMPTS, abacus.OUT)
     local out = abacus.run(job, environment)
     best = math.max(best, tonumber(out:match("%(tok/s%): ([%d.]+)")))
   end

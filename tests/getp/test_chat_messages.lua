@@ -193,16 +193,19 @@ function TestTerminal.test_signals()
     return support.run(string.format([[
       rm -f %s; fifo=%s/messages.fifo; rm -f $fifo; mkfifo $fifo; exec 4<>$fifo
       (TERM=xterm script -qfec %s %s <$fifo >/dev/null; echo "status $?") & script=$!
-      for i in $(seq 250); do grep -q 2004h %s 2>/dev/null && break; sleep 0.02; done
-      sleep 0.3; %s; wait $script; cat %s]], typescript, support.scratch, support.quote(command), typescript,
-      typescript, kills:gsub("PID", "$(cat " .. pid .. ")"), typescript))
+      wait_for() { for i in $(seq 500); do "$@" && break; sleep 0.02; done; }
+      shown() { [ "$(grep -o 2004h %s 2>/dev/null | wc -l)" = $1 ]; }
+      stopped() { grep -q 'State:.T' /proc/$1/status; }
+      wait_for shown 1; sleep 0.3; %s; wait $script; cat %s]], typescript, support.scratch, support.quote(command),
+      typescript, typescript, kills:gsub("PID", "$(cat " .. pid .. ")"), typescript))
   end
   for signal, status in pairs { INT = 130, TERM = 143, QUIT = 131, HUP = 129 } do
     local _, screen = screen_after("kill -" .. signal .. " PID")
     lu.assertStrMatches(screen, ".*\27%[%?2004h.*> .*\27%[%?2004l.*", nil, nil, signal)
     lu.assertStrContains(screen, "status " .. status, false, signal)
   end
-  local _, screen = screen_after "kill -TSTP PID; sleep 0.3; kill -CONT PID; sleep 0.3; kill -TERM PID"
+  local _, screen =
+    screen_after "kill -TSTP PID; wait_for stopped PID; kill -CONT PID; wait_for shown 2; kill -TERM PID"
   lu.assertStrMatches(screen, ".*2004h.*> .*2004l.*2004h.*> .*2004l.*")
 end
 
