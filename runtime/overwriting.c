@@ -94,6 +94,21 @@ static bool check_input(const struct destination *destination, const char *path,
   return !is || refuse(destination, what, err);
 }
 
+// The files that may lie beside a .bin, or beside OpenAI's original/.
+static bool check_beside(const struct destination *destination, const char *checkpoint,
+                         struct error *err) {
+  static const char *const NAMES[] = {"tokenizer.json", "generation_config.json"};
+  char *folder = path_folder(checkpoint, err);
+  bool ok = folder;
+  for (size_t i = 0; ok && i < sizeof NAMES / sizeof *NAMES; i++) {
+    char *path = path_join(folder, NAMES[i], err);
+    ok = path && check_input(destination, path, "one of the checkpoint", err);
+    free(path);
+  }
+  free(folder);
+  return ok;
+}
+
 static bool check_inputs(const struct destination *destination, const struct options *o,
                          struct error *err) {
   const bool reads_file = o->mode == MODE_PROMPTS || o->mode == MODE_LOGITS;
@@ -103,7 +118,8 @@ static bool check_inputs(const struct destination *destination, const struct opt
          check_input(destination, o->tokenizer, "that of -z", err) &&
          check_input(destination, o->mode == MODE_CHAT ? "/dev/stdin" : NULL, "standard input",
                      err) &&
-         check_input(destination, o->checkpoint, "one of the checkpoint", err);
+         check_input(destination, o->checkpoint, "one of the checkpoint", err) &&
+         check_beside(destination, o->checkpoint, err);
 }
 
 // ---- outputs ----

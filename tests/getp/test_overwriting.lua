@@ -191,6 +191,8 @@ function TestOwnFile.test_checkpoints()
   run(WRITERS[3] .. path "packed")
   refused(string.format("%s -m getp -i %s -o %s", path "packed", ONE, path "packed"), "-o", path "packed",
     "one of the checkpoint")
+  local beside = write("tokenizer.json", "{}")
+  refused(string.format("%s -m getp -i %s -o %s", path "model.bin", ONE, beside), "-o", beside, "one of the checkpoint")
   local tokenizer = write("tokenizer", support.read(abacus.TOKENIZER))
   refused(string.format("%s%s -z %s", WRITERS[1], tokenizer, tokenizer), "-o", tokenizer, "that of -z")
 end
