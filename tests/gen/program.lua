@@ -3,7 +3,7 @@
 local lu = require "luaunit"
 local support = require "tests.support"
 
-local program = { scratch = "build/tests/main" }
+local program = { scratch = support.scratch .. "/main" } -- suites that run at the same time have their own
 
 assert(os.execute(string.format("mkdir -p %s", program.scratch)))
 
