@@ -5,7 +5,7 @@
 
 constexpr int N_HEADS = 8, HEADS_PER_KV_HEAD = 4, D_HEAD = 64;
 constexpr int QKV = 768, POSITIONS = KV_SLIDING_POSITIONS; // QKV: elements of q, k and v of a row
-constexpr int WINDOW = 32;
+constexpr int WINDOW = MODEL_WINDOW;
 static const float SCALE = 0.125f; // 1 / sqrt(D_HEAD)
 static_assert(D_HEAD <= BLOCK, "a block has a thread for each element of a head");
 

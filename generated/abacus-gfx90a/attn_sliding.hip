@@ -5,7 +5,7 @@
 
 constexpr int N_HEADS = 8, N_KV_HEADS = 2, GROUP = N_HEADS / N_KV_HEADS;
 constexpr int D_HEAD = 64, QUERY = 64, OUT = 512, POSITIONS = KV_SLIDING_POSITIONS;
-constexpr int WINDOW = 32;
+constexpr int WINDOW = MODEL_WINDOW;
 constexpr int WAVES = 4, THREADS = WAVES * WAVE, SPANS = QUERY / 32, D_TILES = KV_DEPTH / TILE;
 constexpr int TILES_HELD = D_TILES + 2 * KV_BLOCK; // more than 128 registers hold: see residents
 static const float LOG2_E = 1.44269504f;

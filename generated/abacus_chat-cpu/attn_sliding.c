@@ -6,7 +6,7 @@
 enum { N_HEADS = 8, HEADS_PER_KV_HEAD = 4, D_HEAD = 64 };
 enum { QKV = 768, POSITIONS = KV_SLIDING_POSITIONS }; // QKV: elements of q, k and v of a row
 enum { KEYS = 64 }; // keys whose scores are held at a time
-enum { WINDOW = 32 };
+enum { WINDOW = MODEL_WINDOW };
 static const float SCALE = 0.125f; // 1 / sqrt(D_HEAD)
 
 // The softmax of one head over the sink and the keys so far, with p = exp(score - max): out is the sum of p v, and

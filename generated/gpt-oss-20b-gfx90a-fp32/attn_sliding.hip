@@ -5,7 +5,7 @@
 
 constexpr int N_HEADS = 64, HEADS_PER_KV_HEAD = 8, D_HEAD = 64;
 constexpr int QKV = 5120, POSITIONS = KV_SLIDING_POSITIONS; // QKV: elements of q, k and v of a row
-constexpr int WINDOW = 128;
+constexpr int WINDOW = MODEL_WINDOW;
 static const float SCALE = 0.125f; // 1 / sqrt(D_HEAD)
 static_assert(D_HEAD <= BLOCK, "a block has a thread for each element of a head");
 

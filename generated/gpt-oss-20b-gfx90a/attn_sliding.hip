@@ -5,7 +5,7 @@
 
 constexpr int N_HEADS = 64, N_KV_HEADS = 8, GROUP = N_HEADS / N_KV_HEADS;
 constexpr int D_HEAD = 64, QUERY = 64, OUT = 4096, POSITIONS = KV_SLIDING_POSITIONS;
-constexpr int WINDOW = 128;
+constexpr int WINDOW = MODEL_WINDOW;
 constexpr int WAVES = 4, THREADS = WAVES * WAVE, SPANS = QUERY / 32, D_TILES = KV_DEPTH / TILE;
 constexpr int TILES_HELD = D_TILES + 2 * KV_BLOCK; // more than 128 registers hold: see residents
 static const float LOG2_E = 1.44269504f;
