@@ -8,9 +8,9 @@ local lfs = require "lfs"
 
 local MODELS <const> = "tests/models"
 local C_TESTS <const> = { "utf8", "replace", "checksum", "dtype", "safetensors", "config", "stop_ids", "tiles",
-  "weights", "weight_source", "tokenizer", "tokenizer_json", "split", "bpe", "specials", "special_text", "harmony",
-  "harmony_reply", "harmony_tools", "reference", "sampler", "draws", "batch", "parity", "terminal", "cpu", "engine",
-  "packed", "simt_64", "simt_32" }
+  "panels", "weights", "weight_source", "tokenizer", "tokenizer_json", "split", "bpe", "specials", "special_text",
+  "harmony", "harmony_reply", "harmony_tools", "reference", "sampler", "draws", "batch", "parity", "terminal", "cpu",
+  "engine", "packed", "simt_64", "simt_32" }
 local FINDS <const> = "tests/fuzz/finds" -- a folder per target
 local AT_A_TIME <const> = 2 -- how many suites run in parallel
 local thorough = arg[1] == "--thorough" and table.remove(arg, 1) ~= nil

@@ -90,3 +90,15 @@ void dtype_widen(float *out, const uint8_t *data, enum dtype dtype, size_t n) {
     break;
   }
 }
+
+static uint16_t round_bf16(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  const uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+  return (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? bits >> 16 | 64 : rounded);
+}
+
+void dtype_round_bf16(uint16_t *out, const float *values, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    out[i] = htole16(round_bf16(values[i]));
+}

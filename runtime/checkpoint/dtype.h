@@ -23,4 +23,7 @@ size_t dtype_bytes(enum dtype dtype);
 // Widens n numbers to float, exactly. A U8 is a whole number.
 void dtype_widen(float *out, const uint8_t *data, enum dtype dtype, size_t n);
 
+// Rounds n floats to BF16, to nearest even. An infinity or a NaN stays one.
+void dtype_round_bf16(uint16_t *out, const float *values, size_t n);
+
 #endif

@@ -11,9 +11,8 @@
 //                                        low half, the odd one in the high half; an odd K is padded
 //   MXFP4   word[column / 8][feature]    16 words of 4 bytes for eight columns: the code of column
 //                                        8w + c is in bits 4c to 4c + 3 of word w
-//           scale[column / 32][feature]  16 bytes for 32 columns, after all words of the panel;
-//           then
-//                                        zeros up to a multiple of 64 bytes
+//           scale[column / 32][feature]  16 bytes for 32 columns, after all words of the panel,
+//                                        then zeros up to a multiple of 64 bytes
 //
 // Numbers, codes and scales are those of the checkpoint, so no value changes. A padding feature has
 // the code 0 and the scale 127, which is 2^0.

@@ -1,7 +1,9 @@
-// Converts tensors of a checkpoint into the weights of a tree. tiles.c does those in tiles.
+// Converts tensors of a checkpoint into the weights of a tree. tiles.c does those in tiles,
+// panels.c those in panels.
 #include "weights/weights.h"
 
 #include "base/pages.h"
+#include "weights/panels.h"
 #include "weights/tiles.h"
 
 #include <math.h>
@@ -14,7 +16,7 @@ enum {
 };
 
 // For each weight_type: the bytes of a number, and the dtype of a tensor that needs no conversion.
-// F16 and MXFP4 lie in tiles only, and use neither.
+// F16 and MXFP4 are only packed, and use neither.
 static const struct {
   size_t bytes;
   enum dtype same;
@@ -37,7 +39,11 @@ static size_t elements(const struct weight_spec *spec) {
   return n;
 }
 
-static bool in_tiles(const struct weight_spec *spec) {
+static bool in_panels(const struct weight_spec *spec) {
+  return spec->layout == LAYOUT_PANELS;
+}
+
+static bool in_tiles_or_panels(const struct weight_spec *spec) {
   return spec->layout >= LAYOUT_TILES;
 }
 
@@ -54,18 +60,26 @@ static struct matrices matrices_of(const struct weight_spec *spec) {
   };
 }
 
+static size_t panel_bytes(enum weight_type stored, size_t columns) {
+  return stored == STORED_F32    ? PANEL_BYTES_F32(columns)
+         : stored == STORED_BF16 ? PANEL_BYTES_BF16(columns)
+                                 : PANEL_BYTES_MXFP4(columns);
+}
+
 size_t weight_granule(const struct weight_spec *spec) {
-  if (!in_tiles(spec))
+  if (!in_tiles_or_panels(spec))
     return TYPES[spec->stored].bytes * (spec->form == FORM_MXFP4 ? 32 : 1);
   const size_t columns = matrices_of(spec).columns;
+  if (in_panels(spec))
+    return panel_bytes(spec->stored, columns);
   return spec->stored == STORED_F16 ? tile_bytes_f16(columns) : tile_bytes_mxfp4(columns);
 }
 
 size_t weight_bytes(const struct weight_spec *spec) {
-  if (!in_tiles(spec))
+  if (!in_tiles_or_panels(spec))
     return elements(spec) * TYPES[spec->stored].bytes;
   const struct matrices matrices = matrices_of(spec);
-  return tile_count(&matrices) * weight_granule(spec);
+  return (in_panels(spec) ? panel_count(&matrices) : tile_count(&matrices)) * weight_granule(spec);
 }
 
 size_t weight_offset(const struct weight_spec *spec, size_t *end) {
@@ -166,14 +180,6 @@ static void read_pairs(const struct weight_view *view, size_t first, size_t n, f
     *out++ = read_one(view->tensor, tile_paired_feature(i, (size_t)view->spec->d_head));
 }
 
-static uint16_t to_bf16(float value) {
-  uint32_t bits;
-  memcpy(&bits, &value, sizeof bits);
-  if ((bits & 0x7fffffffu) > 0x7f800000u)
-    return (uint16_t)(bits >> 16 | 64);
-  return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1)) >> 16);
-}
-
 static void read_floats(const struct weight_view *view, size_t first, size_t n, float *out) {
   const struct tensor *tensor = view->tensor;
   if (view->spec->layout == LAYOUT_PAIRS)
@@ -193,10 +199,9 @@ static void read_piece(const struct weight_view *view, size_t first, size_t n, u
     memcpy(out, values, n * sizeof *values);
     return;
   }
-  for (size_t i = 0; i < n; i++) {
-    const uint16_t half = to_bf16(values[i]);
-    memcpy(out + 2 * i, &half, sizeof half);
-  }
+  uint16_t halves[PIECE];
+  dtype_round_bf16(halves, values, n);
+  memcpy(out, halves, n * sizeof *halves);
 }
 
 // ---- any piece ----
@@ -208,24 +213,31 @@ static void read_contiguous(const struct weight_view *view, size_t first, size_t
     read_piece(view, first + i, n - i < PIECE ? n - i : PIECE, out + i * width);
 }
 
-static void read_tiles(const struct weight_view *view, size_t first, size_t n, uint8_t *out) {
-  struct matrices matrices = matrices_of(view->spec);
+// Packs granules [first, first + n).
+static void read_granules(const struct weight_view *view, size_t first, size_t n, uint8_t *out) {
+  const struct weight_spec *spec = view->spec;
+  struct matrices matrices = matrices_of(spec);
   matrices.data = view->tensor->data;
   matrices.dtype = view->tensor->dtype;
   matrices.transposed = view->transposed;
-  if (view->spec->stored == STORED_F16) {
+  matrices.scales = view->scales ? view->scales->data : NULL;
+  if (spec->stored == STORED_F16)
     tiles_pack_f16(&matrices, first, n, out);
-    return;
-  }
-  matrices.scales = view->scales->data;
-  tiles_pack_mxfp4(&matrices, first, n, out);
+  else if (spec->stored == STORED_F32)
+    panels_pack_f32(&matrices, first, n, out);
+  else if (spec->stored == STORED_BF16)
+    panels_pack_bf16(&matrices, first, n, out);
+  else if (in_panels(spec))
+    panels_pack_mxfp4(&matrices, first, n, out);
+  else
+    tiles_pack_mxfp4(&matrices, first, n, out);
 }
 
 void weight_read(const struct weight_view *view, size_t first, size_t n, void *out) {
   const struct weight_spec *spec = view->spec;
   const size_t granule = weight_granule(spec), width = TYPES[spec->stored].bytes;
-  if (in_tiles(spec))
-    read_tiles(view, first / granule, n / granule, out);
+  if (in_tiles_or_panels(spec))
+    read_granules(view, first / granule, n / granule, out);
   else if (is_stored(view))
     pages_copy(out, view->tensor->data + first, n);
   else

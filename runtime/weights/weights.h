@@ -18,7 +18,7 @@ enum weight_type {
   STORED_BF16,
   STORED_F32,
   STORED_F16,   // in tiles only
-  STORED_MXFP4, // in tiles only, and only from FORM_MXFP4
+  STORED_MXFP4, // in tiles and panels only, and only from FORM_MXFP4
 };
 
 // The order in which a tree stores the numbers of a weight.
@@ -28,6 +28,7 @@ enum weight_layout {
   LAYOUT_TILES,        // matrices in tiles, see formats/tiles.h
   LAYOUT_PAIRED_TILES, // in tiles whose features are paired within heads, see weights/tiles.h
   LAYOUT_WOVEN_TILES,  // in woven tiles
+  LAYOUT_PANELS,       // matrices in panels, see formats/panels.h; not MXFP4 as another type
 };
 
 // A weight of a tree: one line of its weights.inc.

@@ -2,6 +2,7 @@
 #include "weights/weights.h"
 
 #include "tiles_support.h"
+#include "weights/panels.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -63,6 +64,56 @@ static void packed_weights_in_tiles_have_codes_and_scales(void **state) {
   weight_read(&view, 0, t.n * t.tile_bytes, out);
   assert_memory_equal(out, t.tiles, t.n * t.tile_bytes);
   free(out);
+  free_tiles(&t);
+}
+
+// A weight that is read panel by panel has the bytes of its matrices. `want` are those.
+static void assert_panels_of(const struct weight_view *view, size_t panels, size_t panel_bytes,
+                             const uint8_t *want) {
+  const size_t bytes = weight_bytes(view->spec);
+  assert_int_equal(weight_granule(view->spec), panel_bytes);
+  assert_int_equal(bytes, panels * panel_bytes);
+  uint8_t *out = allocate(bytes);
+  for (size_t first = 0; first < bytes; first += panel_bytes)
+    weight_read(view, first, panel_bytes, out + first);
+  assert_memory_equal(out, want, bytes);
+  free(out);
+}
+
+// Experts in either order of their last two dimensions.
+static void weights_in_panels_are_read_by_bytes(void **state) {
+  enum { BYTES = 37 * 16 * 4 };
+  uint8_t want[4 * BYTES];
+  (void)state;
+  for (int transposed = 0; transposed < 2; transposed++) {
+    const struct matrices matrices = {
+        .n = 2, .features = 24, .columns = 73, .dtype = DTYPE_BF16, .transposed = transposed};
+    struct packed_tiles t = make_tiles(matrices, 2);
+    fill_floats(&t);
+    panels_pack_bf16(&t.matrices, 0, 4, want);
+    const struct weight_spec spec = {.form = FORM_TRANSPOSED,
+                                     .stored = STORED_BF16,
+                                     .layout = LAYOUT_PANELS,
+                                     .shape = {2, 24, 73}};
+    const struct tensor tensor = {.data = t.data, .dtype = DTYPE_BF16, .flipped = !transposed};
+    assert_panels_of(&(struct weight_view){&spec, &tensor, NULL, transposed}, 4, BYTES, want);
+    free_tiles(&t);
+  }
+}
+
+static void packed_weights_in_panels_have_codes_and_scales(void **state) {
+  enum { BYTES = 96 / 8 * 64 + 64 };
+  uint8_t want[6 * BYTES];
+  (void)state;
+  const struct matrices matrices = {.n = 3, .features = 20, .columns = 96, .dtype = DTYPE_U8};
+  struct packed_tiles t = make_tiles(matrices, 0);
+  fill_codes(&t, 130, 9);
+  panels_pack_mxfp4(&t.matrices, 0, 6, want);
+  const struct weight_spec spec = {
+      .form = FORM_MXFP4, .stored = STORED_MXFP4, .layout = LAYOUT_PANELS, .shape = {3, 20, 96}};
+  const struct tensor codes = {.data = t.data, .dtype = DTYPE_U8};
+  const struct tensor scales = {.data = t.scales, .dtype = DTYPE_U8};
+  assert_panels_of(&(struct weight_view){&spec, &codes, &scales, false}, 6, BYTES, want);
   free_tiles(&t);
 }
 
@@ -140,6 +191,10 @@ static const struct weight_spec STORED[] = {
      8,
      {EXPERTS, FEATURES, COLUMNS}},
     {"experts", FORM_TRANSPOSED, STORED_F32, LAYOUT_CONTIGUOUS, 0, 8, {EXPERTS, FEATURES, COLUMNS}},
+    {"panels", FORM_PLAIN, STORED_BF16, LAYOUT_PANELS, 0, 8, {EXPERTS * FEATURES, COLUMNS}},
+    {"panels", FORM_PLAIN, STORED_F32, LAYOUT_PANELS, 0, 8, {EXPERTS * FEATURES, COLUMNS}},
+    {"experts", FORM_TRANSPOSED, STORED_BF16, LAYOUT_PANELS, 0, 8, {EXPERTS, FEATURES, COLUMNS}},
+    {"experts", FORM_TRANSPOSED, STORED_F32, LAYOUT_PANELS, 0, 8, {EXPERTS, FEATURES, COLUMNS}},
 };
 
 static void every_dtype_gives_the_same_bytes(void **state) {
@@ -208,6 +263,8 @@ int main(void) {
       cmocka_unit_test(weights_in_tiles_are_read_by_bytes),
       cmocka_unit_test(flipped_experts_in_tiles),
       cmocka_unit_test(packed_weights_in_tiles_have_codes_and_scales),
+      cmocka_unit_test(weights_in_panels_are_read_by_bytes),
+      cmocka_unit_test(packed_weights_in_panels_have_codes_and_scales),
       cmocka_unit_test(vectors_are_paired_within_heads),
       cmocka_unit_test(every_dtype_gives_the_same_bytes),
       cmocka_unit_test(weights_of_another_dtype_are_not_mapped),
