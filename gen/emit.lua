@@ -6,6 +6,7 @@
 
 local checksum = require "gen.checksum"
 local ctext = require "gen.ctext"
+local panels = require "gen.panels"
 local plan = require "gen.plan"
 local template = require "gen.template"
 local tiles = require "gen.tiles"
@@ -151,8 +152,8 @@ local function common_parameters(tree)
   return {
     name = tree.name, command = tree.command, model = tree.model, limits = tree.limits, target = tree.target,
     kernels = tree.kernels.list, plan = tree.plan, costs = tree.costs, memory = memory_of(tree), tiles = tiles,
-    device = device_of(tree.target), engine_files = ENGINE_FILES, headers = HEADERS, figures = compiled(tree),
-    layer_letters = layer_letters(tree.model), model_constants = model_constants(tree.model),
+    panels = panels, device = device_of(tree.target), engine_files = ENGINE_FILES, headers = HEADERS,
+    figures = compiled(tree), layer_letters = layer_letters(tree.model), model_constants = model_constants(tree.model),
     model_doubles = model_doubles(tree.model), schedule = schedule_paragraphs(tree.steps),
     weight_entries = weight_entries(tree.weights),
     list = list, thousands = ctext.thousands, f32 = ctext.f32,

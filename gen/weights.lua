@@ -11,11 +11,12 @@
 --   form = "PLAIN" | "MXFP4" (NAME_blocks and NAME_scales) | "TRANSPOSED" (experts, k, n),
 --   shape = { 4096, 2880 } as stored, before any padding; stored = "BF16" | "F32" | "F16" | "MXFP4" | "U8" (MXFP4
 --     codes and scales as in the checkpoint), layout = "CONTIGUOUS" | "PAIRS" | "TILES" | "PAIRED_TILES" |
---     "WOVEN_TILES" (runtime/formats/tiles.h), bytes,
+--     "WOVEN_TILES" (runtime/formats/tiles.h) | "PANELS" (runtime/formats/panels.h), bytes,
 --   offset = byte offset in the packed weights, or nil: the tensor is read in place from the checkpoint's map,
 -- }
 
 local names = require "gen.names"
+local panels = require "gen.panels"
 local sizes = require "gen.sizes"
 local tiles = require "gen.tiles"
 
@@ -29,10 +30,10 @@ local function elements(shape)
   return n
 end
 
--- Kinds: "vector", "heads" (a vector along the heads of q or k), "table" (of which single rows are read), "matrix",
--- "head_matrix" (its features are those of heads of q or k), "experts", "codes" (MXFP4 in the checkpoint's form). The
--- target says how it stores a matrix. A vector becomes F32, which holds every dtype exactly and costs next to
--- nothing.
+-- Kinds: "vector", "heads" (a vector along the heads of q or k), "table" (of which single rows are read), "router",
+-- "matrix", "head_matrix" (its features are those of heads of q or k), "experts", "codes" (MXFP4 in the checkpoint's
+-- form). The target says how it stores a matrix. A vector becomes F32, which holds every dtype exactly and costs next
+-- to nothing.
 local function storage(kind, model, target)
   if kind == "codes" then return "U8", "CONTIGUOUS" end
   if kind == "vector" then return "F32", "CONTIGUOUS" end
@@ -41,13 +42,14 @@ local function storage(kind, model, target)
 end
 
 local function stored_bytes(shape, stored, layout)
-  if not layout:find("TILES") then return elements(shape) * sizes.BYTES[stored] end
+  if layout == "CONTIGUOUS" or layout == "PAIRS" then return elements(shape) * sizes.BYTES[stored] end
   local n, k, matrices = shape[#shape - 1], shape[#shape], #shape == 3 and shape[1] or 1
-  return tiles.bytes(matrices, n, k, stored)
+  local format = layout == "PANELS" and panels or tiles
+  return format.bytes(matrices, n, k, stored)
 end
 
-local function is_mapped(kind, stored, model, target)
-  if kind == "vector" or kind == "heads" or not target.maps_checkpoint then return false end
+local function is_mapped(kind, stored, layout, model, target)
+  if kind == "vector" or kind == "heads" or layout ~= "CONTIGUOUS" or not target.maps_checkpoint then return false end
   return kind == "codes" or stored == model.dtype
 end
 
@@ -87,7 +89,7 @@ end
 
 local function mlp_tensors(add, model, target)
   add("vector", "MLP_NORM", "post_attention_layernorm.weight", { model.d_model })
-  add("table", "ROUTER", "mlp.router.weight", { model.n_experts, model.d_model })
+  add("router", "ROUTER", "mlp.router.weight", { model.n_experts, model.d_model })
   add("vector", "ROUTER_BIAS", "mlp.router.bias", { model.n_experts })
   expert_tensors(add, model, target, "GATE_UP", "mlp.experts.gate_up_proj", 2 * model.d_ff, model.d_model)
   expert_tensors(add, model, target, "DOWN", "mlp.experts.down_proj", model.d_model, model.d_ff)
@@ -117,7 +119,7 @@ local function appender(list, model, target)
     local stored, layout = storage(kind, model, target)
     local tensor = { symbol = symbol, name = name, form = form or "PLAIN", shape = shape, stored = stored,
       layout = layout, bytes = stored_bytes(shape, stored, layout) }
-    if is_mapped(kind, stored, model, target) then
+    if is_mapped(kind, stored, layout, model, target) then
       list.mapped_bytes = list.mapped_bytes + tensor.bytes
       count(list, "mapped", stored, tensor.bytes)
     else

@@ -30,13 +30,13 @@ local WEIGHT_TYPE = { BF16 = "uint16_t", F32 = "float" }
 local WEIGHT_NAME = { BF16 = "bf16", F32 = "f32", F16 = "f16", MXFP4 = "mf4" }
 local KBLOCK_TYPE = { F16 = "f16_kblock", MXFP4 = "mxfp4_kblock" }
 
--- A table is read as it is, one row of it at a time. Dtypes wider than BF16 stay F32.
+-- A table is read as it is, one row of it at a time, and so is a router. Dtypes wider than BF16 stay F32.
 local TABLE_DTYPES = { BF16 = "BF16", F16 = "F32", F32 = "F32" }
 
 -- code_layout: the layout of MXFP4.
 local function storage(code_layout)
   return function(kind, model)
-    if kind == "table" then return TABLE_DTYPES[model.dtype], "CONTIGUOUS" end
+    if kind == "table" or kind == "router" then return TABLE_DTYPES[model.dtype], "CONTIGUOUS" end
     if kind == "experts" and model.experts == "mxfp4" then return "MXFP4", code_layout end
     return "F16", kind == "head_matrix" and "PAIRED_TILES" or "TILES"
   end

@@ -4,6 +4,7 @@
 #define GETP_KERNELS_H
 
 #include "engine/pass.h"
+#include "formats/panels.h"
 #include "kv.h"
 
 #include <assert.h>
@@ -14,6 +15,13 @@ enum weight {
 #undef WEIGHT
   WEIGHT_COUNT
 };
+
+// The generator has counted with the formats of the runtime.
+static_assert(PANEL == 16 && PANEL_GROUP == 32, "gen/panels.lua");
+static_assert(PANEL_ALIGN == 64, "gen/panels.lua");
+static_assert(PANEL_BYTES_F32(33) == 2112, "gen/panels.lua");
+static_assert(PANEL_BYTES_BF16(33) == 1088, "gen/panels.lua");
+static_assert(PANEL_BYTES_MXFP4(96) == 832, "gen/panels.lua");
 
 // All threads of the host call each launcher, which divides the work among them.
 enum { STEPS_ON_ALL_THREADS = 1 };

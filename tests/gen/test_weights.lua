@@ -1,6 +1,6 @@
 -- gen/weights.lua: the tensors against the published inventory, sizes and parameter counts of gpt-oss, and against the
 -- headers of checkpoints that transformers has written; the gate.
--- luacheck: globals TestInventory TestSizes TestStorage TestCheckpoints TestCheck
+-- luacheck: globals TestInventory TestSizes TestStorage TestPanels TestCheckpoints TestCheck
 package.path = "./?.lua;" .. package.path
 
 local chain = require "tests.gen.chain"
@@ -8,6 +8,7 @@ local cpu = require("gen.target.cpu").mixed
 local json = require "dkjson"
 local lfs = require "lfs"
 local lu = require "luaunit"
+local panels = require "gen.panels"
 local weights = require "gen.weights"
 
 local function list_of(path, change) return weights.list(chain.model(path, change), cpu) end
@@ -191,6 +192,60 @@ function TestStorage.test_bytes_and_offsets()
     end
     lu.assertEquals({ list.mapped_bytes, list.packed_bytes }, { mapped, (last + 63) // 64 * 64 })
   end
+end
+
+TestPanels = {}
+
+-- A target that has its matrices in panels, MXFP4 if the checkpoint has them, else in the dtype of the config.
+local function in_panels(path)
+  local target = setmetatable({ expands_experts = true }, { __index = cpu })
+  function target.stored(kind, model)
+    local dtype = model.dtype == "BF16" and "BF16" or "F32"
+    if kind == "table" then return dtype, "CONTIGUOUS" end
+    return kind == "experts" and model.experts == "mxfp4" and "MXFP4" or dtype, "PANELS"
+  end
+  return weights.list(chain.model(path), target)
+end
+
+-- "form shape stored layout bytes" of these symbols, the bytes with "*" if the tensor is packed.
+local function assert_stored(path, want)
+  local list = in_panels(path)
+  weights.check(list)
+  for symbol, text in pairs(want) do
+    local tensor = list.of[symbol]
+    lu.assertEquals(table.concat({ tensor.form, table.concat(tensor.shape, " "), tensor.stored, tensor.layout,
+      tensor.bytes .. (tensor.offset and "*" or "") }, ", "), text, symbol)
+    if tensor.offset then lu.assertEquals(tensor.offset % 64, 0) end
+  end
+end
+
+-- Only the embedding stays in the checkpoint. A panel of 2880 columns has 360 x 64 bytes of codes, and 1440 of scales
+-- that are padded to 1472.
+function TestPanels.test_gpt_oss_20b()
+  assert_stored(chain.GPT_OSS_20B, {
+    W_EMBED = "PLAIN, 201088 2880, BF16, CONTIGUOUS, 1158266880",
+    W_UNEMBED = "PLAIN, 201088 2880, BF16, PANELS, 1158266880*",
+    W_00_ATTN_NORM = "PLAIN, 2880, F32, CONTIGUOUS, 11520*",
+    W_00_Q = "PLAIN, 4096 2880, BF16, PANELS, 23592960*",
+    W_00_ROUTER = "PLAIN, 32 2880, BF16, PANELS, 184320*",
+    W_00_GATE_UP = "MXFP4, 32 5760 2880, MXFP4, PANELS, 282378240*", -- 32 * 360 * (23040 + 1472)
+    W_00_DOWN = "MXFP4, 32 2880 2880, MXFP4, PANELS, 141189120*",
+  })
+end
+
+-- Odd columns of BF16 are padded, and so are the features of each matrix; F32 has no padding of columns.
+function TestPanels.test_odd_sizes()
+  assert_stored("tests/models/rand_bf16/config.json", {
+    W_01_GATE_UP = "TRANSPOSED, 4 448 160, BF16, PANELS, 573440*",
+    W_01_ROUTER = "PLAIN, 4 160, BF16, PANELS, 5120*", -- 16 features
+  })
+  assert_stored("tests/models/odd_f32/config.json", {
+    W_00_ROUTER = "PLAIN, 3 32, F32, PANELS, 2048*",
+  })
+  lu.assertEquals(panels.bytes(3, 17, 33, "BF16"), 3 * 2 * 34 * 32)
+  lu.assertEquals(panels.bytes(3, 17, 33, "F32"), 3 * 2 * 33 * 64)
+  lu.assertEquals(panels.bytes(1, 16, 32, "MXFP4"), 256 + 64)
+  lu.assertEquals(panels.bytes(1, 16, 160, "MXFP4"), 1280 + 128)
 end
 
 TestCheckpoints = {}
