@@ -108,8 +108,19 @@ local function extend_over_pieces(list, spans)
   end
 end
 
+-- Where no thread waits for others between two steps, some threads are in one step and some in the other: a buffer that
+-- lives in one of them lives in both.
+local function extend_over_joins(list, spans, joins)
+  local first, last = {}, {}
+  for step, op in ipairs(list) do first[step] = joins and joins[op.role] and first[step - 1] or step end
+  for step = #list, 1, -1 do last[step] = first[step + 1] == first[step] and last[step + 1] or step end
+  for _, of in pairs(spans) do
+    for _, span in ipairs(of) do span[1], span[2] = first[span[1]], last[span[2]] end
+  end
+end
+
 -- { [name] = list of { from, to } }: the steps between which a buffer holds a value that a later step reads.
-local function lifetimes(list)
+local function lifetimes(list, joins)
   local spans = {}
   for step, op in ipairs(list) do
     for _, argument in ipairs(op.arguments) do
@@ -122,6 +133,7 @@ local function lifetimes(list)
     end
   end
   extend_over_pieces(list, spans)
+  extend_over_joins(list, spans, joins)
   return spans
 end
 
@@ -150,7 +162,7 @@ local function first_fit(buffer, placed)
 end
 
 local function describe_buffers(built, model, limits, target)
-  local spans, described = lifetimes(built.list), {}
+  local spans, described = lifetimes(built.list, target.joins), {}
   local times = { row = limits.rows, output = limits.rows, logits = limits.logits, pass = 1 }
   for i, buffer in ipairs(built.buffers) do
     local count = buffer.count or target[buffer.count_of](model, limits.rows)
@@ -179,8 +191,9 @@ local function lay_out(described)
 end
 
 -- Bytes of one position's key and value for all heads, and of the padding after the regions of all heads.
-local function kv_costs(model, form)
-  if not form then return 2 * model.n_kv_heads * model.d_head * BYTES.F32, 0 end
+local function kv_costs(model, kv)
+  local form = kv.form
+  if not form then return 2 * model.n_kv_heads * kv.width * BYTES.F32, 0 end
   local position = model.n_kv_heads * (form.key_width + form.value_depth)
   return position * BYTES.F16, model.n_kv_heads * form.pad * BYTES.F16
 end
@@ -193,9 +206,10 @@ end
 
 -- A sliding layer keeps a ring of the window and one chunk, because all keys of a chunk are written before attention
 -- runs for its first row.
-local function kv_layout(model, limits, form)
+local function kv_layout(model, limits, form, target)
   local kv = { layers = {}, sliding = 0, full = 0, form = form }
-  local block = form and form.block or 1
+  local block = form and form.block or target.kv_block or 1
+  kv.block, kv.width = block, padded(model.d_head, block)
   kv.full_positions = padded(limits.context, block)
   kv.sliding_positions = math.min(kv.full_positions, padded((model.window or 0) + limits.chunk, block))
   for i, layer in ipairs(model.layers) do
@@ -204,7 +218,7 @@ local function kv_layout(model, limits, form)
     kv[layer.attention] = kv[layer.attention] + 1
   end
   local positions = kv.sliding * kv.sliding_positions + kv.full * kv.full_positions
-  local of_position, of_region = kv_costs(model, form)
+  local of_position, of_region = kv_costs(model, kv)
   kv.key_bytes = of_position
   kv.bytes = limits.slots * (positions * of_position + #kv.layers * of_region)
   return kv
@@ -213,7 +227,7 @@ end
 function plan.arena(built, kernels, model, limits, target)
   local described = describe_buffers(built, model, limits, target)
   local result = {
-    arena_bytes = lay_out(described), workspace_bytes = 0, kv = kv_layout(model, limits, kv_form(model, target.kv)),
+    arena_bytes = lay_out(described), workspace_bytes = 0, kv = kv_layout(model, limits, kv_form(model, target.kv), target),
     rope_bytes = limits.context * model.d_head * BYTES.F32,
     rows_bytes = (PASS_COUNTS + ROW_NUMBERS * limits.rows + 1) * BYTES.I32,
     draws_bytes = target.fused and limits.rows * DRAW_BYTES or 0,

@@ -1,77 +1,104 @@
--- Precision `mixed` on the cpu target: weights as in the checkpoint, arithmetic FP32. The threads of the host divide
--- the rows or the features of each op among themselves, and expand weights to float one tile at a time.
+-- Precision `mixed` on the cpu target: numbers of weights as in the checkpoint, arithmetic FP32. Matrices lie in panels
+-- (runtime/formats/panels.h), of which each thread of the host has its share; other ops go by rows.
 
 local BYTES = require("gen.sizes").BYTES
+local panels = require "gen.panels"
 local unfused = require "gen.precision.unfused"
 
--- Features per tile of expanded weights, by the order of the tile in memory. runtime/target/cpu/mixed.h has the same
--- constants; the templates assert that they are equal.
-local TILE <const> = { feature_major = 4, column_major = 32 }
-local TILE_NAME <const> = { feature_major = "FEATURE_MAJOR_TILE", column_major = "COLUMN_MAJOR_TILE" }
-local WEIGHT_BYTES <const> = { bf16 = BYTES.BF16, f32 = BYTES.F32, mf4 = false } -- false: no whole bytes
+local MOST_HEADS <const>, FEW_HEADS <const> = 8, 4 -- of attention, on one thread, and in registers
 
 local kernel = {}
 
-local function complete(choice, because, workspace)
-  choice.because, choice.workspace = choice.because or because, workspace or 0
+local function complete(choice, because)
+  choice.because, choice.workspace = choice.because or because, 0
   return choice
-end
-
-local function add_weight_type(choice)
-  choice.parameters.weight_type, choice.parameters.weight_bytes = choice.weight, WEIGHT_BYTES[choice.weight]
 end
 
 function kernel.embed(op, model, weights)
   local choice = unfused.embed(op, model, weights)
-  add_weight_type(choice)
-  choice.parameters.token_bytes = model.d_model * choice.parameters.weight_bytes
+  local bytes = BYTES[choice.weight:upper()]
+  choice.parameters.weight_type, choice.parameters.weight_bytes = choice.weight, bytes
+  choice.parameters.token_bytes = model.d_model * bytes
   return complete(choice, "one row of the table per token")
 end
 
--- Completes a product of matrices, for which each thread has one tile of expanded weights as its workspace.
-local function complete_product(choice, order, because)
+-- Completes a product of a matrix in panels of a stored dtype.
+local function complete_product(choice, stored, because)
   local parameters = choice.parameters
-  add_weight_type(choice)
-  parameters.order, parameters.tile, parameters.tile_name = order, TILE[order], TILE_NAME[order]
-  parameters.feature_bytes = parameters.weight_bytes and parameters.k * parameters.weight_bytes
-  return complete(choice, because, TILE[order] * parameters.k * BYTES.F32)
+  parameters.stored, parameters.weights = stored, "WEIGHTS_" .. stored
+  parameters.panel_bytes = panels.PANEL_BYTES[stored](parameters.k)
+  return complete(choice, because)
+end
+
+local function stored_of(op, weights, name)
+  for _, argument in ipairs(op.arguments) do
+    if argument.name == name then return weights.of[argument.value].stored end
+  end
 end
 
 local function matmul(op, model, weights)
-  return complete_product(unfused[op.op](op, model, weights), "feature_major", op.op == "matmul_qkv"
-    and "three matrices where they lie, one vector of results" or "each tile of weights is expanded once for all rows")
+  local router, qkv = op.role == "matmul_router", op.op == "matmul_qkv"
+  local choice = unfused[op.op](op, model, weights)
+  if router then choice.template = "router" end
+  return complete_product(choice, stored_of(op, weights, qkv and "q" or "weight"),
+    router and "each thread has some rows" or qkv and "each thread has some panels of each matrix, one vector of results"
+    or "each thread has some panels")
 end
 kernel.matmul, kernel.matmul_qkv, kernel.matmul_residual = matmul, matmul, matmul
 
--- The weights of an expert are feature-major in MXFP4 and column-major in other dtypes, as in the checkpoint.
 local function moe_matmul(op, model, weights)
-  local choice, packed = unfused[op.op](op, model, weights), model.experts == "mxfp4"
-  local parameters = choice.parameters
+  local choice = unfused[op.op](op, model, weights)
   choice.template = "moe_matmul"
-  parameters.n_experts, parameters.packed, parameters.gated = model.n_experts, packed, op.op == "moe_gate_up"
-  parameters.code_bytes, parameters.scale_bytes = parameters.k // 2, parameters.k // 32
-  if packed then return complete_product(choice, "feature_major", "rows of an expert share each expanded tile") end
-  return complete_product(choice, "column_major", "weights lie column by column of K: each adds to all sums of a tile")
+  choice.parameters.n_experts, choice.parameters.gated = model.n_experts, op.op == "moe_gate_up"
+  return complete_product(choice, stored_of(op, weights, "values"), "each thread has some panels of each expert")
 end
 kernel.moe_gate_up, kernel.moe_down = moe_matmul, moe_matmul
+
+-- The largest divisor of n that is at most `most`.
+local function divisor(n, most)
+  while n % most ~= 0 do most = most - 1 end
+  return most
+end
+
+function kernel.attention(op, model, weights)
+  local choice = unfused.attention(op, model, weights)
+  local heads = divisor(choice.parameters.heads_per_kv_head, MOST_HEADS)
+  choice.parameters.heads, choice.parameters.few_heads = heads, divisor(heads, FEW_HEADS)
+  return complete(choice)
+end
+
+function kernel.rmsnorm(op, model, weights)
+  local choice = unfused.rmsnorm(op, model, weights)
+  choice.parameters.by_rows = op.role == "norm_mlp"
+  return complete(choice, "each thread has some rows")
+end
 
 local function plain(because)
   return function(op, model, weights) return complete(unfused[op.op](op, model, weights), because) end
 end
-kernel.rmsnorm, kernel.rope_append, kernel.router_topk = plain "one thread per row", plain "one thread per row",
-  plain "one thread per row"
-kernel.moe_combine, kernel.attention = plain "one thread per row", plain()
+kernel.rope_append, kernel.router_topk = plain "each thread has some rows", plain "each thread has some rows"
+kernel.moe_combine = plain "each thread has some rows"
 kernel.moe_sort = plain "one thread: it moves a few integers per row"
 
-local MATRIX_DTYPES <const> = { BF16 = "BF16", F16 = "F32", F32 = "F32" }
+local DTYPES <const> = { BF16 = "BF16", F16 = "F32", F32 = "F32" }
+
+-- How a weight is stored: kind of gen/weights.lua, model -> dtype, layout. Of a table single rows are read.
+local function stored(kind, model)
+  local dtype = kind == "experts" and model.experts == "mxfp4" and "MXFP4" or DTYPES[model.dtype]
+  return dtype, kind == "table" and "CONTIGUOUS" or "PANELS"
+end
+
+-- The roles that need from the step before only what the same thread has computed: both go by rows. The templates have
+-- no barrier there.
+local JOINS <const> = { norm_attn = true, matmul_router = true, router_topk = true }
 
 -- facts of the machine -> the target that runs it.
 return function(facts)
   local target = {
     precision = "mixed", extension = ".c", templates = "templates/cpu",
     summary = "weights as in the checkpoint, arithmetic and KV cache FP32",
-    stored = function(_, model) return MATRIX_DTYPES[model.dtype], "CONTIGUOUS" end, maps_checkpoint = true,
-    threads_run_steps = true, sorts_rows = true, staging_bytes = 0,
+    stored = stored, maps_checkpoint = true, expands_experts = true,
+    threads_run_steps = true, joins = JOINS, sorts_rows = true, staging_bytes = 0, kv_block = 16,
     defaults = { slots = 16, context = 4096, rows = 128, chunk = 128 },
     kernel = kernel,
   }

@@ -8,7 +8,7 @@ local tensor_of = require("gen.arguments").tensor_of
 local unfused = {}
 
 -- The abbreviations of stored dtypes in symbols.
-local ABBREVIATION <const> = { BF16 = "bf16", F32 = "f32", U8 = "mf4" }
+local ABBREVIATION <const> = { BF16 = "bf16", F32 = "f32", U8 = "mf4", MXFP4 = "mf4" }
 
 function unfused.embed(op, model, weights)
   return {

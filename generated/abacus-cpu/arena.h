@@ -9,20 +9,20 @@
 
 #define BUF_ATTN ((size_t)393216) // 262144 bytes, attn_sliding .. matmul_o
 #define BUF_DOWN ((size_t)0) // 196608 bytes, moe_down .. moe_combine
-#define BUF_EXPERT ((size_t)4096) // 1024 bytes, router_topk .. moe_sort
+#define BUF_EXPERT ((size_t)4096) // 1024 bytes, norm_mlp .. moe_sort
 #define BUF_EXPERT_START ((size_t)329728) // 36 bytes, moe_sort .. moe_down
-#define BUF_EXPERT_WEIGHT ((size_t)327680) // 1024 bytes, router_topk .. moe_combine
+#define BUF_EXPERT_WEIGHT ((size_t)327680) // 1024 bytes, norm_mlp .. moe_combine
 #define BUF_GATED ((size_t)196608) // 131072 bytes, moe_gate_up .. moe_down
-#define BUF_H ((size_t)393216) // 98304 bytes, norm_attn .. moe_gate_up
+#define BUF_H ((size_t)393216) // 98304 bytes, embed .. moe_gate_up
 #define BUF_LAST ((size_t)524288) // 98304 bytes, norm_final .. matmul_unembed
 #define BUF_LOGITS ((size_t)0) // 524288 bytes, matmul_unembed .. matmul_unembed
 #define BUF_PAIR ((size_t)328704) // 1024 bytes, moe_sort .. moe_down
 #define BUF_QKV ((size_t)0) // 393216 bytes, matmul_qkv .. attn_full
-#define BUF_ROUTER ((size_t)0) // 4096 bytes, matmul_router .. router_topk
+#define BUF_ROUTER ((size_t)0) // 4096 bytes, norm_mlp .. router_topk
 #define BUF_X ((size_t)655360) // 98304 bytes, embed .. norm_final
 
 #define ARENA_BYTES ((size_t)753664)
-#define WORKSPACE_BYTES ((size_t)8192) // per thread
+#define WORKSPACE_BYTES ((size_t)0) // per thread
 
 // Memory outside the arena.
 #define ROPE_BYTES ((size_t)131072) // cos, then sin, of every position

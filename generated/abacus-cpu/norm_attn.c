@@ -9,8 +9,8 @@ static const float EPS = 1e-05f;
 // y = w * x / sqrt(mean(x^2) + EPS) for each row
 static void f32_rmsnorm_k192__cpu(
     const struct pass *pass, const float *x, float *y, const float *w) {
-#pragma omp for schedule(static)
-  for (int r = 0; r < pass->rows; r++) {
+  const struct share rows = thread_share(pass->rows);
+  for (int r = rows.first; r < rows.end; r++) {
     const float *from = x + (size_t)r * D_MODEL;
     float *to = y + (size_t)r * D_MODEL;
     const float scale = 1.0f / sqrtf(dot(D_MODEL, from, from) / D_MODEL + EPS);
@@ -18,6 +18,7 @@ static void f32_rmsnorm_k192__cpu(
     for (int i = 0; i < D_MODEL; i++)
       to[i] = w[i] * (from[i] * scale);
   }
+#pragma omp barrier
 }
 
 void launch_norm_attn(const struct pass *pass, size_t in, size_t out, enum weight weight) {

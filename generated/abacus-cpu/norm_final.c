@@ -9,8 +9,9 @@ static const float EPS = 1e-05f;
 // y = w * x / sqrt(mean(x^2) + EPS) for each row
 static void f32_rmsnorm_gather_k192__cpu(
     const struct pass *pass, const float *x, float *y, const float *w) {
-#pragma omp for schedule(static)
-  for (int r = 0; r < pass->outputs; r++) {
+#pragma omp barrier // the last layer's rows are ready
+  const struct share outputs = thread_share(pass->outputs);
+  for (int r = outputs.first; r < outputs.end; r++) {
     const float *from = x + (size_t)pass->output_row[r] * D_MODEL;
     float *to = y + (size_t)r * D_MODEL;
     const float scale = 1.0f / sqrtf(dot(D_MODEL, from, from) / D_MODEL + EPS);
@@ -18,6 +19,7 @@ static void f32_rmsnorm_gather_k192__cpu(
     for (int i = 0; i < D_MODEL; i++)
       to[i] = w[i] * (from[i] * scale);
   }
+#pragma omp barrier
 }
 
 void launch_norm_final(const struct pass *pass, size_t in, size_t out, enum weight weight) {

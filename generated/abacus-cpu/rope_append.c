@@ -6,22 +6,22 @@
 enum { N_HEADS = 8, N_KV_HEADS = 2, D_HEAD = 64, HALF = 32 };
 enum { Q = 512, KV = 128, QKV = 768 }; // elements of q, of k or v, and of all three of a row
 
-// Rotates elements i and i + HALF of one head: (a, b) = (a cos - b sin, b cos + a sin).
-ALWAYS_INLINE void rotate(float *restrict to, const float *restrict from, const float *restrict cos,
-    const float *restrict sin) {
+// Rotates elements i and i + HALF of one head: (a, b) = (a cos - b sin, b cos + a sin). Element i goes to to[i * stride].
+ALWAYS_INLINE void rotate(
+    float *restrict to, int stride, const float *restrict from, const float *restrict cos, const float *restrict sin) {
 #pragma omp simd
   for (int i = 0; i < HALF; i++) {
     const float a = from[i], b = from[i + HALF];
-    to[i] = a * cos[i] - b * sin[i];
-    to[i + HALF] = b * cos[i] + a * sin[i];
+    to[i * stride] = a * cos[i] - b * sin[i];
+    to[(i + HALF) * stride] = b * cos[i] + a * sin[i];
   }
 }
 
 // Rotates q in place, and writes rotated k and v to the cache at the row's position.
 static void f32_rope_append_h8_g2_d64__cpu(
     const struct pass *pass, float *qkv, float *keys, float *values, int positions) {
-#pragma omp for schedule(static)
-  for (int r = 0; r < pass->rows; r++) {
+  const struct share rows = thread_share(pass->rows);
+  for (int r = rows.first; r < rows.end; r++) {
     float *q = qkv + (size_t)r * QKV;
     const float *k = q + Q, *v = k + KV;
     const float *cos = pass->rope_cos + (size_t)pass->position[r] * HALF;
@@ -29,14 +29,14 @@ static void f32_rope_append_h8_g2_d64__cpu(
     for (int h = 0; h < N_HEADS; h++) {
       float head[D_HEAD];
       memcpy(head, q + h * D_HEAD, sizeof head);
-      rotate(q + h * D_HEAD, head, cos, sin);
+      rotate(q + h * D_HEAD, 1, head, cos, sin);
     }
     for (int g = 0; g < N_KV_HEADS; g++) {
-      const size_t at = KV_VECTOR(pass->slot[r], g, pass->position[r], positions);
-      rotate(keys + at, k + g * D_HEAD, cos, sin);
-      memcpy(values + at, v + g * D_HEAD, D_HEAD * sizeof *v);
+      rotate(keys + KV_KEY(pass->slot[r], g, pass->position[r], positions), KV_BLOCK, k + g * D_HEAD, cos, sin);
+      memcpy(values + KV_VECTOR(pass->slot[r], g, pass->position[r], positions), v + g * D_HEAD, D_HEAD * sizeof *v);
     }
   }
+#pragma omp barrier
 }
 
 void launch_rope_append(const struct pass *pass, size_t in, size_t kv, int positions) {

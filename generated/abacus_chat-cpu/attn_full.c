@@ -5,62 +5,128 @@
 
 enum { N_HEADS = 8, HEADS_PER_KV_HEAD = 4, D_HEAD = 64 };
 enum { QKV = 768, POSITIONS = KV_FULL_POSITIONS }; // QKV: elements of q, k and v of a row
-enum { KEYS = 64 }; // keys whose scores are held at a time
+enum { HEADS = 4, FEW_HEADS = 4 }; // of one thread, which read the same keys; whose sums are in registers
+enum { KEYS = 4 * KV_BLOCK }; // whose scores are held at a time
+enum { VECS = KV_WIDTH / LANES, FEW_VECS = (2 * SUMS_AT_ONCE + FEW_HEADS - 1) / FEW_HEADS };
+static_assert(KV_BLOCK == LANES && KV_WIDTH % LANES == 0 && KV_WIDTH >= D_HEAD, "want vectors of keys and of values");
 static const float SCALE = 0.125f; // 1 / sqrt(D_HEAD)
 
-// The softmax of one head over the sink and the keys so far, with p = exp(score - max): out is the sum of p v, and
+// The softmax of heads over their sinks and the keys so far, with p = exp(score - max): out is the sum of p v, and
 // total is the sum of p, by which out must still be divided.
-struct head {
-  const float *q;
-  float *out;
-  float max, total;
+struct heads {
+  const float *q; // (HEADS, D_HEAD)
+  float out[HEADS][KV_WIDTH], max[HEADS], total[HEADS];
 };
 
-// Adds `count` keys from position t on, at most KEYS.
-static void add_keys(struct head *head, const float *keys, const float *values, int t, int count) {
-  float p[KEYS] = {0}, max = head->max;
-  for (int i = 0; i < count; i++) {
-    p[i] = dot(D_HEAD, head->q, keys + (size_t)((t + i) % POSITIONS) * D_HEAD) * SCALE;
-    max = p[i] > max ? p[i] : max;
-  }
-#pragma omp simd
-  for (int i = 0; i < count; i++)
-    p[i] = exp_f32(p[i] - max);
-  const float shrink = exp_f32(head->max - max);
-#pragma omp simd
+// The keys KEYS at a time: those from position t on of which a row sees [t + begin, t + end).
+struct keys {
+  const float *keys, *values; // of a slot and KV head
+  int t, begin, end;
+};
+
+// p[h][i] = q_h . k_i * SCALE for FEW_HEADS heads and the positions of `blocks` blocks
+ALWAYS_INLINE void score(const float *q, const struct keys *keys, int block, int blocks, float (*p)[KEYS]) {
+  vec sum[FEW_HEADS * SUMS_AT_ONCE];
+  const float *key[SUMS_AT_ONCE];
+  UNROLL
+  for (int b = 0; b < blocks; b++)
+    key[b] = keys->keys + (size_t)((keys->t + (block + b) * KV_BLOCK) % POSITIONS) * KV_WIDTH;
+  UNROLL
+  for (int i = 0; i < blocks * FEW_HEADS; i++)
+    sum[i] = vec_zero();
   for (int d = 0; d < D_HEAD; d++)
-    head->out[d] *= shrink;
-  for (int i = 0; i < count; i++)
-    add_scaled(D_HEAD, head->out, p[i], values + (size_t)((t + i) % POSITIONS) * D_HEAD);
-  float lane[LANES] = {0};
+    UNROLL
+    for (int b = 0; b < blocks; b++) {
+      const vec k = vec_load(key[b] + d * KV_BLOCK);
+      UNROLL
+      for (int h = 0; h < FEW_HEADS; h++)
+        sum[b * FEW_HEADS + h] = vec_fma(k, vec_set(q[h * D_HEAD + d]), sum[b * FEW_HEADS + h]);
+    }
+  UNROLL
+  for (int i = 0; i < blocks * FEW_HEADS; i++)
+    vec_store(p[i % FEW_HEADS] + (block + i / FEW_HEADS) * KV_BLOCK, vec_mul(sum[i], vec_set(SCALE)));
+}
+
+// Turns the scores of head h into p. Keys that the row does not see get 0.
+ALWAYS_INLINE void exponentiate(struct heads *heads, int h, const struct keys *keys, float p[KEYS]) {
+  float max = heads->max[h], lane[LANES] = {0};
+  for (int i = keys->begin; i < keys->end; i++)
+    max = p[i] > max ? p[i] : max;
   for (int i = 0; i < KEYS; i += LANES)
 #pragma omp simd
-    for (int l = 0; l < LANES; l++)
+    for (int l = 0; l < LANES; l++) {
+      const float e = exp_f32(p[i + l] - max);
+      p[i + l] = i + l >= keys->begin && i + l < keys->end ? e : 0;
       lane[l] += p[i + l];
-  head->total = head->total * shrink + sum_lanes(lane);
-  head->max = max;
+    }
+  const float shrink = exp_f32(heads->max[h] - max);
+#pragma omp simd
+  for (int d = 0; d < KV_WIDTH; d++)
+    heads->out[h][d] *= shrink;
+  heads->total[h] = heads->total[h] * shrink + sum_lanes(lane);
+  heads->max[h] = max;
+}
+
+// out[h][d] += sum over i of p[h][i] v_i[d] for FEW_HEADS heads and `vecs` vectors of d from `first` on
+ALWAYS_INLINE void mix(float (*out)[KV_WIDTH], const struct keys *keys, float (*p)[KEYS], int first, int vecs) {
+  vec sum[FEW_HEADS * FEW_VECS];
+  UNROLL
+  for (int i = 0; i < FEW_HEADS * vecs; i++)
+    sum[i] = vec_load(out[i / vecs] + (first + i % vecs) * LANES);
+  for (int i = keys->begin; i < keys->end; i++) {
+    const float *v = keys->values + (size_t)((keys->t + i) % POSITIONS) * KV_WIDTH + first * LANES;
+    UNROLL
+    for (int h = 0; h < FEW_HEADS; h++)
+      UNROLL
+      for (int j = 0; j < vecs; j++)
+        sum[h * vecs + j] = vec_fma(vec_set(p[h][i]), vec_load(v + j * LANES), sum[h * vecs + j]);
+  }
+  UNROLL
+  for (int i = 0; i < FEW_HEADS * vecs; i++)
+    vec_store(out[i / vecs] + (first + i % vecs) * LANES, sum[i]);
+}
+
+static void add_keys(struct heads *heads, const struct keys *keys) {
+  enum { AT_ONCE = SUMS_AT_ONCE < FEW_HEADS ? 1 : SUMS_AT_ONCE / FEW_HEADS < 4 ? SUMS_AT_ONCE / FEW_HEADS : 4 };
+  float p[HEADS][KEYS];
+  for (int block = 0; block < KEYS / KV_BLOCK; block += AT_ONCE)
+    for (int h = 0; h < HEADS; h += FEW_HEADS)
+      score(heads->q + h * D_HEAD, keys, block, AT_ONCE, p + h);
+  for (int h = 0; h < HEADS; h++)
+    exponentiate(heads, h, keys, p[h]);
+  for (int h = 0; h < HEADS; h += FEW_HEADS) {
+    int first = 0;
+    for (; first + FEW_VECS <= VECS; first += FEW_VECS)
+      mix(heads->out + h, keys, p + h, first, FEW_VECS);
+    for (; first < VECS; first++)
+      mix(heads->out + h, keys, p + h, first, 1);
+  }
 }
 
 // out = sum over t of p_t v_t, where p is the softmax of q.k_t / sqrt(D_HEAD) and the sink, which has no value.
 // A row sees every position up to its own.
-// Keys are added KEYS at a time from the first visible one, so the order of the sum is the same in any pass.
+// Keys are added from a multiple of KEYS on, so the order of the sum is the same in any pass.
 static void f32_attn_full_h8_g2_d64__cpu(
     const struct pass *pass, const float *qkv, float *out, const float *keys, const float *values,
     const float *sinks) {
 #pragma omp for collapse(2) schedule(dynamic)
   for (int r = 0; r < pass->rows; r++)
-    for (int h = 0; h < N_HEADS; h++) {
+    for (int h = 0; h < N_HEADS; h += HEADS) {
       const int last = pass->position[r];
       const int first = 0;
       const size_t cache = KV_VECTOR(pass->slot[r], h / HEADS_PER_KV_HEAD, 0, POSITIONS);
-      float sum[D_HEAD] = {0};
-      struct head head = {qkv + (size_t)r * QKV + h * D_HEAD, sum, sinks[h], 1.0f};
-      for (int t = first; t <= last; t += KEYS)
-        add_keys(&head, keys + cache, values + cache, t, last - t < KEYS ? last - t + 1 : KEYS);
-      float *to = out + ((size_t)r * N_HEADS + (size_t)h) * D_HEAD;
+      struct heads heads = {.q = qkv + (size_t)r * QKV + h * D_HEAD};
+      for (int i = 0; i < HEADS; i++)
+        heads.max[i] = sinks[h + i], heads.total[i] = 1.0f;
+      for (int t = first - first % KEYS; t <= last; t += KEYS)
+        add_keys(&heads, &(struct keys){.keys = keys + cache, .values = values + cache, .t = t,
+            .begin = t < first ? first - t : 0, .end = last - t < KEYS ? last - t + 1 : KEYS});
+      for (int i = 0; i < HEADS; i++) {
+        float *to = out + ((size_t)r * N_HEADS + (size_t)(h + i)) * D_HEAD;
 #pragma omp simd
-      for (int d = 0; d < D_HEAD; d++)
-        to[d] = sum[d] / head.total;
+        for (int d = 0; d < D_HEAD; d++)
+          to[d] = heads.out[i][d] / heads.total[i];
+      }
     }
 }
 

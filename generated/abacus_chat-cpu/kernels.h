@@ -47,10 +47,10 @@ void launch_norm_mlp(const struct pass *pass, size_t in, size_t out, enum weight
 void launch_matmul_router(const struct pass *pass, size_t in, size_t out, enum weight weight, enum weight bias);
 void launch_router_topk(const struct pass *pass, size_t in, size_t expert, size_t weight);
 void launch_moe_sort(const struct pass *pass, size_t expert, size_t start, size_t pair);
-void launch_moe_gate_up(const struct pass *pass, size_t in, size_t out, size_t start, size_t pair, enum weight codes,
-    enum weight scales, enum weight bias);
-void launch_moe_down(const struct pass *pass, size_t in, size_t out, size_t start, size_t pair, enum weight codes,
-    enum weight scales, enum weight bias);
+void launch_moe_gate_up(const struct pass *pass, size_t in, size_t out, size_t start, size_t pair, enum weight values,
+    enum weight bias);
+void launch_moe_down(const struct pass *pass, size_t in, size_t out, size_t start, size_t pair, enum weight values,
+    enum weight bias);
 void launch_moe_combine(const struct pass *pass, size_t in, size_t weight, size_t out);
 void launch_attn_full(const struct pass *pass, size_t in, size_t out, size_t kv, enum weight sinks);
 void launch_norm_final(const struct pass *pass, size_t in, size_t out, enum weight weight);

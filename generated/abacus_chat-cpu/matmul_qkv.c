@@ -5,25 +5,31 @@
 
 enum { Q = 512 };
 enum { KV = 128 };
-enum { N = 768, K = 192, FEATURE_BYTES = 384, TILE = FEATURE_MAJOR_TILE };
-static_assert(TILE == 4, "want the tile for which the workspace was planned");
+enum { N = 768, K = 192 };
+#define PANEL_BYTES PANEL_BYTES_BF16(K)
+static_assert(PANEL_BYTES == 6144, "want the panels of gen/panels.lua");
 
-// y[r][n] = sum over k of W[n][k] x[r][k] + bias[n] for the first `features` of the N features of y. Each tile
-// of W is expanded once for all rows.
-ALWAYS_INLINE void f32_bf16w_matmul_n768_k192__cpu(
-    const struct pass *pass, int features, const float *x, float *y, const uint8_t *w, const float *bias) {
-  float *tile = pass_workspace(pass);
-  float sum[TILE];
-#pragma omp for schedule(static) nowait
-  for (int first = 0; first < features; first += TILE) {
-    const int width = features - first < TILE ? features - first : TILE;
-    for (int n = 0; n < width; n++)
-      expand_bf16(K, tile + (size_t)n * K, w + (size_t)(first + n) * FEATURE_BYTES);
-    for (int r = 0; r < pass->rows; r++) {
-      float *to = y + (size_t)r * N + first;
-      product_feature_major(K, width, x + (size_t)r * K, tile, sum);
-      for (int n = 0; n < width; n++)
-        to[n] = sum[n] + bias[first + n];
+// y[r][n] = sum over k of W[n][k] x[r][k] + bias[n] for the first `features` of the N features of y
+static void f32_bf16w_matmul_n768_k192__cpu(
+    int features, int rows, const float *x, float *y, const uint8_t *w, const float *bias) {
+  const struct share share = thread_share((features + PANEL - 1) / PANEL);
+  for (int panel = share.first, panels; panel < share.end; panel += panels) {
+    panels = next_panels(share.end - panel, rows);
+    const int first = panel * PANEL;
+    const int width = features - first < panels * PANEL ? features - first : panels * PANEL;
+    for (int r = 0, n_rows; r < rows; r += n_rows) {
+      const float *from[ROWS_AT_ONCE];
+      float sum[SUM_FLOATS] = {0};
+      n_rows = next_rows(rows - r);
+      for (int i = 0; i < n_rows; i++)
+        from[i] = x + (size_t)(r + i) * K;
+      multiply_some((struct product){.form = WEIGHTS_BF16, .k = K, .x = from, .w = w + (size_t)panel * PANEL_BYTES},
+          n_rows, panels, sum);
+      for (int i = 0; i < n_rows; i++) {
+        float *to = y + (size_t)(r + i) * N + first;
+        for (int n = 0; n < width; n++)
+          to[n] = sum[i * panels * PANEL + n] + bias[first + n];
+      }
     }
   }
 }
@@ -33,13 +39,13 @@ void launch_matmul_qkv(const struct pass *pass, size_t in, size_t out, enum weig
   const float *x = pass_floats(pass, in);
   float *y = pass_floats(pass, out);
   f32_bf16w_matmul_n768_k192__cpu(
-      pass, Q, x, y, pass->weight[q],
+      Q, pass->rows, x, y, pass->weight[q],
       pass_packed(pass, q_bias));
   f32_bf16w_matmul_n768_k192__cpu(
-      pass, KV, x, y + Q, pass->weight[k],
+      KV, pass->rows, x, y + Q, pass->weight[k],
       pass_packed(pass, k_bias));
   f32_bf16w_matmul_n768_k192__cpu(
-      pass, KV, x, y + Q + KV, pass->weight[v],
+      KV, pass->rows, x, y + Q + KV, pass->weight[v],
       pass_packed(pass, v_bias));
 #pragma omp barrier
 }

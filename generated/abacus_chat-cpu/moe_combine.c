@@ -5,11 +5,12 @@
 
 enum { D_MODEL = 192, TOP_K = 2 };
 
-// x[r] += sum over k of weight[r][k] y[r * TOP_K + k], in ascending order of the experts' ids
+// x[r] += sum over k of weight[r][k] y[r * TOP_K + k], in ascending order of the experts' ids. The norm that follows
+// goes by the same rows, so no thread waits for another.
 static void f32_moe_combine_n192_top2__cpu(
     const struct pass *pass, const float *y, const float *weight, float *x) {
-#pragma omp for schedule(static)
-  for (int r = 0; r < pass->rows; r++) {
+  const struct share rows = thread_share(pass->rows);
+  for (int r = rows.first; r < rows.end; r++) {
     float sum[D_MODEL] = {0}, *to = x + (size_t)r * D_MODEL;
     for (int k = 0; k < TOP_K; k++) {
       const size_t p = (size_t)r * TOP_K + (size_t)k;

@@ -3,24 +3,11 @@
 #include "kernels.h"
 #include "target/cpu/mixed.h"
 
-enum { N_EXPERTS = 8, TOP_K = 2, N = 256, K = 192, TILE = FEATURE_MAJOR_TILE };
-static_assert(TILE == 4, "want the tile for which the workspace was planned");
-enum { CODE_BYTES = 96, SCALE_BYTES = 6 }; // per feature
+enum { N_EXPERTS = 8, TOP_K = 2, N = 256, K = 192, PANELS = (N + PANEL - 1) / PANEL };
+#define PANEL_BYTES PANEL_BYTES_MXFP4(K)
+static_assert(PANEL_BYTES == 1664, "want the panels of gen/panels.lua");
 enum { D_FF = 128 };
 static const float LIMIT = 7.0f, ALPHA = 1.702f;
-
-struct weights {
-  const uint8_t *codes, *scales; // (experts, N, K)
-};
-
-// Expands the weights of features [first, first + width) of one expert.
-ALWAYS_INLINE void expand_tile(float *tile, const struct weights *w, int expert, int first, int width) {
-  int8_t doubled[K];
-  for (int n = 0; n < width; n++) {
-    const size_t feature = (size_t)expert * N + (size_t)(first + n);
-    expand_mxfp4(K, tile + (size_t)n * K, w->codes + feature * CODE_BYTES, w->scales + feature * SCALE_BYTES, doubled);
-  }
-}
 
 // Features 2j and 2j + 1 are gate and up: a_j = g sigmoid(ALPHA g) (u + 1) with g = min(gate, LIMIT) and
 // u = clamp(up, -LIMIT, LIMIT).
@@ -35,33 +22,33 @@ ALWAYS_INLINE void finish(int width, const float *restrict sum, const float *res
   }
 }
 
-// a[p] = swiglu(W_e x[r] + bias_e) for each pair p of a row r and its expert e
+// a[p] = swiglu(W_e x[r] + bias_e) for the pairs p of rows r and one expert e
 static void f32_mf4w_moe_gate_up_swiglu_n256_k192_e8_top2__cpu(
-    const struct pass *pass, const float *in, float *out, const int32_t *start, const int32_t *pair,
-    const struct weights *w, const float *bias) {
-  float *tile = pass_workspace(pass);
-  float sum[TILE];
-  for (int e = 0; e < N_EXPERTS; e++) {
-    if (start[e] == start[e + 1])
-      continue;
-#pragma omp for schedule(static) nowait
-    for (int first = 0; first < N; first += TILE) {
-      const int width = N - first < TILE ? N - first : TILE;
-      expand_tile(tile, w, e, first, width);
-      for (int i = start[e]; i < start[e + 1]; i++) {
-        const size_t p = (size_t)pair[i];
-        product_feature_major(K, width, in + p / TOP_K * K, tile, sum);
-        finish(width, sum, bias + (size_t)e * N + first, out + p * D_FF + first / 2);
-      }
+    int pairs, const int32_t *pair, const float *in, float *out, const uint8_t *w, const float *bias) {
+  const struct share share = thread_share(PANELS);
+  for (int panel = share.first, panels; panel < share.end; panel += panels) {
+    panels = next_panels(share.end - panel, pairs);
+    const int first = panel * PANEL, width = N - first < panels * PANEL ? N - first : panels * PANEL;
+    for (int p = 0, n_pairs; p < pairs; p += n_pairs) {
+      const float *from[ROWS_AT_ONCE];
+      float sum[SUM_FLOATS] = {0};
+      n_pairs = next_rows(pairs - p);
+      for (int i = 0; i < n_pairs; i++)
+        from[i] = in + (size_t)(pair[p + i] / TOP_K) * K;
+      multiply_some((struct product){.form = WEIGHTS_MXFP4, .k = K, .x = from, .w = w + (size_t)panel * PANEL_BYTES},
+          n_pairs, panels, sum);
+      for (int i = 0; i < n_pairs; i++)
+        finish(width, sum + i * panels * PANEL, bias + first, out + (size_t)pair[p + i] * D_FF + first / 2);
     }
   }
-#pragma omp barrier
 }
 
-void launch_moe_gate_up(const struct pass *pass, size_t in, size_t out, size_t start, size_t pair, enum weight codes,
-    enum weight scales, enum weight bias) {
-  const struct weights w = {pass->weight[codes], pass->weight[scales]};
-  f32_mf4w_moe_gate_up_swiglu_n256_k192_e8_top2__cpu(
-      pass, pass_floats(pass, in), pass_floats(pass, out), pass_ints(pass, start), pass_ints(pass, pair), &w,
-      pass_packed(pass, bias));
+void launch_moe_gate_up(const struct pass *pass, size_t in, size_t out, size_t start, size_t pair, enum weight values,
+    enum weight bias) {
+  const int32_t *begin = pass_ints(pass, start);
+  for (int e = 0; e < N_EXPERTS; e++)
+    f32_mf4w_moe_gate_up_swiglu_n256_k192_e8_top2__cpu(
+        begin[e + 1] - begin[e], pass_ints(pass, pair) + begin[e], pass_floats(pass, in), pass_floats(pass, out),
+        pass->weight[values] + (size_t)e * PANELS * PANEL_BYTES, pass_packed(pass, bias) + (size_t)e * N);
+#pragma omp barrier
 }

@@ -28,8 +28,8 @@ static void choose(const float *logit, int32_t *chosen) {
 // weight = softmax of the chosen logits
 static void f32_router_topk_e8_top2__cpu(
     const struct pass *pass, const float *logits, int32_t *expert, float *weight) {
-#pragma omp for schedule(static)
-  for (int r = 0; r < pass->rows; r++) {
+  const struct share rows = thread_share(pass->rows);
+  for (int r = rows.first; r < rows.end; r++) {
     const float *logit = logits + (size_t)r * N_EXPERTS;
     int32_t *chosen = expert + (size_t)r * TOP_K;
     float *p = weight + (size_t)r * TOP_K, max, total = 0;
@@ -42,6 +42,7 @@ static void f32_router_topk_e8_top2__cpu(
     for (int k = 0; k < TOP_K; k++)
       p[k] /= total;
   }
+#pragma omp barrier
 }
 
 void launch_router_topk(const struct pass *pass, size_t in, size_t expert, size_t weight) {

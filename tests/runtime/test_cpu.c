@@ -26,24 +26,6 @@ static void exp_is_within_2_ulp(void **state) {
   assert_true(exp_f32(1e30f) == exp_f32(88));
 }
 
-static void mxfp4_is_as_defined(void **state) {
-  static const float VALUE[16] = {0,     0.5f,  1,  1.5f,  2,  3,  4,  6,
-                                  -0.0f, -0.5f, -1, -1.5f, -2, -3, -4, -6};
-  uint8_t codes[16];
-  int8_t doubled[32];
-  float out[32];
-  (void)state;
-  for (int scale = 0; scale < 255; scale++)
-    for (int first = 0; first < 16; first++) {
-      const uint8_t scales[1] = {(uint8_t)scale};
-      for (int b = 0; b < 16; b++)
-        codes[b] = (uint8_t)(((first + 2 * b + 1) % 16) << 4 | (first + 2 * b) % 16);
-      expand_mxfp4(32, out, codes, scales, doubled);
-      for (int i = 0; i < 32; i++)
-        assert_true(out[i] == ldexpf(VALUE[(first + i) % 16], scale - 127));
-    }
-}
-
 static void bf16_is_the_upper_half(void **state) {
   uint8_t in[2 * 77 + 1];
   float out[77];
@@ -84,37 +66,195 @@ static void dot_of_every_length(void **state) {
     assert_near(dot(n, a, b), exact_dot(n, a, b));
 }
 
-// Covers both orders of weights and every number of features; product_feature_major has the bits of
-// dot().
-static void products(void **state) {
-  static float by_feature[COLUMN_MAJOR_TILE * K], by_column[COLUMN_MAJOR_TILE * K], x[K];
-  (void)state;
-  for (uint32_t k = 0; k < K; k++) {
-    x[k] = noise(k + 5000);
-    for (uint32_t f = 0; f < COLUMN_MAJOR_TILE; f++)
-      by_feature[f * K + k] = by_column[k * COLUMN_MAJOR_TILE + f] = noise(f * 100 + k);
+// ---- products of rows and panels ----
+
+enum { MOST_K = 3 * BLOCK + 27 };
+
+// The panels of some weights, and the weights one by one.
+static _Alignas(
+    PANEL_ALIGN) uint8_t panels[PANELS_AT_ONCE * PANEL_BYTES_F32(MOST_K) + PREFETCH_DISTANCE];
+static float weight[PANELS_AT_ONCE * PANEL][MOST_K], scale[PANELS_AT_ONCE * PANEL][MOST_K];
+static float row[ROWS_AT_ONCE][MOST_K];
+
+static uint32_t bits_of(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
+
+// Code `code` of the definition of e2m1 (OCP Microscaling Formats 1.0, 5.3.3).
+static float e2m1(int code) {
+  static const float VALUE[8] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6};
+  return code & 8 ? -VALUE[code & 7] : VALUE[code & 7];
+}
+
+static void put_word(uint8_t *panel, int word, int lane, uint32_t value) {
+  memcpy(panel + ((size_t)word * PANEL + (size_t)lane) * 4, &value, sizeof value);
+}
+
+// Fills in one weight, as formats/panels.h says where it lies; a word's other bits are kept.
+static void put_weight(enum weight_form form, int k, uint8_t *panel, int column, int f,
+                       uint32_t seed) {
+  const int lane = f % PANEL, word = form == WEIGHTS_F32    ? column
+                                     : form == WEIGHTS_BF16 ? column / 2
+                                                            : column / 8;
+  uint32_t value;
+  memcpy(&value, panel + ((size_t)word * PANEL + (size_t)lane) * 4, sizeof value);
+  scale[f][column] = 1;
+  if (form == WEIGHTS_F32) {
+    weight[f][column] = noise(seed);
+    value = bits_of(weight[f][column]);
+  } else if (form == WEIGHTS_BF16) {
+    const uint32_t half = bits_of(noise(seed)) >> 16;
+    const uint32_t wide = half << 16;
+    memcpy(&weight[f][column], &wide, sizeof wide);
+    value |= half << 16 * (column % 2);
+  } else {
+    const int code = (int)(seed * 2654435761u >> 28), exponent = (f + column / BLOCK) % 7 - 3;
+    weight[f][column] = e2m1(code);
+    scale[f][column] = ldexpf(1, exponent);
+    value |= (uint32_t)code << 4 * (column % 8);
+    panel[PANEL_WORD_BYTES(k) + (size_t)(column / BLOCK * PANEL + lane)] =
+        (uint8_t)(127 + exponent);
   }
-  for (int features = 1; features <= COLUMN_MAJOR_TILE; features++) {
-    float one[COLUMN_MAJOR_TILE + 1], other[COLUMN_MAJOR_TILE + 1];
-    one[features] = other[features] = 77;
-    product_feature_major(K, features, x, by_feature, one);
-    product_column_major(K, features, x, by_column, other);
-    for (int f = 0; f < features; f++) {
-      const float want = dot(K, x, by_feature + f * K);
-      assert_memory_equal(&one[f], &want, sizeof want);
-      assert_near(other[f], exact_dot(K, x, by_feature + f * K));
+  put_word(panel, word, lane, value);
+}
+
+static void fill(enum weight_form form, int k) {
+  memset(panels, 0, sizeof panels);
+  for (int f = 0; f < PANELS_AT_ONCE * PANEL; f++)
+    for (int c = 0; c < k; c++)
+      put_weight(form, k, panels + (size_t)(f / PANEL) * panel_bytes(form, k), c, f,
+                 (uint32_t)(f * 1000 + c));
+  for (int r = 0; r < ROWS_AT_ONCE; r++)
+    for (int c = 0; c < k; c++)
+      row[r][c] = noise((uint32_t)(r * 5000 + c + 77));
+}
+
+// The sum in its fixed order.
+static float ordered_sum(enum weight_form form, int k, int r, int f) {
+  float total = 0;
+  for (int first = 0; first < k; first += BLOCK) {
+    float sum = 0;
+    for (int c = first; c < k && c < first + BLOCK; c++)
+      sum = fmaf(weight[f][c], row[r][c], sum);
+    total = form == WEIGHTS_MXFP4 ? fmaf(scale[f][first], sum, total) : sum + total;
+  }
+  return total;
+}
+
+static double exact_sum(int k, int r, int f) {
+  double sum = 0;
+  for (int c = 0; c < k; c++)
+    sum += (double)weight[f][c] * (double)scale[f][c] * (double)row[r][c];
+  return sum;
+}
+
+static void check_product(enum weight_form form, int k, int rows, int n_panels) {
+  const float *x[ROWS_AT_ONCE];
+  float sum[SUM_FLOATS + 1];
+  for (int r = 0; r < ROWS_AT_ONCE; r++)
+    x[r] = row[r];
+  sum[rows * n_panels * PANEL] = 77;
+  multiply_some((struct product){.form = form, .k = k, .x = x, .w = panels}, rows, n_panels, sum);
+  for (int r = 0; r < rows; r++)
+    for (int f = 0; f < n_panels * PANEL; f++) {
+      const float want = ordered_sum(form, k, r, f), got = sum[r * n_panels * PANEL + f];
+      assert_memory_equal(&got, &want, sizeof want);
+      assert_true(fabs((double)got - exact_sum(k, r, f)) <= 48 * k * 0x1p-24);
     }
-    assert_true(one[features] == 77 && other[features] == 77);
+  assert_true(sum[rows * n_panels * PANEL] == 77);
+}
+
+// Checks every number of rows and panels that kernels ask for. k is a constant, as in kernels.
+#define CHECK_PRODUCTS(form, k)                                                                    \
+  fill(form, k);                                                                                   \
+  for (int rows = 1; rows <= ROWS_AT_ONCE; rows++)                                                 \
+    for (int n = 1; n <= PANELS_AT_ONCE; n++)                                                      \
+      if (n == 1 || rows > 1)                                                                      \
+  check_product(form, k, rows, n)
+
+static void products_of_f32(void **state) {
+  (void)state;
+  CHECK_PRODUCTS(WEIGHTS_F32, 3 * BLOCK + 27);
+  CHECK_PRODUCTS(WEIGHTS_F32, 1);
+}
+
+static void products_of_bf16(void **state) {
+  (void)state;
+  CHECK_PRODUCTS(WEIGHTS_BF16, 3 * BLOCK + 27);
+  CHECK_PRODUCTS(WEIGHTS_BF16, 2 * BLOCK);
+  CHECK_PRODUCTS(WEIGHTS_BF16, 7);
+}
+
+static void products_of_mxfp4(void **state) {
+  (void)state;
+  CHECK_PRODUCTS(WEIGHTS_MXFP4, 3 * BLOCK);
+  CHECK_PRODUCTS(WEIGHTS_MXFP4, BLOCK);
+}
+
+// Every code with every scale: one weight times 1.
+static void mxfp4_is_as_defined(void **state) {
+  (void)state;
+  for (int s = 0; s < 256; s++)
+    for (int c = 0; c < BLOCK; c++) {
+      const float one = 1, *x[1];
+      float sum[SUM_FLOATS];
+      memset(panels, 0, PANEL_BYTES_MXFP4(BLOCK));
+      memset(row, 0, sizeof row);
+      row[0][c] = one;
+      x[0] = row[0];
+      for (int lane = 0; lane < PANEL; lane++) {
+        put_word(panels, c / 8, lane, (uint32_t)lane << 4 * (c % 8));
+        panels[PANEL_WORD_BYTES(BLOCK) + (size_t)lane] = (uint8_t)s;
+      }
+      multiply_some((struct product){.form = WEIGHTS_MXFP4, .k = BLOCK, .x = x, .w = panels}, 1, 1,
+                    sum);
+      for (int lane = 0; lane < PANEL; lane++)
+        assert_true(s == 255 ? isnan(sum[lane]) : sum[lane] == ldexpf(e2m1(lane), s - 127));
+    }
+}
+
+// next_rows and next_panels cover everything, never too much at once, and rows in about equal
+// parts.
+static void parts_are_equal(void **state) {
+  (void)state;
+  for (int n = 1; n < 5 * ROWS_AT_ONCE; n++) {
+    int least = n, most = 0, left = n;
+    for (int rows; left > 0; left -= rows) {
+      rows = next_rows(left);
+      least = rows < least ? rows : least;
+      most = rows > most ? rows : most;
+    }
+    assert_int_equal(left, 0);
+    assert_true(most <= ROWS_AT_ONCE && most - least <= 1);
+    assert_int_equal(next_panels(n, 1), 1);
+    assert_int_equal(next_panels(n, 2), n < PANELS_AT_ONCE ? 1 : PANELS_AT_ONCE);
   }
+}
+
+static void threads_share_all_items(void **state) {
+  static int owner[1000];
+  (void)state;
+  for (int n = 0; n < 100; n++)
+#pragma omp parallel num_threads(7)
+  {
+    const struct share share = thread_share(n);
+    for (int i = share.first; i < share.end; i++)
+#pragma omp atomic
+      owner[i]++;
+  }
+  for (int i = 0; i < 100; i++)
+    assert_int_equal(owner[i], 99 - i);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(exp_is_within_2_ulp),
-      cmocka_unit_test(mxfp4_is_as_defined),
-      cmocka_unit_test(bf16_is_the_upper_half),
-      cmocka_unit_test(dot_of_every_length),
-      cmocka_unit_test(products),
+      cmocka_unit_test(exp_is_within_2_ulp),     cmocka_unit_test(bf16_is_the_upper_half),
+      cmocka_unit_test(dot_of_every_length),     cmocka_unit_test(products_of_f32),
+      cmocka_unit_test(products_of_bf16),        cmocka_unit_test(products_of_mxfp4),
+      cmocka_unit_test(mxfp4_is_as_defined),     cmocka_unit_test(parts_are_equal),
+      cmocka_unit_test(threads_share_all_items),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

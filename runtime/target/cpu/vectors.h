@@ -1,0 +1,37 @@
+// Vectors of 16 floats, one lane for each feature of a panel, on whatever the compiler builds for.
+// Every machine computes the same bits: each function is exact or rounds once.
+//
+//   vec_zero(), vec_set(x), vec_load(from), vec_store(to, v)   memory needs no alignment
+//   vec_add(a, b), vec_mul(a, b), vec_fma(a, b, c)             a + b, a * b, a * b + c
+//   words_load(from)                                           16 words of 32 bits
+//   words_low(w), words_high(w)     the lower (upper) half of each word as a BF16
+//   words_code(w, i)                bits 4i to 4i + 3 of each word as an e2m1 number; i is a
+//   constant vec_scales(from)                16 bytes as e8m0 numbers: 2^(byte - 127), NaN for 255
+//                                   (OCP Microscaling Formats 1.0)
+//
+// ROWS_AT_ONCE and PANELS_AT_ONCE are how many rows and panels a product multiplies with each
+// other; SUMS_AT_ONCE, how many independent sums hide the latency of vec_fma.
+#ifndef GETP_TARGET_CPU_VECTORS_H
+#define GETP_TARGET_CPU_VECTORS_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+enum {
+  LANES = 16,
+  SUBNORMAL_SCALE = 0x00400000, // the bits of 2^-127
+  QUIET_NAN = 0x7fc00000,
+};
+
+#if defined(__AVX512F__)
+#include "target/cpu/avx512.h"
+#elif defined(__AVX2__) && defined(__FMA__)
+#include "target/cpu/avx2.h"
+#else
+#include "target/cpu/portable.h"
+#endif
+
+#endif
