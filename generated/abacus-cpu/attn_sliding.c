@@ -7,7 +7,7 @@ enum { N_HEADS = 8, HEADS_PER_KV_HEAD = 4, D_HEAD = 64 };
 enum { QKV = 768, POSITIONS = KV_SLIDING_POSITIONS }; // QKV: elements of q, k and v of a row
 enum { HEADS = 4, FEW_HEADS = 4 }; // of one thread, which read the same keys; whose sums are in registers
 enum { KEYS = 4 * KV_BLOCK }; // whose scores are held at a time
-enum { VECS = KV_WIDTH / LANES, FEW_VECS = (2 * SUMS_AT_ONCE + FEW_HEADS - 1) / FEW_HEADS };
+enum { VECS = KV_WIDTH / LANES, FEW_VECS = SUMS_AT_ONCE < FEW_HEADS ? 1 : SUMS_AT_ONCE / FEW_HEADS };
 static_assert(KV_BLOCK == LANES && KV_WIDTH % LANES == 0 && KV_WIDTH >= D_HEAD, "want vectors of keys and of values");
 enum { WINDOW = MODEL_WINDOW };
 static const float SCALE = 0.125f; // 1 / sqrt(D_HEAD)

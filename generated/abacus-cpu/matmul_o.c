@@ -11,22 +11,20 @@ static_assert(PANEL_BYTES == 16384, "want the panels of gen/panels.lua");
 static void f32_bf16w_matmul_residual_n192_k512__cpu(
     int features, int rows, const float *x, float *y, const uint8_t *w, const float *bias) {
   const struct share share = thread_share((features + PANEL - 1) / PANEL);
-  for (int panel = share.first, panels; panel < share.end; panel += panels) {
-    panels = next_panels(share.end - panel, rows);
-    const int first = panel * PANEL;
-    const int width = features - first < panels * PANEL ? features - first : panels * PANEL;
+  for (int panel = share.first; panel < share.end; panel++) {
+    const int first = panel * PANEL, width = features - first < PANEL ? features - first : PANEL;
     for (int r = 0, n_rows; r < rows; r += n_rows) {
       const float *from[ROWS_AT_ONCE];
-      float sum[SUM_FLOATS] = {0};
+      float sum[ROWS_AT_ONCE][PANEL] = {0};
       n_rows = next_rows(rows - r);
       for (int i = 0; i < n_rows; i++)
         from[i] = x + (size_t)(r + i) * K;
-      multiply_some((struct product){.form = WEIGHTS_BF16, .k = K, .x = from, .w = w + (size_t)panel * PANEL_BYTES},
-          n_rows, panels, sum);
+      multiply_rows((struct product){.form = WEIGHTS_BF16, .k = K, .x = from, .w = w + (size_t)panel * PANEL_BYTES},
+          n_rows, sum);
       for (int i = 0; i < n_rows; i++) {
         float *to = y + (size_t)(r + i) * N + first;
         for (int n = 0; n < width; n++)
-          to[n] += sum[i * panels * PANEL + n] + bias[first + n];
+          to[n] += sum[i][n] + bias[first + n];
       }
     }
   }

@@ -19,12 +19,12 @@ static void f32_bf16w_matmul_n8_k192__cpu(
       from[i] = x + (size_t)(r + i) * K;
     for (int panel = 0; panel < PANELS; panel++) {
       const int first = panel * PANEL, width = N_EXPERTS - first < PANEL ? N_EXPERTS - first : PANEL;
-      float sum[SUM_FLOATS] = {0};
-      multiply_some((struct product){.form = WEIGHTS_BF16, .k = K, .x = from, .w = w + (size_t)panel * PANEL_BYTES},
-          n_rows, 1, sum);
+      float sum[ROWS_AT_ONCE][PANEL] = {0};
+      multiply_rows((struct product){.form = WEIGHTS_BF16, .k = K, .x = from, .w = w + (size_t)panel * PANEL_BYTES},
+          n_rows, sum);
       for (int i = 0; i < n_rows; i++)
         for (int e = 0; e < width; e++)
-          logit[(size_t)(r + i) * N_EXPERTS + (size_t)(first + e)] = sum[i * PANEL + e] + bias[first + e];
+          logit[(size_t)(r + i) * N_EXPERTS + (size_t)(first + e)] = sum[i][e] + bias[first + e];
     }
   }
 }

@@ -26,19 +26,18 @@ ALWAYS_INLINE void finish(int width, const float *restrict sum, const float *res
 static void f32_mf4w_moe_gate_up_swiglu_n256_k192_e8_top2__cpu(
     int pairs, const int32_t *pair, const float *in, float *out, const uint8_t *w, const float *bias) {
   const struct share share = thread_share(PANELS);
-  for (int panel = share.first, panels; panel < share.end; panel += panels) {
-    panels = next_panels(share.end - panel, pairs);
-    const int first = panel * PANEL, width = N - first < panels * PANEL ? N - first : panels * PANEL;
+  for (int panel = share.first; panel < share.end; panel++) {
+    const int first = panel * PANEL, width = N - first < PANEL ? N - first : PANEL;
     for (int p = 0, n_pairs; p < pairs; p += n_pairs) {
       const float *from[ROWS_AT_ONCE];
-      float sum[SUM_FLOATS] = {0};
+      float sum[ROWS_AT_ONCE][PANEL] = {0};
       n_pairs = next_rows(pairs - p);
       for (int i = 0; i < n_pairs; i++)
         from[i] = in + (size_t)(pair[p + i] / TOP_K) * K;
-      multiply_some((struct product){.form = WEIGHTS_MXFP4, .k = K, .x = from, .w = w + (size_t)panel * PANEL_BYTES},
-          n_pairs, panels, sum);
+      multiply_rows((struct product){.form = WEIGHTS_MXFP4, .k = K, .x = from, .w = w + (size_t)panel * PANEL_BYTES},
+          n_pairs, sum);
       for (int i = 0; i < n_pairs; i++)
-        finish(width, sum + i * panels * PANEL, bias + first, out + (size_t)pair[p + i] * D_FF + first / 2);
+        finish(width, sum[i], bias + first, out + (size_t)pair[p + i] * D_FF + first / 2);
     }
   }
 }

@@ -66,14 +66,13 @@ static void dot_of_every_length(void **state) {
     assert_near(dot(n, a, b), exact_dot(n, a, b));
 }
 
-// ---- products of rows and panels ----
+// ---- products of rows and a panel ----
 
 enum { MOST_K = 3 * BLOCK + 27 };
 
-// The panels of some weights, and the weights one by one.
-static _Alignas(
-    PANEL_ALIGN) uint8_t panels[PANELS_AT_ONCE * PANEL_BYTES_F32(MOST_K) + PREFETCH_DISTANCE];
-static float weight[PANELS_AT_ONCE * PANEL][MOST_K], scale[PANELS_AT_ONCE * PANEL][MOST_K];
+// A panel, and its weights one by one. Prefetches go beyond its end.
+static _Alignas(PANEL_ALIGN) uint8_t panel[PANEL_BYTES_F32(MOST_K)];
+static float weight[PANEL][MOST_K], scale[PANEL][MOST_K];
 static float row[ROWS_AT_ONCE][MOST_K];
 
 static uint32_t bits_of(float x) {
@@ -88,44 +87,39 @@ static float e2m1(int code) {
   return code & 8 ? -VALUE[code & 7] : VALUE[code & 7];
 }
 
-static void put_word(uint8_t *panel, int word, int lane, uint32_t value) {
+static void put_word(int word, int lane, uint32_t value) {
   memcpy(panel + ((size_t)word * PANEL + (size_t)lane) * 4, &value, sizeof value);
 }
 
 // Fills in one weight, as formats/panels.h says where it lies; a word's other bits are kept.
-static void put_weight(enum weight_form form, int k, uint8_t *panel, int column, int f,
-                       uint32_t seed) {
-  const int lane = f % PANEL, word = form == WEIGHTS_F32    ? column
-                                     : form == WEIGHTS_BF16 ? column / 2
-                                                            : column / 8;
+static void put_weight(enum weight_form form, int k, int column, int lane, uint32_t seed) {
+  const int word = form == WEIGHTS_F32 ? column : form == WEIGHTS_BF16 ? column / 2 : column / 8;
   uint32_t value;
   memcpy(&value, panel + ((size_t)word * PANEL + (size_t)lane) * 4, sizeof value);
-  scale[f][column] = 1;
+  scale[lane][column] = 1;
   if (form == WEIGHTS_F32) {
-    weight[f][column] = noise(seed);
-    value = bits_of(weight[f][column]);
+    weight[lane][column] = noise(seed);
+    value = bits_of(weight[lane][column]);
   } else if (form == WEIGHTS_BF16) {
-    const uint32_t half = bits_of(noise(seed)) >> 16;
-    const uint32_t wide = half << 16;
-    memcpy(&weight[f][column], &wide, sizeof wide);
+    const uint32_t half = bits_of(noise(seed)) >> 16, wide = half << 16;
+    memcpy(&weight[lane][column], &wide, sizeof wide);
     value |= half << 16 * (column % 2);
   } else {
-    const int code = (int)(seed * 2654435761u >> 28), exponent = (f + column / BLOCK) % 7 - 3;
-    weight[f][column] = e2m1(code);
-    scale[f][column] = ldexpf(1, exponent);
+    const int code = (int)(seed * 2654435761u >> 28), exponent = (lane + column / BLOCK) % 7 - 3;
+    weight[lane][column] = e2m1(code);
+    scale[lane][column] = ldexpf(1, exponent);
     value |= (uint32_t)code << 4 * (column % 8);
     panel[PANEL_WORD_BYTES(k) + (size_t)(column / BLOCK * PANEL + lane)] =
         (uint8_t)(127 + exponent);
   }
-  put_word(panel, word, lane, value);
+  put_word(word, lane, value);
 }
 
 static void fill(enum weight_form form, int k) {
-  memset(panels, 0, sizeof panels);
-  for (int f = 0; f < PANELS_AT_ONCE * PANEL; f++)
+  memset(panel, 0, sizeof panel);
+  for (int lane = 0; lane < PANEL; lane++)
     for (int c = 0; c < k; c++)
-      put_weight(form, k, panels + (size_t)(f / PANEL) * panel_bytes(form, k), c, f,
-                 (uint32_t)(f * 1000 + c));
+      put_weight(form, k, c, lane, (uint32_t)(lane * 1000 + c));
   for (int r = 0; r < ROWS_AT_ONCE; r++)
     for (int c = 0; c < k; c++)
       row[r][c] = noise((uint32_t)(r * 5000 + c + 77));
@@ -150,29 +144,27 @@ static double exact_sum(int k, int r, int f) {
   return sum;
 }
 
-static void check_product(enum weight_form form, int k, int rows, int n_panels) {
+static void check_product(enum weight_form form, int k, int rows) {
   const float *x[ROWS_AT_ONCE];
-  float sum[SUM_FLOATS + 1];
+  float sum[ROWS_AT_ONCE + 1][PANEL];
   for (int r = 0; r < ROWS_AT_ONCE; r++)
     x[r] = row[r];
-  sum[rows * n_panels * PANEL] = 77;
-  multiply_some((struct product){.form = form, .k = k, .x = x, .w = panels}, rows, n_panels, sum);
+  sum[rows][0] = 77;
+  multiply_rows((struct product){.form = form, .k = k, .x = x, .w = panel}, rows, sum);
   for (int r = 0; r < rows; r++)
-    for (int f = 0; f < n_panels * PANEL; f++) {
-      const float want = ordered_sum(form, k, r, f), got = sum[r * n_panels * PANEL + f];
-      assert_memory_equal(&got, &want, sizeof want);
-      assert_true(fabs((double)got - exact_sum(k, r, f)) <= 48 * k * 0x1p-24);
+    for (int lane = 0; lane < PANEL; lane++) {
+      const float want = ordered_sum(form, k, r, lane);
+      assert_memory_equal(&sum[r][lane], &want, sizeof want);
+      assert_true(fabs((double)want - exact_sum(k, r, lane)) <= 48 * k * 0x1p-24);
     }
-  assert_true(sum[rows * n_panels * PANEL] == 77);
+  assert_true(sum[rows][0] == 77);
 }
 
-// Checks every number of rows and panels that kernels ask for. k is a constant, as in kernels.
+// Checks every number of rows. k is a constant, as in kernels.
 #define CHECK_PRODUCTS(form, k)                                                                    \
   fill(form, k);                                                                                   \
   for (int rows = 1; rows <= ROWS_AT_ONCE; rows++)                                                 \
-    for (int n = 1; n <= PANELS_AT_ONCE; n++)                                                      \
-      if (n == 1 || rows > 1)                                                                      \
-  check_product(form, k, rows, n)
+  check_product(form, k, rows)
 
 static void products_of_f32(void **state) {
   (void)state;
@@ -195,28 +187,26 @@ static void products_of_mxfp4(void **state) {
 
 // Every code with every scale: one weight times 1.
 static void mxfp4_is_as_defined(void **state) {
+  const float *x[] = {row[0]};
   (void)state;
   for (int s = 0; s < 256; s++)
     for (int c = 0; c < BLOCK; c++) {
-      const float one = 1, *x[1];
-      float sum[SUM_FLOATS];
-      memset(panels, 0, PANEL_BYTES_MXFP4(BLOCK));
+      float sum[1][PANEL];
+      memset(panel, 0, PANEL_BYTES_MXFP4(BLOCK));
       memset(row, 0, sizeof row);
-      row[0][c] = one;
-      x[0] = row[0];
+      row[0][c] = 1;
       for (int lane = 0; lane < PANEL; lane++) {
-        put_word(panels, c / 8, lane, (uint32_t)lane << 4 * (c % 8));
-        panels[PANEL_WORD_BYTES(BLOCK) + (size_t)lane] = (uint8_t)s;
+        put_word(c / 8, lane, (uint32_t)lane << 4 * (c % 8));
+        panel[PANEL_WORD_BYTES(BLOCK) + (size_t)lane] = (uint8_t)s;
       }
-      multiply_some((struct product){.form = WEIGHTS_MXFP4, .k = BLOCK, .x = x, .w = panels}, 1, 1,
+      multiply_rows((struct product){.form = WEIGHTS_MXFP4, .k = BLOCK, .x = x, .w = panel}, 1,
                     sum);
       for (int lane = 0; lane < PANEL; lane++)
-        assert_true(s == 255 ? isnan(sum[lane]) : sum[lane] == ldexpf(e2m1(lane), s - 127));
+        assert_true(s == 255 ? isnan(sum[0][lane]) : sum[0][lane] == ldexpf(e2m1(lane), s - 127));
     }
 }
 
-// next_rows and next_panels cover everything, never too much at once, and rows in about equal
-// parts.
+// Covers all rows, never too many at once, and in about equal parts.
 static void parts_are_equal(void **state) {
   (void)state;
   for (int n = 1; n < 5 * ROWS_AT_ONCE; n++) {
@@ -228,8 +218,6 @@ static void parts_are_equal(void **state) {
     }
     assert_int_equal(left, 0);
     assert_true(most <= ROWS_AT_ONCE && most - least <= 1);
-    assert_int_equal(next_panels(n, 1), 1);
-    assert_int_equal(next_panels(n, 2), n < PANELS_AT_ONCE ? 1 : PANELS_AT_ONCE);
   }
 }
 

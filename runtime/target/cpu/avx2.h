@@ -14,9 +14,8 @@ typedef struct {
   __m256i low, high;
 } words;
 
-// Of 16 registers, a product needs those of its sums and a few more.
 #define ROWS_AT_ONCE 3
-#define PANELS_AT_ONCE 1
+#define BLOCKS_AT_ONCE(rows) ((rows) == 1 ? 4 : (rows) == 2 ? 2 : 1)
 #define SUMS_AT_ONCE 4
 
 ALWAYS_INLINE vec vec_set(float x) {

@@ -10,10 +10,9 @@
 typedef __m512 vec;
 typedef __m512i words;
 
-// Of 32 registers, a product needs those of its sums and a few more.
-#define ROWS_AT_ONCE 6
-#define PANELS_AT_ONCE 2
-#define SUMS_AT_ONCE 8
+#define ROWS_AT_ONCE 8
+#define BLOCKS_AT_ONCE(rows) ((rows) == 1 ? 8 : (rows) < 6 ? 12 / (rows) : 2)
+#define SUMS_AT_ONCE 16
 
 ALWAYS_INLINE vec vec_zero(void) {
   return _mm512_setzero_ps();

@@ -1,14 +1,12 @@
-// Products of a few rows and a few panels of weights (formats/panels.h).
+// Products of a few rows and a panel of weights (formats/panels.h).
 //
 // Each sum has one order, whatever the machine, the rows or the threads: the columns of a block of
-// 32 are added one after the other, and the sums of the blocks are, too.
+// 32 are added one after the other, and so are the sums of the blocks.
 #ifndef GETP_TARGET_CPU_MATRIX_H
 #define GETP_TARGET_CPU_MATRIX_H
 
 #include "formats/panels.h"
 #include "target/cpu/vectors.h"
-
-#include <stdbool.h>
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -20,24 +18,17 @@ enum {
   BLOCK = PANEL_GROUP,      // columns whose products are summed before they join the total
   OCTET = 8,                // columns in one word of MXFP4
   PREFETCH_DISTANCE = 4096, // bytes
-  MOST_SUMS = 16,
-  SUM_FLOATS = ROWS_AT_ONCE * PANELS_AT_ONCE * PANEL, // of a product
+  CACHE_LINE = 64,
 };
 
-// A product of rows and panels. All but the pointers are constants after inlining.
+// A product of rows and a panel. All but the pointers are constants after inlining.
 struct product {
   enum weight_form form;
   int k;                 // columns
-  int rows, panels;      // at most ROWS_AT_ONCE and PANELS_AT_ONCE
+  int rows;              // at most ROWS_AT_ONCE
   const float *const *x; // (rows) each k numbers
-  const uint8_t *w;      // the panels, one after the other
+  const uint8_t *w;      // the panel
 };
-
-ALWAYS_INLINE size_t panel_bytes(enum weight_form form, int k) {
-  return form == WEIGHTS_F32    ? PANEL_BYTES_F32(k)
-         : form == WEIGHTS_BF16 ? PANEL_BYTES_BF16(k)
-                                : PANEL_BYTES_MXFP4(k);
-}
 
 // Where column k of a panel begins, for a multiple of OCTET.
 ALWAYS_INLINE size_t column_offset(enum weight_form form, int k) {
@@ -55,53 +46,40 @@ ALWAYS_INLINE vec column_weights(enum weight_form form, const uint8_t *from, int
   return c % 2 ? words_high(pair) : words_low(pair);
 }
 
-// Prefetches octets that will be read PREFETCH_DISTANCE bytes later. They are read once, so they do
-// not displace what the caches hold.
+// Prefetches the octets that will be read PREFETCH_DISTANCE bytes after those at column k. Few rows
+// read a panel only once, so it need not displace what the outer caches hold.
 ALWAYS_INLINE void prefetch_octets(const struct product *p, int blocks, int k) {
-  const size_t panel = panel_bytes(p->form, p->k), block = column_offset(p->form, BLOCK);
   const uint8_t *w = p->w + column_offset(p->form, k) + PREFETCH_DISTANCE;
   UNROLL
   for (int b = 0; b < blocks; b++)
     UNROLL
-  for (int i = 0; i < p->panels; i++)
-    UNROLL
-  for (size_t at = 0; at < column_offset(p->form, OCTET); at += 64)
-    __builtin_prefetch(w + (size_t)i * panel + (size_t)b * block + at, 0, 0);
+  for (size_t at = 0; at < column_offset(p->form, OCTET); at += CACHE_LINE)
+    if (p->rows <= ROWS_AT_ONCE / 2)
+      __builtin_prefetch(w + (size_t)b * column_offset(p->form, BLOCK) + at, 0, 0);
+    else
+      __builtin_prefetch(w + (size_t)b * column_offset(p->form, BLOCK) + at, 0, 3);
 }
 
-// Adds the products of `columns` columns from column k on, and the same columns of the blocks after
-// it, to sum[block][panel][row].
+// Adds the products of `columns` columns from column k on, and of the same columns of the blocks
+// after it, to sum[block][row].
 ALWAYS_INLINE void add_octet(const struct product *p, int blocks, int k, int columns, vec *sum) {
-  const size_t panel = panel_bytes(p->form, p->k), block = column_offset(p->form, BLOCK);
-  const uint8_t *w = p->w + column_offset(p->form, k);
   UNROLL
   for (int c = 0; c < columns; c++)
     UNROLL
   for (int b = 0; b < blocks; b++) {
-    vec weights[PANELS_AT_ONCE];
+    const vec w = column_weights(p->form, p->w + column_offset(p->form, k + b * BLOCK), c);
     UNROLL
-    for (int i = 0; i < p->panels; i++)
-      weights[i] = column_weights(p->form, w + (size_t)i * panel + (size_t)b * block, c);
-    UNROLL
-    for (int r = 0; r < p->rows; r++) {
-      const vec x = vec_set(p->x[r][k + b * BLOCK + c]);
-      UNROLL
-      for (int i = 0; i < p->panels; i++) {
-        vec *to = &sum[(b * p->panels + i) * p->rows + r];
-        *to = vec_fma(weights[i], x, *to);
-      }
-    }
+    for (int r = 0; r < p->rows; r++)
+      sum[b * p->rows + r] = vec_fma(w, vec_set(p->x[r][k + b * BLOCK + c]), sum[b * p->rows + r]);
   }
 }
 
 // Adds the sums of blocks of `columns` columns, the first of which begins at column k, to
-// total[panel][row].
+// total[row].
 ALWAYS_INLINE void add_blocks(const struct product *p, int blocks, int k, int columns, vec *total) {
-  const size_t panel = panel_bytes(p->form, p->k);
-  const int sums = blocks * p->panels * p->rows;
-  vec sum[MOST_SUMS];
+  vec sum[SUMS_AT_ONCE];
   UNROLL
-  for (int i = 0; i < sums; i++)
+  for (int i = 0; i < blocks * p->rows; i++)
     sum[i] = vec_zero();
 #pragma GCC unroll 1
   for (int at = 0; at < columns - columns % OCTET; at += OCTET) {
@@ -111,60 +89,53 @@ ALWAYS_INLINE void add_blocks(const struct product *p, int blocks, int k, int co
   if (columns % OCTET)
     add_octet(p, blocks, k + columns - columns % OCTET, columns % OCTET, sum);
   UNROLL
-  for (int i = 0; i < sums; i++) {
-    vec *to = &total[i % (p->panels * p->rows)];
-    if (p->form == WEIGHTS_MXFP4) {
-      const uint8_t *scales = p->w + (size_t)(i / p->rows % p->panels) * panel +
-                              PANEL_WORD_BYTES(p->k) +
-                              (k / BLOCK + i / (p->panels * p->rows)) * PANEL;
-      *to = vec_fma(vec_scales(scales), sum[i], *to);
-    } else {
+  for (int i = 0; i < blocks * p->rows; i++) {
+    vec *to = &total[i % p->rows];
+    if (p->form == WEIGHTS_MXFP4)
+      *to = vec_fma(
+          vec_scales(p->w + PANEL_WORD_BYTES(p->k) + (size_t)(k / BLOCK + i / p->rows) * PANEL),
+          sum[i], *to);
+    else
       *to = vec_add(sum[i], *to);
-    }
   }
 }
 
-// sum[row][panel][feature] = sum over k of w[panel][k][feature] x[row][k]
-ALWAYS_INLINE void multiply(const struct product *p, float *sum) {
-  const int blocks = p->rows * p->panels < SUMS_AT_ONCE ? SUMS_AT_ONCE / (p->rows * p->panels) : 1;
-  const int whole = p->k - p->k % BLOCK;
-  vec total[ROWS_AT_ONCE * PANELS_AT_ONCE];
+// sum[row][feature] = sum over k of w[k][feature] x[row][k]
+ALWAYS_INLINE void multiply(const struct product *p, float (*sum)[PANEL]) {
+  const int blocks = BLOCKS_AT_ONCE(p->rows), whole = p->k - p->k % BLOCK;
+  vec total[ROWS_AT_ONCE];
   int k = 0;
   UNROLL
-  for (int i = 0; i < p->rows * p->panels; i++)
-    total[i] = vec_zero();
+  for (int r = 0; r < p->rows; r++)
+    total[r] = vec_zero();
   for (; k + blocks * BLOCK <= whole; k += blocks * BLOCK)
     add_blocks(p, blocks, k, BLOCK, total);
-  for (; k < whole; k += BLOCK)
+  for (; blocks > 1 && k < whole; k += BLOCK)
     add_blocks(p, 1, k, BLOCK, total);
   if (p->k % BLOCK)
     add_blocks(p, 1, whole, p->k % BLOCK, total);
   UNROLL
-  for (int i = 0; i < p->rows * p->panels; i++)
-    vec_store(sum + (size_t)(i % p->rows * p->panels + i / p->rows) * PANEL, total[i]);
+  for (int r = 0; r < p->rows; r++)
+    vec_store(sum[r], total[r]);
 }
 
-// The same for numbers of rows and panels that are no constants: one row or any number up to
-// ROWS_AT_ONCE; one panel or PANELS_AT_ONCE.
-ALWAYS_INLINE void multiply_some(struct product p, int rows, int panels, float *sum) {
-  switch (panels == 1 ? rows : ROWS_AT_ONCE + rows) {
-#define CASE(value, n_rows, n_panels)                                                              \
-  case value:                                                                                      \
-    p.rows = n_rows, p.panels = n_panels;                                                          \
+// The same for a number of rows that is no constant, from 1 to ROWS_AT_ONCE.
+ALWAYS_INLINE void multiply_rows(struct product p, int rows, float (*sum)[PANEL]) {
+  switch (rows) {
+#define CASE(n)                                                                                    \
+  case n:                                                                                          \
+    p.rows = n;                                                                                    \
     multiply(&p, sum);                                                                             \
     break;
-    CASE(1, 1, 1)
-    CASE(2, 2, 1)
-    CASE(3, 3, 1)
-#if ROWS_AT_ONCE == 6
-    CASE(4, 4, 1)
-    CASE(5, 5, 1)
-    CASE(6, 6, 1)
-    CASE(ROWS_AT_ONCE + 2, 2, PANELS_AT_ONCE)
-    CASE(ROWS_AT_ONCE + 3, 3, PANELS_AT_ONCE)
-    CASE(ROWS_AT_ONCE + 4, 4, PANELS_AT_ONCE)
-    CASE(ROWS_AT_ONCE + 5, 5, PANELS_AT_ONCE)
-    CASE(ROWS_AT_ONCE + 6, 6, PANELS_AT_ONCE)
+    CASE(1)
+    CASE(2)
+    CASE(3)
+#if ROWS_AT_ONCE == 8
+    CASE(4)
+    CASE(5)
+    CASE(6)
+    CASE(7)
+    CASE(8)
 #endif
 #undef CASE
   default:
@@ -188,11 +159,6 @@ ALWAYS_INLINE struct share thread_share(int n) {
   const long thread = 0, threads = 1;
 #endif
   return (struct share){(int)(n * thread / threads), (int)(n * (thread + 1) / threads)};
-}
-
-// How many of the panels that are left are multiplied next with a number of rows.
-ALWAYS_INLINE int next_panels(int left, int rows) {
-  return rows > 1 && left >= PANELS_AT_ONCE ? PANELS_AT_ONCE : 1;
 }
 
 // How many of the rows that are left are multiplied next: about equal numbers, since few rows waste

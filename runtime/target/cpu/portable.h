@@ -13,8 +13,8 @@ typedef struct {
 } words;
 
 #define ROWS_AT_ONCE 3
-#define PANELS_AT_ONCE 1
-#define SUMS_AT_ONCE 1
+#define BLOCKS_AT_ONCE(rows) 1
+#define SUMS_AT_ONCE 3
 
 ALWAYS_INLINE vec vec_set(float x) {
   vec v;

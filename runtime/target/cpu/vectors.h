@@ -9,8 +9,9 @@
 //   constant vec_scales(from)                16 bytes as e8m0 numbers: 2^(byte - 127), NaN for 255
 //                                   (OCP Microscaling Formats 1.0)
 //
-// ROWS_AT_ONCE and PANELS_AT_ONCE are how many rows and panels a product multiplies with each
-// other; SUMS_AT_ONCE, how many independent sums hide the latency of vec_fma.
+// A product multiplies up to ROWS_AT_ONCE rows with a panel, and BLOCKS_AT_ONCE(rows) blocks of
+// columns at the same time, so that independent sums hide the latency of vec_fma. SUMS_AT_ONCE of
+// them have room in registers. UNROLL stands before loops over them: a register has no index.
 #ifndef GETP_TARGET_CPU_VECTORS_H
 #define GETP_TARGET_CPU_VECTORS_H
 
