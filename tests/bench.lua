@@ -20,7 +20,7 @@
 
 package.path = "./?.lua;" .. package.path
 local build = require "tests.bench.build"
-local callgrind = require "tests.bench.callgrind"
+local counts = require "tests.bench.counts"
 local record = require "tests.bench.record"
 local samples = require "tests.bench.samples"
 
@@ -99,8 +99,8 @@ end
 -- ---- cpu ----
 
 local function print_cpu(tree, parsed)
-  print(string.format("%s, %d threads: memory reads %.1f GB/s, float multiply-adds %.0f GFLOP/s", tree, parsed.threads,
-    parsed.read / 1e9, parsed.multiply / 1e9))
+  print(string.format("%s, %d threads: memory reads %.1f GB/s (%.1f with one stream each), multiply-adds %.0f GFLOP/s",
+    tree, parsed.threads, parsed.read / 1e9, parsed.read_alone / 1e9, parsed.multiply / 1e9))
   print("                          tok/s    median     GB/s  of reads   GFLOP/s  of multiply-adds")
   for _, job in ipairs(parsed.jobs) do
     local rows = samples.rows(parsed, job)
@@ -120,6 +120,7 @@ local function run_cpu()
   local command, lines = "drive CHECKPOINT" .. arguments, {}
   local function add(row) lines[#lines + 1] = record.line(tree, row.name .. threads, row.value, row.unit, command) end
   add { name = "memory reads", value = parsed.read / 1e9, unit = "GB/s" }
+  add { name = "memory reads of one stream each", value = parsed.read_alone / 1e9, unit = "GB/s" }
   add { name = "float multiply-adds", value = parsed.multiply / 1e9, unit = "GFLOP/s" }
   for _, job in ipairs(parsed.jobs) do
     for _, row in ipairs(samples.rows(parsed, job)) do add(row) end
@@ -135,7 +136,7 @@ local function count_by_callgrind(driver, job)
   local out = WORK .. "/callgrind.out"
   build.output_of(string.format("OMP_NUM_THREADS=1 %s --callgrind-out-file=%s --compress-strings=no --compress-pos=no "
     .. "--quiet %s --no-peaks tests/models/abacus 1 %s", CALLGRIND, out, driver, job))
-  return callgrind.parse(table.concat(record.read_lines(out), "\n"))
+  return counts.of_callgrind(table.concat(record.read_lines(out), "\n"))
 end
 
 -- The same without roles, by the counters of the processor; nil where they are not to be had. A second round costs as
@@ -145,10 +146,10 @@ local function count_by_perf(driver, job)
     local out = WORK .. "/perf.out"
     build.output_of(string.format("OMP_NUM_THREADS=1 perf stat -x , -e instructions:u -o %s %s --no-peaks "
       .. "tests/models/abacus %d %s", out, driver, rounds, job))
-    return math.tointeger(tonumber(table.concat(record.read_lines(out), "\n"):match("(%d+),[^\n]*instructions")))
+    return counts.of_perf(table.concat(record.read_lines(out), "\n"))
   end
   local once, twice = count(1), count(2)
-  return once and { total = twice - once, roles = {} }
+  return once and twice and { total = twice - once, roles = {} }
 end
 
 -- The counts of a job as rows of { role =, value = (per token) }.

@@ -22,7 +22,7 @@ static const char HELP[] =
     "decodes STEPS tokens of every sequence. The ids are fixed and nothing is sampled. It prints\n"
     "\n"
     "  threads N\n"
-    "  read BYTES/S              of memory, before each job\n"
+    "  read STREAMS BYTES/S      before each job, by threads that read so many streams each\n"
     "  multiply FLOPS/S          before each job\n"
     "  prompt JOB SECONDS TOKENS BYTES FLOPS\n"
     "  decode JOB SECONDS TOKENS BYTES FLOPS\n"
@@ -157,11 +157,11 @@ static bool run_job(struct drive *drive, const struct job *job, struct error *er
 static bool measure_peaks(const struct drive *drive, struct error *err) {
   if (!drive->memory.map)
     return true;
-  for (int prefetch = 0; prefetch < 2; prefetch++) {
-    const double rate = peak_read(&drive->memory, prefetch);
+  for (enum peak_kind kind = 0; kind < PEAK_KINDS; kind++) {
+    const double rate = peak_read(&drive->memory, kind);
     if (rate == 0)
       return fail(err, "memory: want the bytes that were written, found others");
-    printf("read %.0f\n", rate);
+    printf("read %d %.0f\n", kind < PEAK_STREAMS ? 1 : 4, rate);
   }
   printf("multiply %.0f\n", peak_multiply());
   return true;

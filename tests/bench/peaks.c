@@ -20,8 +20,8 @@ typedef float floats __attribute__((vector_size(VECTOR)));
 enum {
   HUGE_PAGE = 1 << 21,
   BYTES = 1 << 30,
-  STREAMS = 4, // pieces that a thread reads side by side: more than one page is on its way
-  STEP = 512,  // bytes of a stream that are read in one go
+  MOST_STREAMS = 4,
+  STEP = 512, // bytes of a stream that are read in one go
   AHEAD = 2048,
   FILL = 3,
   LANES = VECTOR / (int)sizeof(float),
@@ -30,9 +30,9 @@ enum {
   READS = 4,
 };
 
-// The part of the calling thread, whole steps of all streams.
+// The part of the calling thread, whole steps of any number of streams.
 static size_t part(const struct peak_memory *memory, size_t *first) {
-  const size_t threads = (size_t)omp_get_num_threads(), whole = (size_t)STEP * STREAMS;
+  const size_t threads = (size_t)omp_get_num_threads(), whole = (size_t)STEP * MOST_STREAMS;
   const size_t bytes = memory->bytes / threads / whole * whole;
   *first = (size_t)omp_get_thread_num() * bytes;
   return bytes;
@@ -63,15 +63,16 @@ void peak_memory_close(struct peak_memory *memory) {
   memory->map = NULL;
 }
 
-// The sum of the words of a piece. `prefetch` is a constant where this is inlined.
+// The sum of the words of a piece, read as several streams side by side. `streams` and `prefetch`
+// are constants where this is inlined.
 static inline __attribute__((always_inline)) uint64_t sum_words(const char *from, size_t bytes,
-                                                                bool prefetch) {
+                                                                int streams, bool prefetch) {
   enum { VECTORS = STEP / VECTOR };
-  const size_t stream = bytes / STREAMS;
+  const size_t stream = bytes / (size_t)streams;
   words sum[8] = {0};
   uint64_t total = 0;
   for (size_t at = 0; at < stream; at += STEP) {
-    for (int s = 0; s < STREAMS; s++) {
+    for (int s = 0; s < streams; s++) {
       const char *piece = from + (size_t)s * stream + at;
       for (int line = 0; prefetch && line < STEP; line += 64)
         __builtin_prefetch(piece + AHEAD + line, 0, 0);
@@ -85,7 +86,20 @@ static inline __attribute__((always_inline)) uint64_t sum_words(const char *from
   return total;
 }
 
-double peak_read(const struct peak_memory *memory, bool prefetch) {
+static uint64_t sum_kind(enum peak_kind kind, const char *from, size_t bytes) {
+  switch (kind) {
+  case PEAK_PLAIN:
+    return sum_words(from, bytes, 1, false);
+  case PEAK_PREFETCH:
+    return sum_words(from, bytes, 1, true);
+  case PEAK_STREAMS:
+    return sum_words(from, bytes, MOST_STREAMS, false);
+  default:
+    return sum_words(from, bytes, MOST_STREAMS, true);
+  }
+}
+
+double peak_read(const struct peak_memory *memory, enum peak_kind kind) {
   uint64_t sum = 0, read = 0, word;
   const double began = seconds_now();
 #pragma omp parallel reduction(+ : sum, read)
@@ -93,8 +107,10 @@ double peak_read(const struct peak_memory *memory, bool prefetch) {
     size_t first;
     const size_t bytes = part(memory, &first);
     const char *from = memory->at + first;
-    for (int i = 0; i < READS; i++)
-      sum += prefetch ? sum_words(from, bytes, true) : sum_words(from, bytes, false);
+    for (int i = 0; i < READS; i++) {
+      sum += sum_kind(kind, from, bytes);
+      __asm__ volatile("" ::: "memory"); // as if it had changed: it must be read again
+    }
     read = READS * bytes;
   }
   const double seconds = seconds_now() - began;

@@ -19,11 +19,16 @@ struct peak_memory {
 bool peak_memory_open(struct peak_memory *memory);
 void peak_memory_close(struct peak_memory *memory);
 
-// Reads the memory a few times; every thread reads a part of its own. `prefetch`: with non-temporal
-// prefetches ahead. Returns bytes per second, or 0 if what was read is not what was written.
-double peak_read(const struct peak_memory *memory, bool prefetch);
+// How a thread reads its part: as one stream, or as four side by side; with non-temporal prefetches
+// ahead or without. Which is fastest depends on the machine.
+enum peak_kind { PEAK_PLAIN, PEAK_PREFETCH, PEAK_STREAMS, PEAK_STREAMS_PREFETCH, PEAK_KINDS };
 
-// Multiplies and adds floats in registers. Returns operations per second, two per multiply-add.
+// Reads the memory a few times; every thread reads a part of its own. Returns bytes per second, or
+// 0 if what was read is not what was written.
+double peak_read(const struct peak_memory *memory, enum peak_kind kind);
+
+// Multiplies and adds floats in registers, in the widest vectors of the machine that the file was
+// compiled for. Returns operations per second, two per multiply-add.
 double peak_multiply(void);
 
 #endif

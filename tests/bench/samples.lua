@@ -41,15 +41,18 @@ local function name_of(job)
   return (sequences == "1" and "prompt" or sequences .. " prompts") .. " of " .. prompt
 end
 
--- The output of a driver -> { threads =, read =, multiply = (of the lines of that name, the best; nil: none),
+-- The output of a driver -> { threads =, read =, read_alone =, multiply = (the best of these lines; read_alone: of
+--     threads that read one stream each; nil: none),
 --   jobs = { { job =, name =, best =, median = (tokens per second over all rounds),
 --              bytes =, flops = (per token) }, ... } }, in the order in which the jobs ran.
 function samples.parse(text)
-  local peaks, jobs, at = { read = {}, multiply = {} }, {}, {}
+  local peaks, jobs, at = { read = {}, read_alone = {}, multiply = {} }, {}, {}
   for line in text:gmatch("[^\n]+") do
     local phase, job, rest = line:match("^(%a+) (%d+:%d+:%d+) (.+)$")
-    local peak, value = line:match("^(%a+) (%d+)$")
-    if peaks[peak] then table.insert(peaks[peak], tonumber(value)) end
+    local streams, read = line:match("^read (%d+) (%d+)$")
+    table.insert(peaks.read, tonumber(read))
+    if streams == "1" then table.insert(peaks.read_alone, tonumber(read)) end
+    table.insert(peaks.multiply, tonumber(line:match("^multiply (%d+)$")))
     if phase and is_measured(phase, job) then
       local seconds, tokens, bytes, flops = rest:match("^(%S+) (%S+) (%S+) (%S+)$")
       if not at[job] then
@@ -60,8 +63,9 @@ function samples.parse(text)
     end
   end
   for _, each in ipairs(jobs) do each.best, each.median, each.rates = best(each.rates), median(each.rates), nil end
-  return { threads = math.tointeger(text:match("threads (%d+)")), jobs = jobs,
-    read = peaks.read[1] and best(peaks.read), multiply = peaks.multiply[1] and best(peaks.multiply) }
+  local out = { threads = math.tointeger(text:match("threads (%d+)")), jobs = jobs }
+  for name, rates in pairs(peaks) do out[name] = rates[1] and best(rates) end
+  return out
 end
 
 -- The rates of a job: { { name =, value =, unit = }, ... }. The fractions are those of the best rates of the same run.

@@ -1,10 +1,10 @@
 -- The tools of `ninja bench`: what the drivers print, what is made of it, and the files that they write.
--- luacheck: globals TestSamples TestCallgrind TestRecord TestDrive TestLlama TestGguf
+-- luacheck: globals TestSamples TestCounts TestRecord TestDrive TestLlama TestGguf
 
 package.path = "./?.lua;" .. package.path
 local json = require "dkjson"
 local lu = require "luaunit"
-local callgrind = require "tests.bench.callgrind"
+local counts = require "tests.bench.counts"
 local record = require "tests.bench.record"
 local samples = require "tests.bench.samples"
 local support = require "tests.support"
@@ -18,13 +18,13 @@ TestSamples = {}
 -- Four rounds of a job that decodes and one that only reads a prompt; the rates are 10, 40, 20, 32 and 100, 200.
 local OUTPUT <const> = [[
 threads 2
-read 30000000000
-read 40000000000
+read 1 30000000000
+read 4 40000000000
 multiply 150000000000
 prompt 8:4:10 9.0 32 1 1
 decode 8:4:10 8.0 80 40000000000 16000000000
 decode 8:4:10 2.0 80 40000000000 16000000000
-read 20000000000
+read 1 20000000000
 multiply 200000000000
 decode 8:4:10 4.0 80 40000000000 16000000000
 decode 8:4:10 2.5 80 40000000000 16000000000
@@ -34,7 +34,7 @@ prompt 1:512:0 2.56 512 1024000000 512000000000
 
 function TestSamples.test_rates()
   local parsed = samples.parse(OUTPUT)
-  lu.assertEquals(parsed, { threads = 2, read = 40e9, multiply = 200e9, jobs = {
+  lu.assertEquals(parsed, { threads = 2, read = 40e9, read_alone = 30e9, multiply = 200e9, jobs = {
     { job = "8:4:10", name = "decode; 8 sequences", best = 40.0, median = 26.0, bytes = 5e8, flops = 2e8 },
     { job = "1:512:0", name = "prompt of 512", best = 200.0, median = 150.0, bytes = 2e6, flops = 1e9 },
   } })
@@ -66,11 +66,11 @@ end
 
 -- ---- instructions ----
 
-TestCallgrind = {}
+TestCounts = {}
 
 -- A pass of two launches of one role and one of another, which calls expf; 7 instructions belong to schedule_run.
-function TestCallgrind.test_roles()
-  local counted = callgrind.parse([[
+function TestCounts.test_callgrind()
+  local counted = counts.of_callgrind([[
 events: Ir
 
 fl=schedule.c
@@ -104,6 +104,11 @@ totals: 357
 ]])
   lu.assertEquals(counted, { total = 357, rest = 7,
     roles = { { role = "attn_full", instructions = 50 }, { role = "matmul_o", instructions = 300 } } })
+end
+
+function TestCounts.test_perf()
+  lu.assertEquals(counts.of_perf("# started on Sat\n\n61234567890,,instructions:u,7123,100.00,,\n"), 61234567890)
+  lu.assertNil(counts.of_perf("# started on Sat\n\n<not supported>,,instructions:u,0,100.00,,\n"))
 end
 
 -- ---- the CSV files ----
@@ -206,10 +211,10 @@ function TestDrive.test_lines()
   lu.assertEquals({ status, err }, { 0, "" })
   local words = {}
   for _, line in ipairs(support.lines(out)) do words[#words + 1] = line:match("^%a+") end
-  lu.assertEquals(table.concat(words, " "), "threads" .. (" read read multiply prompt decode"
-    .. " read read multiply prompt"):rep(2))
+  lu.assertEquals(table.concat(words, " "), "threads" .. (" read read read read multiply prompt decode"
+    .. " read read read read multiply prompt"):rep(2))
   local parsed = samples.parse(out)
-  lu.assertTrue(parsed.read > 1e8 and parsed.read < 1e13, out)
+  lu.assertTrue(parsed.read > 1e8 and parsed.read < 1e13 and parsed.read_alone <= parsed.read, out)
   lu.assertTrue(parsed.multiply > 1e8 and parsed.multiply < 1e14, out)
 end
 

@@ -1,10 +1,11 @@
--- A file of `valgrind --tool=callgrind --compress-strings=no --compress-pos=no` -> instructions by role. Pure.
+-- What valgrind and perf write about instructions -> numbers of them. Pure.
 
-local callgrind = {}
+local counts = {}
 
--- Adds up the calls of launchers, each with all that it calls. -> { total = instructions that were collected,
+-- A file of `valgrind --tool=callgrind --compress-strings=no --compress-pos=no`. Adds up the calls of launchers, each
+-- with all that it calls. -> { total = instructions that were collected,
 --   roles = { { role =, instructions = }, ... } in alphabetical order, rest = those outside of any launcher }
-function callgrind.parse(text)
+function counts.of_callgrind(text)
   local of, role, called = {}, nil, false
   for line in text:gmatch("[^\n]+") do
     local callee = line:match("^cfn=(.*)")
@@ -27,4 +28,7 @@ function callgrind.parse(text)
   return out
 end
 
-return callgrind
+-- The instructions in a file of `perf stat -x , -e instructions:u`; nil where the processor's counter is not to be had.
+function counts.of_perf(text) return math.tointeger(tonumber(text:match("(%d+),[^\n]*instructions"))) end
+
+return counts
