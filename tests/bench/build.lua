@@ -68,7 +68,7 @@ local function run_ninja(timed, counted, targets)
   assert(os.execute("mkdir -p " .. WORK))
   write_if_changed(WORK .. "/timed.ninja", ninja_text(timed))
   write_if_changed(WORK .. "/counted.ninja", ninja_text(counted, flags))
-  build.output_of("ninja --quiet -f tests/bench.ninja " .. targets .. " 1>&2")
+  build.output_of('log=$(ninja -f tests/bench.ninja ' .. targets .. ') || { echo "$log" >&2; false; }')
 end
 
 local function generate(config, name, options)
