@@ -91,7 +91,7 @@ local function list_kernels()
 end
 
 local function list_programs()
-  for _, folder in ipairs { "tests/machine_code", "tests/getp" } do
+  for _, folder in ipairs { "tests/machine_code", "tests/getp", "tests/bench" } do
     for _, path in ipairs(files(folder, "^test_.*%.lua$")) do lua_suite(path) end
   end
 end

@@ -91,8 +91,7 @@ void passes_drop(struct engine *engine) {
   engine->timing = NULL;
 }
 
-// Divides the rows into the groups that attention works on; returns the number of groups.
-static int group_rows(const struct engine_rows *rows, int32_t *group) {
+int passes_group(const struct engine_rows *rows, int32_t *group) {
   int n = 0;
   for (int r = 0; r < rows->rows; r++) {
     const bool follows = r > 0 && rows->slot[r] == rows->slot[r - 1] &&
@@ -122,7 +121,7 @@ static bool send_rows(struct engine *engine, const struct engine_rows *rows, str
   memcpy(record->output_row, rows->output_row, (size_t)rows->outputs * sizeof *rows->output_row);
   record->counts[PASS_ROWS] = rows->rows;
   record->counts[PASS_OUTPUTS] = rows->outputs;
-  record->counts[PASS_GROUPS] = group_rows(rows, record->group);
+  record->counts[PASS_GROUPS] = passes_group(rows, record->group);
   if (engine->timing) {
     const struct schedule_load load =
         schedule_load(record->counts, record->position, record->group);

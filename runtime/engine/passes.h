@@ -9,6 +9,10 @@
 bool passes_prepare(struct engine *engine, struct error *err);
 void passes_drop(struct engine *engine);
 
+// Divides the rows into the groups that attention works on, as struct pass describes `group`;
+// returns the number of groups.
+int passes_group(const struct engine_rows *rows, int32_t *group);
+
 // Queues a whole pass on the device: the copy of its rows, its steps, the copy of its results.
 bool passes_submit(struct engine *engine, const struct engine_rows *rows, enum engine_result result,
                    struct error *err);
