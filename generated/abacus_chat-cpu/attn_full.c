@@ -6,7 +6,9 @@
 enum { N_HEADS = 8, HEADS_PER_KV_HEAD = 4, D_HEAD = 64 };
 enum { QKV = 768, POSITIONS = KV_FULL_POSITIONS }; // QKV: elements of q, k and v of a row
 enum { HEADS = 4, FEW_HEADS = 4 }; // of one thread, which read the same keys; whose sums are in registers
-enum { KEYS = 4 * KV_BLOCK }; // whose scores are held at a time
+enum { BLOCKS = 4, KEYS = BLOCKS * KV_BLOCK }; // of positions whose scores are held at a time
+enum { FEW_BLOCKS = SUMS_AT_ONCE >= 4 * FEW_HEADS ? 4 : SUMS_AT_ONCE >= 2 * FEW_HEADS ? 2 : 1 };
+static_assert(BLOCKS % FEW_BLOCKS == 0, "want whole times");
 enum { VECS = KV_WIDTH / LANES, FEW_VECS = SUMS_AT_ONCE < FEW_HEADS ? 1 : SUMS_AT_ONCE / FEW_HEADS };
 static_assert(KV_BLOCK == LANES && KV_WIDTH % LANES == 0 && KV_WIDTH >= D_HEAD, "want vectors of keys and of values");
 static const float SCALE = 0.125f; // 1 / sqrt(D_HEAD)
@@ -24,26 +26,26 @@ struct keys {
   int t, begin, end;
 };
 
-// p[h][i] = q_h . k_i * SCALE for FEW_HEADS heads and the positions of `blocks` blocks
-ALWAYS_INLINE void score(const float *q, const struct keys *keys, int block, int blocks, float (*p)[KEYS]) {
-  vec sum[FEW_HEADS * SUMS_AT_ONCE];
-  const float *key[SUMS_AT_ONCE];
+// p[h][i] = q_h . k_i * SCALE for FEW_HEADS heads and the positions of FEW_BLOCKS blocks
+ALWAYS_INLINE void score(const float *q, const struct keys *keys, int block, float (*p)[KEYS]) {
+  vec sum[FEW_HEADS * FEW_BLOCKS];
+  const float *key[FEW_BLOCKS];
   UNROLL
-  for (int b = 0; b < blocks; b++)
+  for (int b = 0; b < FEW_BLOCKS; b++)
     key[b] = keys->keys + (size_t)((keys->t + (block + b) * KV_BLOCK) % POSITIONS) * KV_WIDTH;
   UNROLL
-  for (int i = 0; i < blocks * FEW_HEADS; i++)
+  for (int i = 0; i < FEW_BLOCKS * FEW_HEADS; i++)
     sum[i] = vec_zero();
   for (int d = 0; d < D_HEAD; d++)
     UNROLL
-    for (int b = 0; b < blocks; b++) {
+    for (int b = 0; b < FEW_BLOCKS; b++) {
       const vec k = vec_load(key[b] + d * KV_BLOCK);
       UNROLL
       for (int h = 0; h < FEW_HEADS; h++)
         sum[b * FEW_HEADS + h] = vec_fma(k, vec_set(q[h * D_HEAD + d]), sum[b * FEW_HEADS + h]);
     }
   UNROLL
-  for (int i = 0; i < blocks * FEW_HEADS; i++)
+  for (int i = 0; i < FEW_BLOCKS * FEW_HEADS; i++)
     vec_store(p[i % FEW_HEADS] + (block + i / FEW_HEADS) * KV_BLOCK, vec_mul(sum[i], vec_set(SCALE)));
 }
 
@@ -87,11 +89,10 @@ ALWAYS_INLINE void mix(float (*out)[KV_WIDTH], const struct keys *keys, float (*
 }
 
 static void add_keys(struct heads *heads, const struct keys *keys) {
-  enum { AT_ONCE = SUMS_AT_ONCE < FEW_HEADS ? 1 : SUMS_AT_ONCE / FEW_HEADS < 4 ? SUMS_AT_ONCE / FEW_HEADS : 4 };
   float p[HEADS][KEYS];
-  for (int block = 0; block < KEYS / KV_BLOCK; block += AT_ONCE)
+  for (int block = 0; block < BLOCKS; block += FEW_BLOCKS)
     for (int h = 0; h < HEADS; h += FEW_HEADS)
-      score(heads->q + h * D_HEAD, keys, block, AT_ONCE, p + h);
+      score(heads->q + h * D_HEAD, keys, block, p + h);
   for (int h = 0; h < HEADS; h++)
     exponentiate(heads, h, keys, p[h]);
   for (int h = 0; h < HEADS; h += FEW_HEADS) {

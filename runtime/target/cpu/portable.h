@@ -14,7 +14,7 @@ typedef struct {
 
 #define ROWS_AT_ONCE 3
 #define BLOCKS_AT_ONCE(rows) 1
-#define SUMS_AT_ONCE 3
+#define SUMS_AT_ONCE 4
 
 ALWAYS_INLINE vec vec_set(float x) {
   vec v;
