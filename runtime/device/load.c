@@ -2,12 +2,13 @@
 
 bool load_run(const struct load *load, struct error *err) {
   const struct weight_source *source = load->source;
+  const size_t most = device_staging_most(load->device);
   struct weight_piece piece = {0};
   size_t loaded = 0;
   if (!weight_source_locate(source, load->packed, load->weight, err))
     return false;
   for (;;) {
-    if (!weight_source_next(source, &piece, DEVICE_STAGING_BYTES, err))
+    if (!weight_source_next(source, &piece, most, err))
       return false;
     if (piece.bytes == 0)
       return true;

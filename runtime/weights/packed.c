@@ -127,7 +127,7 @@ static bool map_file(struct packed *packed, const char *path, struct error *err)
   packed->map = map;
   packed->file = file;
   packed->path = path;
-  pages_list(map, packed->bytes, path);
+  pages_list(map, packed->bytes, path, file);
   return true;
 }
 

@@ -85,7 +85,8 @@ bool weight_is_mapped(const struct weight_view *view);
 // multiples of its granule. Rounds to nearest even; an infinity or a NaN stays one.
 void weight_read(const struct weight_view *view, size_t first, size_t n, void *out);
 
-// Let the kernel read all pages of the tensors now, or drop them.
+// Let the kernel read all pages now, or drop them, that the weight is made from in the maps of its
+// tensors. Most weights need none.
 void weight_populate(const struct weight_view *view);
 void weight_release(const struct weight_view *view);
 
