@@ -52,6 +52,7 @@ struct weight_table {
   const struct weight_spec *specs;
   int n;
   size_t packed_bytes; // the end of the last packed weight
+  bool on_host;        // the tree runs on the host: it reads all weights of a packed file in place
 };
 
 // A weight and the tensors of a checkpoint that it is made from.
