@@ -23,6 +23,10 @@ bool stack_check(struct error *err) {
 }
 
 #ifdef _OPENMP
+size_t parallel_threads(void) {
+  return (size_t)omp_get_max_threads();
+}
+
 static void *wait_at(void *gate) {
   pthread_mutex_lock(gate);
   pthread_mutex_unlock(gate);
@@ -62,6 +66,10 @@ bool threads_check(struct error *err) {
                              strerror(problem), started / 2 + 1);
 }
 #else
+size_t parallel_threads(void) {
+  return 1;
+}
+
 bool threads_check(struct error *err) {
   (void)err;
   return true;

@@ -5,6 +5,8 @@
 
 #include "base/error.h"
 
+#include <stddef.h>
+
 #define PARALLEL_TEXT(text) _Pragma(#text)
 
 // Runs the for loop that follows on all threads; its iterations must be independent. `work` is
@@ -20,6 +22,9 @@
 #define PARALLEL_WRITE
 #define PARALLEL_ADD
 #endif
+
+// How many threads such a loop has at most.
+size_t parallel_threads(void);
 
 // Refuses a stack that is too small for the program or its threads. It needs little of it.
 bool stack_check(struct error *err);

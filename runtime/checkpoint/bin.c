@@ -304,7 +304,7 @@ static bool map_file(struct bin *bin, const char *path, int file, struct error *
   bin->path = path;
   bin->map = map;
   bin->bytes = header.file_bytes;
-  pages_list(map, bin->bytes, path);
+  pages_list(map, bin->bytes, path, file);
   bin->dtype = bin->bytes == HEADER_BYTES + 2 * header.count ? DTYPE_BF16 : DTYPE_F32;
   bin->layers = header.whole[LAYERS];
   const size_t most = (size_t)ARRAY_COUNT * (size_t)bin->layers;

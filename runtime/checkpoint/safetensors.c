@@ -207,7 +207,7 @@ static bool map_open_file(struct shard *shard, int fd, struct error *err) {
     return fail(err, "%s: cannot map it: %s", shard->path, strerror(errno));
   shard->map = map;
   shard->bytes = (size_t)status.st_size;
-  pages_list(shard->map, shard->bytes, shard->path);
+  pages_list(shard->map, shard->bytes, shard->path, fd);
   return true;
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/pages.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -52,6 +53,12 @@ bool device_alloc(struct device *device, struct memory *memory, size_t bytes, co
   return true;
 }
 
+// A system without large pages refuses.
+void device_use_large_pages(struct device *device, const struct memory *memory) {
+  (void)device;
+  (void)madvise(memory->at, memory->bytes, MADV_HUGEPAGE);
+}
+
 bool device_clear(struct device *device, const struct memory *memory, struct error *err) {
   (void)device, (void)err;
   pages_zero(memory->at, memory->bytes);
@@ -72,6 +79,11 @@ void device_free(struct device *device, struct memory *memory) {
 
 void device_free_host(struct device *device, struct memory *memory) {
   device_free(device, memory);
+}
+
+size_t device_staging_most(const struct device *device) {
+  (void)device;
+  return SIZE_MAX;
 }
 
 void *device_staging(struct device *device, void *to, size_t bytes, struct error *err) {

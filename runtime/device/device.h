@@ -45,6 +45,10 @@ bool device_alloc_host(struct device *device, struct memory *memory, size_t byte
 void device_free(struct device *device, struct memory *memory);
 void device_free_host(struct device *device, struct memory *memory);
 
+// Lets an allocation that will be used as a whole have large pages, where the system has any. A
+// page takes memory when its first byte is used.
+void device_use_large_pages(struct device *device, const struct memory *memory);
+
 // Enqueues zeroing memory of the device, a piece of an allocation or all of it.
 bool device_clear(struct device *device, const struct memory *memory, struct error *err);
 
@@ -54,8 +58,11 @@ bool device_clear(struct device *device, const struct memory *memory, struct err
 // copied to the device. The host itself needs none: it returns the target.
 enum { DEVICE_STAGING_BYTES = 16 << 20, DEVICE_STAGING_BUFFERS = 2 };
 
+// The most bytes that a buffer can take: DEVICE_STAGING_BYTES, or any number on the host.
+size_t device_staging_most(const struct device *device);
+
 // A buffer to fill with `bytes` bytes for `to`, which is memory of the device; at most
-// DEVICE_STAGING_BYTES. Waits until a buffer is free. Returns NULL with a message if earlier work
+// device_staging_most. Waits until a buffer is free. Returns NULL with a message if earlier work
 // failed.
 void *device_staging(struct device *device, void *to, size_t bytes, struct error *err);
 

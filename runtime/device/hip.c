@@ -109,6 +109,12 @@ bool device_alloc(struct device *device, struct memory *memory, size_t bytes, co
   return true;
 }
 
+// The driver chooses the pages.
+void device_use_large_pages(struct device *device, const struct memory *memory) {
+  (void)device;
+  (void)memory;
+}
+
 bool device_clear(struct device *device, const struct memory *memory, struct error *err) {
   return TRY(hipMemsetAsync(memory->at, 0, memory->bytes, device->stream), err);
 }
@@ -135,6 +141,11 @@ void device_free_host(struct device *device, struct memory *memory) {
   if (memory->at)
     (void)hipHostFree(memory->at);
   *memory = (struct memory){0};
+}
+
+size_t device_staging_most(const struct device *device) {
+  (void)device;
+  return DEVICE_STAGING_BYTES;
 }
 
 void *device_staging(struct device *device, void *to, size_t bytes, struct error *err) {

@@ -9,7 +9,7 @@
 struct load {
   struct device *device;
   const struct weight_source *source;
-  uint8_t *packed;        // (packed_bytes) on the device
+  uint8_t *packed;        // (packed_bytes) on the device; NULL if the source is read in place
   size_t packed_bytes;    // as weight_source_bytes says
   const uint8_t **weight; // (source->table.n) load_run fills in the address of each weight
 

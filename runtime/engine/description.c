@@ -36,7 +36,8 @@ static size_t packed_bytes(void) {
 }
 
 struct weight_table engine_weights(void) {
-  return (struct weight_table){MODEL_NAME, WEIGHTS, WEIGHT_COUNT, packed_bytes()};
+  return (struct weight_table){MODEL_NAME, WEIGHTS, WEIGHT_COUNT, packed_bytes(),
+                               STEPS_ON_ALL_THREADS};
 }
 
 struct engine_tree engine_tree(void) {

@@ -28,13 +28,13 @@ void engine_destroy(struct engine *engine) {
   free(engine);
 }
 
-static bool load_weights(struct engine *engine, const struct weight_source *source,
+static bool load_weights(struct engine *engine, const struct weight_source *source, size_t packed,
                          struct error *err) {
   struct load load = {
       .device = engine->device,
       .source = source,
       .packed = engine->packed.at,
-      .packed_bytes = engine->packed.bytes,
+      .packed_bytes = packed,
       .weight = engine->weight,
       .watch = engine->progress,
       .context = engine->progress_context,
@@ -56,11 +56,14 @@ bool engine_warm_up(struct engine *engine, const struct weight_source *source, s
   if (engine->device)
     return true;
   double from = engine->began = seconds_now();
+  const bool mapped = weight_source_is_mapped(source);
   size_t packed;
   if (weight_source_bytes(source, &packed, err) && device_open(&engine->device, err) &&
-      report_span(engine, "open device", &from, 0, err) && memory_alloc(engine, packed, err) &&
-      report_span(engine, "allocate memory", &from, 0, err) && load_weights(engine, source, err) &&
-      memory_upload_rope(engine, err) && device_wait(engine->device, err) &&
+      report_span(engine, "open device", &from, 0, err) &&
+      memory_alloc(engine, mapped ? 0 : packed, err) &&
+      report_span(engine, "allocate memory", &from, 0, err) &&
+      load_weights(engine, source, packed, err) && memory_upload_rope(engine, err) &&
+      device_wait(engine->device, err) &&
       report_span(engine, "load weights", &from, (double)packed, err) &&
       passes_prepare(engine, err))
     return true;

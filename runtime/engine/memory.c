@@ -59,9 +59,17 @@ bool memory_alloc_host(struct engine *engine, struct memory *memory, size_t byte
   return bytes == 0 || device_alloc_host(engine->device, memory, bytes, what, err);
 }
 
+// Loading fills these as a whole.
+static bool alloc_weights(struct engine *engine, size_t bytes, struct error *err) {
+  if (!alloc(engine, &engine->packed, bytes, "weights", err))
+    return false;
+  device_use_large_pages(engine->device, &engine->packed);
+  return true;
+}
+
 bool memory_alloc(struct engine *engine, size_t packed, struct error *err) {
   const size_t pieces = STEPS_ON_ALL_THREADS ? (size_t)omp_get_max_threads() : 1;
-  bool ok = alloc(engine, &engine->packed, packed, "weights", err) &&
+  bool ok = alloc_weights(engine, packed, err) &&
             alloc(engine, &engine->kv, KV_BYTES, "the KV cache", err) &&
             device_clear(engine->device, &engine->kv, err) && // the padding of keys stays 0
             alloc(engine, &engine->arena, ARENA_BYTES, "activations", err) &&

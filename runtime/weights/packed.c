@@ -24,6 +24,8 @@ enum {
   IMAGE_ALIGN = 4096,
   TREE_BYTES = 256,
   PIECE_BYTES = 16 << 20, // packed before they are written
+  PAGE_BYTES = 2 << 20,   // of a large page
+  GAP_MOST = 4096,        // between weights, that is filled with zeros
   SLICE_BYTES = 1 << 19,  // read by one thread at a time
 };
 
@@ -124,10 +126,11 @@ static bool map_file(struct packed *packed, const char *path, struct error *err)
     close(file);
     return fail(err, "%s: cannot map it: %s", path, strerror(problem));
   }
+  (void)madvise(map, packed->bytes, MADV_HUGEPAGE); // a system without large pages refuses
   packed->map = map;
   packed->file = file;
   packed->path = path;
-  pages_list(map, packed->bytes, path);
+  pages_list(map, packed->bytes, path, file);
   return true;
 }
 
@@ -294,8 +297,9 @@ struct writer {
   const struct packed_content *content;
   const char *path;
   struct replacement file;
-  uint8_t *piece; // (piece_bytes)
-  size_t piece_bytes;
+  uint8_t *piece;        // of the file, not yet written
+  size_t begin, filled;  // where it begins in the file, and its bytes
+  size_t most;           // bytes of weights that are packed at a time, if a granule has no more
   size_t image_offset;   // in the file
   size_t written, total; // bytes of the weights
   uint64_t sum;          // checksum of what is written after the head
@@ -310,19 +314,50 @@ static bool write_content(struct writer *writer, const void *bytes, size_t n, si
   return replace_write(&writer->file, bytes, n, offset, err);
 }
 
-// Granules have 1, 2 or 4 bytes or a multiple of 32, so that every piece begins at a multiple of 8.
+// Writes the first n bytes of the piece.
+static bool flush(struct writer *writer, size_t n, struct error *err) {
+  if (!write_content(writer, writer->piece, n, writer->begin, err))
+    return false;
+  writer->begin += n;
+  writer->filled -= n;
+  memmove(writer->piece, writer->piece + n, writer->filled);
+  return true;
+}
+
+// Writes all whole large pages of the piece. A file system keeps pages as they were written, and
+// can map large ones faster.
+static bool flush_pages(struct writer *writer, struct error *err) {
+  const size_t end = (writer->begin + writer->filled) / PAGE_BYTES * PAGE_BYTES;
+  return end <= writer->begin || flush(writer, end - writer->begin, err);
+}
+
+// Goes on at `offset` of the file.
+static bool seek(struct writer *writer, size_t offset, struct error *err) {
+  const size_t gap = offset - writer->begin - writer->filled;
+  if (gap <= GAP_MOST) {
+    memset(writer->piece + writer->filled, 0, gap);
+    writer->filled += gap;
+    return true;
+  }
+  const bool flushed = flush(writer, writer->filled, err);
+  writer->begin = offset;
+  return flushed;
+}
+
 static bool write_weight(struct writer *writer, const struct weight_spec *spec, size_t offset,
                          struct error *err) {
   struct weight_view view;
-  if (!weight_find(&view, spec, writer->content->checkpoint, err))
+  if (!weight_find(&view, spec, writer->content->checkpoint, err) ||
+      !seek(writer, writer->image_offset + offset, err))
     return false;
   const size_t bytes = weight_bytes(spec), granule = weight_granule(spec);
-  const size_t most = writer->piece_bytes / granule * granule;
+  const size_t most = writer->most / granule * granule;
   weight_populate(&view);
   for (size_t first = 0; first < bytes; first += most) {
     const size_t n = bytes - first < most ? bytes - first : most;
-    weight_read(&view, first, n, writer->piece);
-    if (!write_content(writer, writer->piece, n, writer->image_offset + offset + first, err))
+    weight_read(&view, first, n, writer->piece + writer->filled);
+    writer->filled += n;
+    if (!flush_pages(writer, err))
       return false;
     writer->written += n;
     if (!writer->watch(writer->context, writer->written, writer->total, err))
@@ -332,13 +367,24 @@ static bool write_weight(struct writer *writer, const struct weight_spec *spec, 
   return true;
 }
 
-static bool write_image(struct writer *writer, struct error *err) {
+// Writes the packed weights, or those that the tree reads in place.
+static bool write_weights(struct writer *writer, bool mapped, struct error *err) {
   const struct weight_table *table = &writer->content->table;
   size_t end = table->packed_bytes;
-  for (int i = 0; i < table->n; i++)
-    if (!write_weight(writer, &table->specs[i], weight_offset(&table->specs[i], &end), err))
+  for (int i = 0; i < table->n; i++) {
+    const struct weight_spec *spec = &table->specs[i];
+    const size_t offset = weight_offset(spec, &end);
+    if ((spec->offset == WEIGHT_MAPPED) == mapped && !write_weight(writer, spec, offset, err))
       return false;
+  }
   return true;
+}
+
+// In the order of the file, so that most of it is written in large pieces.
+static bool write_image(struct writer *writer, struct error *err) {
+  writer->begin = writer->image_offset;
+  return write_weights(writer, false, err) && write_weights(writer, true, err) &&
+         flush(writer, writer->filled, err);
 }
 
 static bool check_tree_name(const struct writer *writer, struct error *err) {
@@ -366,15 +412,25 @@ static bool write_head(const struct writer *writer, struct error *err) {
   return replace_write(&writer->file, &head, sizeof head, 0, err);
 }
 
+// Finds every weight before anything is written.
+static bool check_weights(const struct writer *writer, struct error *err) {
+  const struct weight_table *table = &writer->content->table;
+  struct weight_view view;
+  for (int i = 0; i < table->n; i++)
+    if (!weight_find(&view, &table->specs[i], writer->content->checkpoint, err))
+      return false;
+  return true;
+}
+
 static bool alloc_piece(struct writer *writer, struct error *err) {
   const struct weight_table *table = &writer->content->table;
-  writer->piece_bytes = PIECE_BYTES;
+  writer->most = PIECE_BYTES;
   for (int i = 0; i < table->n; i++) {
     const size_t granule = weight_granule(&table->specs[i]);
     writer->total += weight_bytes(&table->specs[i]);
-    writer->piece_bytes = granule > writer->piece_bytes ? granule : writer->piece_bytes;
+    writer->most = granule > writer->most ? granule : writer->most;
   }
-  writer->piece = malloc(writer->piece_bytes);
+  writer->piece = malloc(PAGE_BYTES + GAP_MOST + writer->most);
   return writer->piece ? true
                        : fail(err, "%s: out of memory for a piece of the weights", writer->path);
 }
@@ -392,7 +448,7 @@ bool packed_write(const char *path, const struct packed_content *content, packed
   const struct text *tokenizer = &content->tokenizer;
   const size_t bytes = writer.image_offset + image_bytes(&content->table);
   const bool ok =
-      check_tree_name(&writer, err) && alloc_piece(&writer, err) &&
+      check_tree_name(&writer, err) && check_weights(&writer, err) && alloc_piece(&writer, err) &&
       replace_begin(&writer.file, path, err) && replace_reserve(&writer.file, bytes, err) &&
       write_content(&writer, tokenizer->bytes, tokenizer->n, sizeof(struct head), err) &&
       write_image(&writer, err) && write_head(&writer, err);

@@ -1,6 +1,6 @@
 // A packed file holds all that a getp needs of a checkpoint, with the weights as its tree stores
-// them, so that loading is copying. `getp pack` writes it, and the getp of the same tree reads it
-// in place of a checkpoint folder.
+// them: a GPU gets them by copies, and the host reads them where the file is mapped. `getp pack`
+// writes it, and the getp of the same tree reads it in place of a checkpoint folder.
 //
 //   head       the tree and the model that it was packed for, the ids that end a sequence, the
 //              length and a checksum of what follows, and a checksum of the head

@@ -3,8 +3,10 @@
 // or eight codes of MXFP4.
 #include "weights/panels.h"
 
+#include "base/pages.h"
 #include "base/parallel.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -13,7 +15,9 @@ enum {
   STRIP_WORDS = 64,                // of a feature
   STRIP_NUMBERS = STRIP_WORDS * 2, // at most: BF16
   STRIP_BYTES = STRIP_WORDS * WORD,
-  PADDING_SCALE = 127, // 2^0
+  CACHE_LINE = 64,             // bytes
+  BUFFER_BYTES = 1 << 18,      // a thread reads so much of a file at a time
+  PADDING_SCALES = 0x7f7f7f7f, // 127 four times
 };
 
 static size_t divide_up(size_t n, size_t by) {
@@ -32,17 +36,33 @@ size_t panel_count(const struct matrices *matrices) {
   return matrices->n * panels_of_matrix(matrices);
 }
 
-// The features of a panel: `first`, counted through all matrices, and the `n - 1` after it. The
-// rest of the panel is padding.
+// Features of a matrix, as the checkpoint has them.
 struct features {
-  size_t first, n;
+  size_t n;
+  const uint8_t *data;   // (n, columns) numbers or codes; in a transposed matrix their first column
+  const uint8_t *scales; // (n, columns / 32) for MXFP4
 };
 
-static struct features features_of(const struct matrices *matrices, size_t panel) {
-  const size_t matrix = panel / panels_of_matrix(matrices);
-  const size_t first = panel % panels_of_matrix(matrices) * PANEL;
-  return (struct features){matrix * matrices->features + first,
-                           least(PANEL, matrices->features - first)};
+static bool has_codes(const struct matrices *matrices) {
+  return matrices->dtype == DTYPE_U8;
+}
+
+// Bytes of the numbers or codes of a feature, and of its scales.
+static size_t feature_bytes(const struct matrices *matrices) {
+  return has_codes(matrices) ? matrices->columns / 2
+                             : matrices->columns * dtype_bytes(matrices->dtype);
+}
+static size_t scale_bytes(const struct matrices *matrices) {
+  return has_codes(matrices) ? matrices->columns / PANEL_GROUP : 0;
+}
+
+// Features [first, first + n) of some.
+static struct features part_of(const struct matrices *matrices, const struct features *features,
+                               size_t first, size_t n) {
+  const size_t between =
+      matrices->transposed ? dtype_bytes(matrices->dtype) : feature_bytes(matrices);
+  return (struct features){n, features->data + first * between,
+                           features->scales + first * scale_bytes(matrices)};
 }
 
 // ---- words ----
@@ -85,10 +105,17 @@ static void transpose_block(const uint8_t *const features[BLOCK], size_t at, uin
     memcpy(to[w], &rows[w], sizeof rows[w]);
 }
 
+// Prefetches a sixteenth of the strip after this one: a cache line of every fourth feature.
+static void prefetch_next(const struct strip *strip, size_t block) {
+  for (size_t i = block % BLOCK; i < PANEL; i += BLOCK)
+    __builtin_prefetch(strip->words[i] + STRIP_BYTES + block / BLOCK * CACHE_LINE);
+}
+
 // Writes out[word][feature] of a strip of so many words.
 static void transpose(const struct strip *strip, size_t words, uint8_t *out) {
   for (size_t w = 0; w < words; w += BLOCK) {
     uint32_t rows[BLOCK][PANEL];
+    prefetch_next(strip, w / BLOCK);
     for (size_t i = 0; i < PANEL; i += BLOCK)
       transpose_block(strip->words + i, w * WORD, (uint32_t(*)[PANEL]) & rows[0][i]);
     memcpy(out + w * sizeof *rows, rows, least(BLOCK, words - w) * sizeof *rows);
@@ -117,34 +144,32 @@ static void convert(const uint8_t *numbers, enum dtype dtype, size_t n, enum dty
 
 // Copies columns [column, column + n) of features that lie side by side, in a transposed matrix,
 // and converts them.
-static void copy_transposed(const struct matrices *matrices, struct features features,
+static void copy_transposed(const struct matrices *matrices, const struct features *features,
                             size_t column, size_t n, enum dtype to, struct strip *strip) {
   const size_t width = dtype_bytes(matrices->dtype), stride = matrices->features * width;
-  const size_t matrix = features.first / matrices->features;
-  const uint8_t *from = matrices->data + (matrix * matrices->columns + column) * stride +
-                        features.first % matrices->features * width;
+  const uint8_t *from = features->data + column * stride;
   uint8_t numbers[PANEL][STRIP_NUMBERS * WORD];
   for (size_t c = 0; c < n; c++, from += stride)
-    for (size_t i = 0; i < features.n; i++)
+    for (size_t i = 0; i < features->n; i++)
       if (width == 2)
         memcpy(numbers[i] + 2 * c, from + 2 * i, 2);
       else
         memcpy(numbers[i] + 4 * c, from + 4 * i, 4);
-  for (size_t i = 0; i < features.n; i++)
+  for (size_t i = 0; i < features->n; i++)
     convert(numbers[i], matrices->dtype, n, to, strip->copy[i]);
 }
 
-// Reads columns [column, column + n) of the features. What the checkpoint has as whole blocks stays
-// where it is.
-static void read_strip(const struct matrices *matrices, struct features features, size_t column,
-                       size_t n, enum dtype to, struct strip *strip) {
+// Reads columns [column, column + n) of the features. What is there as whole blocks stays where it
+// is.
+static void read_strip(const struct matrices *matrices, const struct features *features,
+                       size_t column, size_t n, enum dtype to, struct strip *strip) {
   const size_t width = dtype_bytes(matrices->dtype), stride = matrices->columns * width;
   const bool direct =
       matrices->dtype == to && !matrices->transposed && n * width % (BLOCK * WORD) == 0;
-  const uint8_t *from = matrices->data + features.first * stride + column * width;
+  const uint8_t *from = features->data + column * width;
   if (!direct)
     memset(strip->copy, 0, sizeof strip->copy);
-  for (size_t i = 0; i < features.n; i++) {
+  for (size_t i = 0; i < features->n; i++) {
     strip->words[i] = direct ? from + i * stride : strip->copy[i];
     if (!direct && !matrices->transposed)
       convert(from + i * stride, matrices->dtype, n, to, strip->copy[i]);
@@ -153,12 +178,11 @@ static void read_strip(const struct matrices *matrices, struct features features
     copy_transposed(matrices, features, column, n, to, strip);
 }
 
-static void pack_numbers(const struct matrices *matrices, size_t panel, enum dtype to,
-                         uint8_t *out) {
-  const struct features features = features_of(matrices, panel);
+static void pack_numbers(const struct matrices *matrices, const struct features *features,
+                         enum dtype to, uint8_t *out) {
   const size_t width = dtype_bytes(to), in_strip = STRIP_BYTES / width;
   struct strip strip;
-  pad(&strip, features.n);
+  pad(&strip, features->n);
   for (size_t column = 0; column < matrices->columns; column += in_strip) {
     const size_t n = least(in_strip, matrices->columns - column);
     read_strip(matrices, features, column, n, to, &strip);
@@ -168,72 +192,133 @@ static void pack_numbers(const struct matrices *matrices, size_t panel, enum dty
 
 // ---- MXFP4 ----
 
-static void pack_codes(const struct matrices *matrices, struct features features, uint8_t *out) {
-  const size_t bytes = matrices->columns / 2; // of a feature
-  const uint8_t *codes = matrices->data + features.first * bytes;
+static void pack_codes(size_t columns, const struct features *features, uint8_t *out) {
+  const size_t bytes = columns / 2; // of a feature
   struct strip strip;
-  pad(&strip, features.n);
+  pad(&strip, features->n);
   for (size_t at = 0; at < bytes; at += STRIP_BYTES) {
-    for (size_t i = 0; i < features.n; i++)
-      strip.words[i] = codes + i * bytes + at;
+    for (size_t i = 0; i < features->n; i++)
+      strip.words[i] = features->data + i * bytes + at;
     transpose(&strip, least(STRIP_BYTES, bytes - at) / WORD, out + at * PANEL);
   }
 }
 
-static void pack_scales(const struct matrices *matrices, struct features features, uint8_t *out) {
-  const size_t groups = matrices->columns / PANEL_GROUP;
-  const uint8_t *scales = matrices->scales + features.first * groups;
-  for (size_t g = 0; g < groups; g++, out += PANEL)
-    for (size_t i = 0; i < PANEL; i++)
-      out[i] = i < features.n ? scales[i * groups + g] : PADDING_SCALE;
+// Scales of four groups are a word of each feature; byte g of the words are those of group g.
+static void pack_scales(size_t columns, const struct features *features, uint8_t *out) {
+  const size_t groups = columns / PANEL_GROUP;
+  uint32_t words[PANEL];
+  for (size_t i = features->n; i < PANEL; i++)
+    words[i] = PADDING_SCALES;
+  for (size_t group = 0; group < groups; group += WORD) {
+    const size_t n = least(WORD, groups - group);
+    for (size_t i = 0; i < features->n; i++)
+      if (n == WORD)
+        memcpy(&words[i], features->scales + i * groups + group, WORD);
+      else
+        memcpy(&words[i], features->scales + i * groups + group, n);
+    for (size_t g = 0; g < n; g++, out += PANEL)
+      for (size_t i = 0; i < PANEL; i++)
+        out[i] = (uint8_t)(words[i] >> 8 * g);
+  }
   memset(out, 0, divide_up(groups * PANEL, PANEL_ALIGN) * PANEL_ALIGN - groups * PANEL);
-}
-
-static void pack_mxfp4(const struct matrices *matrices, size_t panel, uint8_t *out) {
-  const struct features features = features_of(matrices, panel);
-  pack_codes(matrices, features, out);
-  pack_scales(matrices, features, out + PANEL_WORD_BYTES(matrices->columns));
 }
 
 // ---- any panel ----
 
-// What panels hold: numbers, or MXFP4.
+// What is packed, and what its panels hold.
 struct packing {
   const struct matrices *matrices;
+  enum dtype to; // DTYPE_U8: MXFP4
   size_t panel_bytes;
-  enum dtype dtype; // DTYPE_U8: MXFP4
 };
 
-static void pack_panel(const struct packing *packing, size_t panel, uint8_t *out) {
-  if (packing->dtype == DTYPE_U8)
-    pack_mxfp4(packing->matrices, panel, out);
-  else
-    pack_numbers(packing->matrices, panel, packing->dtype, out);
+static void pack_panel(const struct packing *packing, const struct features *features,
+                       uint8_t *out) {
+  const size_t columns = packing->matrices->columns;
+  if (packing->to != DTYPE_U8) {
+    pack_numbers(packing->matrices, features, packing->to, out);
+    return;
+  }
+  pack_codes(columns, features, out);
+  pack_scales(columns, features, out + PANEL_WORD_BYTES(columns));
 }
 
-// Goes matrix by matrix: the threads divide each, as they do when they multiply with it.
+// Packs all panels of some features.
+static void pack_features(const struct packing *packing, const struct features *features,
+                          uint8_t *out) {
+  for (size_t i = 0; i < features->n; i += PANEL, out += packing->panel_bytes) {
+    const size_t n = least(PANEL, features->n - i);
+    const struct features of_panel = part_of(packing->matrices, features, i, n);
+    pack_panel(packing, &of_panel, out);
+  }
+}
+
+// Reads features from their file to a buffer.
+static void read_features(const struct matrices *matrices, struct features *features,
+                          uint8_t *buffer) {
+  const size_t bytes = features->n * feature_bytes(matrices);
+  pages_read(buffer, features->data, bytes);
+  features->data = buffer;
+  if (!has_codes(matrices))
+    return;
+  pages_read(buffer + bytes, features->scales, features->n * scale_bytes(matrices));
+  features->scales = buffer + bytes;
+}
+
+// Packs panels [first, end) of a matrix. Without a buffer, it reads the map.
+static void pack_range(const struct packing *packing, const struct features *matrix, size_t first,
+                       size_t end, uint8_t *out) {
+  const struct matrices *matrices = packing->matrices;
+  const size_t bytes = PANEL * (feature_bytes(matrices) + scale_bytes(matrices)); // of a panel
+  const size_t step = bytes < BUFFER_BYTES ? BUFFER_BYTES / bytes : 1;
+  uint8_t *buffer = matrices->transposed ? NULL : malloc(step * bytes);
+  for (; first < end; first += step, out += step * packing->panel_bytes) {
+    const size_t n = least(least(step, end - first) * PANEL, matrix->n - first * PANEL);
+    struct features features = part_of(matrices, matrix, first * PANEL, n);
+    if (buffer)
+      read_features(matrices, &features, buffer);
+    pack_features(packing, &features, out);
+  }
+  free(buffer);
+}
+
+// Packs panels [first, first + n) of a matrix. Each thread takes one range of them.
+static void pack_matrix(const struct packing *packing, size_t matrix, size_t first, size_t n,
+                        uint8_t *out) {
+  const struct matrices *matrices = packing->matrices;
+  const size_t threads = parallel_threads(), before = matrix * matrices->features;
+  const size_t bytes = matrices->features * feature_bytes(matrices);
+  const struct features whole = {matrices->features,
+                                 matrices->data + before * feature_bytes(matrices),
+                                 matrices->scales + before * scale_bytes(matrices)};
+  if (matrices->transposed)
+    pages_populate(whole.data, bytes);
+  PARALLEL_FOR(n * packing->panel_bytes)
+  for (size_t t = 0; t < threads; t++) {
+    const size_t begin = n * t / threads, end = n * (t + 1) / threads;
+    pack_range(packing, &whole, first + begin, first + end, out + begin * packing->panel_bytes);
+  }
+  if (matrices->transposed)
+    pages_release(whole.data, bytes);
+}
+
 static void pack(const struct packing *packing, size_t first, size_t n, uint8_t *out) {
-  const size_t in_matrix = panels_of_matrix(packing->matrices), bytes = packing->panel_bytes;
+  const size_t in_matrix = panels_of_matrix(packing->matrices);
   while (n > 0) {
     const size_t now = least(n, in_matrix - first % in_matrix);
-    PARALLEL_FOR(now * bytes)
-    for (size_t i = 0; i < now; i++)
-      pack_panel(packing, first + i, out + i * bytes);
-    first += now, n -= now, out += now * bytes;
+    pack_matrix(packing, first / in_matrix, first % in_matrix, now, out);
+    first += now, n -= now, out += now * packing->panel_bytes;
   }
 }
 
 void panels_pack_f32(const struct matrices *matrices, size_t first, size_t n, uint8_t *out) {
-  const struct packing packing = {matrices, PANEL_BYTES_F32(matrices->columns), DTYPE_F32};
-  pack(&packing, first, n, out);
+  pack(&(struct packing){matrices, DTYPE_F32, PANEL_BYTES_F32(matrices->columns)}, first, n, out);
 }
 
 void panels_pack_bf16(const struct matrices *matrices, size_t first, size_t n, uint8_t *out) {
-  const struct packing packing = {matrices, PANEL_BYTES_BF16(matrices->columns), DTYPE_BF16};
-  pack(&packing, first, n, out);
+  pack(&(struct packing){matrices, DTYPE_BF16, PANEL_BYTES_BF16(matrices->columns)}, first, n, out);
 }
 
 void panels_pack_mxfp4(const struct matrices *matrices, size_t first, size_t n, uint8_t *out) {
-  const struct packing packing = {matrices, PANEL_BYTES_MXFP4(matrices->columns), DTYPE_U8};
-  pack(&packing, first, n, out);
+  pack(&(struct packing){matrices, DTYPE_U8, PANEL_BYTES_MXFP4(matrices->columns)}, first, n, out);
 }

@@ -1,5 +1,9 @@
 #include "weights/weight_source.h"
 
+#include "base/pages.h"
+
+enum { PIECE = 1 << 28 }; // bytes of a packed file, between two calls of a watcher
+
 static size_t smaller(size_t a, size_t b) {
   return a < b ? a : b;
 }
@@ -42,6 +46,10 @@ static bool locate_in_checkpoint(const struct weight_source *source, const uint8
   return true;
 }
 
+bool weight_source_is_mapped(const struct weight_source *source) {
+  return !source->checkpoint && source->table.on_host;
+}
+
 bool weight_source_locate(const struct weight_source *source, const uint8_t *packed,
                           const uint8_t **weight, struct error *err) {
   const struct weight_table *table = &source->table;
@@ -49,7 +57,7 @@ bool weight_source_locate(const struct weight_source *source, const uint8_t *pac
   if (source->checkpoint)
     return locate_in_checkpoint(source, packed, weight, err);
   for (int i = 0; i < table->n; i++) {
-    const bool mapped = table->specs[i].offset == WEIGHT_MAPPED;
+    const bool mapped = weight_source_is_mapped(source) || table->specs[i].offset == WEIGHT_MAPPED;
     weight[i] = (mapped ? source->packed->image : packed) + weight_offset(&table->specs[i], &end);
   }
   return true;
@@ -103,12 +111,16 @@ bool weight_source_next(const struct weight_source *source, struct weight_piece 
   if (source->checkpoint)
     return next_of_checkpoint(source, piece, most, err);
   piece->offset += piece->bytes;
-  piece->bytes = smaller(source->table.packed_bytes - piece->offset, most);
+  piece->bytes = smaller(source->table.packed_bytes - piece->offset, smaller(most, PIECE));
   return true;
 }
 
 bool weight_source_read(const struct weight_source *source, const struct weight_piece *piece,
                         void *to, struct error *err) {
+  if (weight_source_is_mapped(source)) {
+    pages_populate(source->packed->image + piece->offset, piece->bytes);
+    return true;
+  }
   if (!source->checkpoint)
     return packed_read(source->packed, piece->offset, piece->bytes, to, err);
   weight_read(&piece->view, piece->offset - piece->begin, piece->bytes, to);

@@ -19,8 +19,13 @@ struct weight_source {
 // not as its spec says.
 bool weight_source_bytes(const struct weight_source *source, size_t *bytes, struct error *err);
 
+// True if the tree reads all weights where the packed file is mapped: no memory is allocated for
+// them, and nothing is copied.
+bool weight_source_is_mapped(const struct weight_source *source);
+
 // Fills in the address of each weight of the table: in `packed`, which is memory for the packed
-// weights, or, if the tree reads the weight in place, in the map of the source.
+// weights, or, if the tree reads the weight in place, in the map of the source. `packed` is NULL if
+// it reads all of them so.
 bool weight_source_locate(const struct weight_source *source, const uint8_t *packed,
                           const uint8_t **weight, struct error *err);
 
@@ -39,7 +44,8 @@ struct weight_piece {
 bool weight_source_next(const struct weight_source *source, struct weight_piece *piece, size_t most,
                         struct error *err);
 
-// Reads a piece to `to`, with all threads.
+// Reads a piece to `to`, with all threads. Of weights in place it only brings the pages into
+// memory.
 bool weight_source_read(const struct weight_source *source, const struct weight_piece *piece,
                         void *to, struct error *err);
 

@@ -180,6 +180,13 @@ static void read_pairs(const struct weight_view *view, size_t first, size_t n, f
     *out++ = read_one(view->tensor, tile_paired_feature(i, (size_t)view->spec->d_head));
 }
 
+static void read_plain(const struct tensor *tensor, size_t first, size_t n, float *out) {
+  uint8_t numbers[PIECE * sizeof *out];
+  const size_t width = dtype_bytes(tensor->dtype);
+  pages_read(numbers, tensor->data + first * width, n * width);
+  dtype_widen(out, numbers, tensor->dtype, n);
+}
+
 static void read_floats(const struct weight_view *view, size_t first, size_t n, float *out) {
   const struct tensor *tensor = view->tensor;
   if (view->spec->layout == LAYOUT_PAIRS)
@@ -189,7 +196,7 @@ static void read_floats(const struct weight_view *view, size_t first, size_t n, 
   else if (view->transposed)
     read_transposed(view, first, n, out);
   else
-    dtype_widen(out, tensor->data + first * dtype_bytes(tensor->dtype), tensor->dtype, n);
+    read_plain(tensor, first, n, out);
 }
 
 static void read_piece(const struct weight_view *view, size_t first, size_t n, uint8_t *out) {
@@ -244,13 +251,24 @@ void weight_read(const struct weight_view *view, size_t first, size_t n, void *o
     read_contiguous(view, first / width, n / width, out);
 }
 
+// True if the weight is made from the map; otherwise its file is read (pages_read). Panels care for
+// the pages of one matrix at a time.
+static bool needs_map(const struct weight_view *view) {
+  const bool plain = view->spec->layout == LAYOUT_CONTIGUOUS && view->spec->form != FORM_MXFP4;
+  return !in_panels(view->spec) && (!plain || view->transposed);
+}
+
 void weight_populate(const struct weight_view *view) {
+  if (!needs_map(view))
+    return;
   pages_populate(view->tensor->data, view->tensor->bytes);
   if (view->scales)
     pages_populate(view->scales->data, view->scales->bytes);
 }
 
 void weight_release(const struct weight_view *view) {
+  if (!needs_map(view))
+    return;
   pages_release(view->tensor->data, view->tensor->bytes);
   if (view->scales)
     pages_release(view->scales->data, view->scales->bytes);

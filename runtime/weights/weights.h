@@ -52,6 +52,7 @@ struct weight_table {
   const struct weight_spec *specs;
   int n;
   size_t packed_bytes; // the end of the last packed weight
+  bool on_host;        // the tree runs on the host: it reads all weights of a packed file in place
 };
 
 // A weight and the tensors of a checkpoint that it is made from.
@@ -85,7 +86,8 @@ bool weight_is_mapped(const struct weight_view *view);
 // multiples of its granule. Rounds to nearest even; an infinity or a NaN stays one.
 void weight_read(const struct weight_view *view, size_t first, size_t n, void *out);
 
-// Let the kernel read all pages of the tensors now, or drop them.
+// Let the kernel read all pages now, or drop them, that the weight is made from in the maps of its
+// tensors. Most weights need none.
 void weight_populate(const struct weight_view *view);
 void weight_release(const struct weight_view *view);
 

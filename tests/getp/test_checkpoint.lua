@@ -294,7 +294,7 @@ local function deep_config()
   support.write("deep/config.json", json.encode(config))
 end
 
--- Generates and builds deep-cpu in a folder of its own -> bytes of its KV cache.
+-- Generates and builds deep-cpu in a folder of its own -> bytes of its weights and of its KV cache.
 local function build_deep()
   local trees = DEEP .. "/trees"
   local generate = "lua5.4 gen/main.lua --target cpu --slots 1 --context %d --config %s --out %s"
@@ -302,25 +302,40 @@ local function build_deep()
   local build = support.read("tests/build.ninja"):gsub("build/tests/trees", trees):gsub("include tests[^\n]*", "")
   local status, log = support.run("ninja -f " .. support.write("deep/build.ninja", build))
   lu.assertEquals(status, 0, log)
-  local kv = support.read(trees .. "/deep-cpu/summary.txt"):match("KV cache: ([%d,]+)")
-  return math.tointeger(tonumber((kv:gsub(",", ""))))
+  local weights, plan = 0, select(2, support.run(support.getp("deep-cpu") .. " --plan")):gsub(",(%d)", "%1")
+  for bytes in plan:gmatch("weights [^\n]+: (%d+)\n") do weights = weights + math.tointeger(bytes) end
+  return weights, math.tointeger(plan:match("KV cache: (%d+)\n"))
 end
 
--- The logits of 36 layers are sane. getp reads the weights in place: every expert is used, every position of the KV
--- cache is written, and everything else is small.
+-- The logits of a sequence that fills the KV cache, so that every expert is used -> them, peak memory in bytes.
+local function run_deep(checkpoint, before)
+  local out = DEEP .. "/logits.f32"
+  local status, _, err = support.run(string.format("%s env time -f %%M %s %s -m logits -i %s -o %s", before or "",
+    support.getp("deep-cpu"), checkpoint, ids(VOCAB, CONTEXT), out))
+  lu.assertEquals(status, 0, err)
+  return support.read(out), 1024 * tonumber(err)
+end
+
+-- The logits of 36 layers are sane. getp needs memory for the weights and the KV cache, and little more, also while it
+-- packs weights of a checkpoint: what it has read of that does not stay. Nothing of a packed file is copied: its
+-- weights need no memory that can be written.
 function TestDeep.test_memory_and_depth()
   deep_config()
-  local kv = build_deep()
+  local weights, kv = build_deep()
   local checkpoint = make(DEEP .. "/config.json", DEEP .. "_made")
   assert_runs("deep-cpu", checkpoint, VOCAB, 2)
-  local size = lfs.attributes(checkpoint .. "/model.safetensors", "size")
-  local command = string.format("env time -f %%M %s %s -m logits -i %s -o %s/logits.f32",
-    support.getp("deep-cpu"), checkpoint, ids(VOCAB, CONTEXT), DEEP)
-  local status, _, err = support.run(command)
-  lu.assertEquals(status, 0, err)
-  local ratio = 1024 * tonumber(err) / (size + kv)
-  print(string.format("# peak memory: %.3f of a checkpoint of %d MB and its KV cache", ratio, size // 1000000))
-  lu.assertTrue(ratio > 0.9 and ratio < 1.1, ratio)
+  local packed, slack = DEEP .. "/packed", 128 << 20 -- for stacks and heaps
+  lu.assertEquals(support.run(string.format("%s pack %s -o %s", support.getp("deep-cpu"), checkpoint, packed)), 0)
+  lu.assertTrue(weights > 2 * slack)
+  local from_folder, of_folder = run_deep(checkpoint)
+  local from_packed, of_packed = run_deep(packed, string.format("ulimit -d %d;", (kv + slack) // 1024))
+  lu.assertTrue(from_folder == from_packed)
+  for name, peak in pairs { ["a folder"] = of_folder, ["a packed file"] = of_packed } do
+    local ratio = peak / (weights + kv)
+    print(string.format("# peak memory from %s: %.3f of %d MB of weights and KV cache", name, ratio,
+      (weights + kv) // 1000000))
+    lu.assertTrue(ratio > 0.9 and ratio < 1.05, ratio)
+  end
 end
 
 os.exit(lu.LuaUnit.run())

@@ -98,21 +98,32 @@ function TestSignals.test_while_prompts_are_encoded()
 end
 
 -- A file of weights that is cut off while it is mapped: one line says so, and the finished lines stay.
-function TestSignals.test_a_file_that_is_cut_off()
-  local weights = support.read(MODEL .. "/model.safetensors")
-  local model = support.folder("cut_off", MODEL, { ["model.safetensors"] = weights })
-  local file = model .. "/model.safetensors"
+local function cut_off(file, checkpoint)
   local many = {}
   for i = 1, MANY do many[i] = "47 + 85 =" end
   local status, _, err = support.run(string.format([[
     %s %s -m getp -i %s -o %s & getp=$!
     for i in $(seq 500); do [ $(cat %s.part 2>&- | wc -l) -ge 2 ] && break; sleep 0.02; done
-    truncate -s 4096 %s; wait $getp]], abacus.PROGRAM, model, support.prompts("many.txt", many), OUT, OUT, file))
+    truncate -s 4096 %s; wait $getp]], abacus.PROGRAM, checkpoint, support.prompts("many.txt", many), OUT, OUT, file))
   lu.assertEquals({ err, status },
     { "getp: " .. file .. ": cannot read it while it is in use: it was cut off, or its disk failed\n", 1 })
   lu.assertTrue(#support.lines(support.read(OUT .. ".part")) > 1)
   lu.assertFalse(support.exists(OUT))
+end
+
+function TestSignals.test_a_file_that_is_cut_off()
+  local weights = support.read(MODEL .. "/model.safetensors")
+  local model = support.folder("cut_off", MODEL, { ["model.safetensors"] = weights })
+  cut_off(model .. "/model.safetensors", model)
   os.execute("rm -r " .. model)
+end
+
+-- Its weights are used where they are mapped.
+function TestSignals.test_a_packed_file_that_is_cut_off()
+  local file = support.scratch .. "/cut_off.packed"
+  lu.assertEquals(support.run(string.format("%s pack %s -o %s", abacus.PROGRAM, MODEL, file)), 0)
+  cut_off(file, file)
+  os.remove(file)
 end
 
 os.exit(lu.LuaUnit.run())

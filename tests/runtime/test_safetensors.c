@@ -587,6 +587,23 @@ static void a_real_sharded_checkpoint_is_read(void **state) {
   safetensors_close(checkpoint);
 }
 
+// Also a piece of memory that is no map.
+static void pieces_are_read_from_the_file(void **state) {
+  (void)state;
+  struct safetensors *checkpoint = open_safetensors(MODELS "abacus");
+  const struct tensor *tensor = safetensors_find(checkpoint, "lm_head.weight");
+  uint8_t *copy = malloc(tensor->bytes);
+  assert_non_null(copy);
+  pages_read(copy, tensor->data + 1, tensor->bytes - 1);
+  assert_memory_equal(copy, tensor->data + 1, tensor->bytes - 1);
+  pages_copy(copy, tensor->data, tensor->bytes);
+  assert_memory_equal(copy, tensor->data, tensor->bytes);
+  pages_read(copy, copy + 100, 100);
+  assert_memory_equal(copy, tensor->data + 100, 100);
+  free(copy);
+  safetensors_close(checkpoint);
+}
+
 static void released_tensors_read_the_same(void **state) {
   (void)state;
   struct safetensors *checkpoint = open_safetensors(MODELS "abacus");
@@ -598,6 +615,8 @@ static void released_tensors_read_the_same(void **state) {
   tensor = safetensors_find(checkpoint, "model.norm.weight");
   pages_release(tensor->data, tensor->bytes); // less than a page
   tensor = safetensors_find(checkpoint, "lm_head.weight");
+  assert_memory_equal(copy, tensor->data, tensor->bytes);
+  pages_release(copy, tensor->bytes); // no map, so it stays
   assert_memory_equal(copy, tensor->data, tensor->bytes);
   free(copy);
   safetensors_close(checkpoint);
@@ -626,6 +645,7 @@ int main(void) {
       IN_FOLDER(other_sets_are_refused),
       IN_FOLDER(a_tensor_in_two_shards_is_refused),
       cmocka_unit_test(a_real_sharded_checkpoint_is_read),
+      cmocka_unit_test(pieces_are_read_from_the_file),
       cmocka_unit_test(released_tensors_read_the_same),
   };
   return cmocka_run_group_tests_name("safetensors", tests, NULL, NULL);

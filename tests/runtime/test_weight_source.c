@@ -1,5 +1,5 @@
 // The weights of a checkpoint folder and of a packed file: the pieces of both cover the packed
-// weights exactly and have the same bytes.
+// weights exactly and have the same bytes. On the host a packed file is read in place.
 #include "weights/weight_source.h"
 
 #include "support.h"
@@ -69,7 +69,7 @@ static bool is_mapped(int weight) {
   return weight == HEAD || weight == EMBED;
 }
 
-enum { FOLDER, PACKED, SOURCES };
+enum { FOLDER, PACKED, ON_HOST, SOURCES };
 
 struct fixture {
   char *folder;
@@ -97,7 +97,7 @@ static void lay_out(struct fixture *f) {
       f->specs[i].offset = (int64_t)end;
       end = (end + weight_bytes(&f->specs[i])) / 64 * 64 + 128;
     }
-  f->table = (struct weight_table){"a-tree", f->specs, WEIGHTS, end};
+  f->table = (struct weight_table){"a-tree", f->specs, WEIGHTS, end, false};
   for (int i = 0; i < WEIGHTS; i++) {
     f->begin[i] = f->specs[i].offset == WEIGHT_MAPPED ? end : (size_t)f->specs[i].offset;
     if (f->specs[i].offset == WEIGHT_MAPPED && !is_mapped(i))
@@ -123,6 +123,8 @@ static int setup(void **state) {
     fail_msg("%s", err.text);
   f->sources[FOLDER] = (struct weight_source){.table = f->table, .checkpoint = f->checkpoint};
   f->sources[PACKED] = (struct weight_source){.table = f->table, .packed = &f->packed};
+  f->sources[ON_HOST] = f->sources[PACKED];
+  f->sources[ON_HOST].table.on_host = true;
   return 0;
 }
 
@@ -153,8 +155,20 @@ static void converted_weights_are_counted(void **state) {
   assert_true(weight_source_bytes(&f->sources[FOLDER], &bytes, &err));
   assert_int_equal(bytes, f->table.packed_bytes + 8 * 192 * 4 + 192 * 512 * 4);
   assert_int_equal(bytes, f->bytes);
-  assert_true(weight_source_bytes(&f->sources[PACKED], &bytes, &err));
-  assert_int_equal(bytes, f->table.packed_bytes);
+  for (int s = PACKED; s <= ON_HOST; s++) {
+    assert_true(weight_source_bytes(&f->sources[s], &bytes, &err));
+    assert_int_equal(bytes, f->table.packed_bytes);
+  }
+}
+
+// A folder is packed on the host, too.
+static void only_a_packed_file_on_the_host_is_mapped(void **state) {
+  struct fixture *f = *state;
+  assert_false(weight_source_is_mapped(&f->sources[FOLDER]));
+  assert_false(weight_source_is_mapped(&f->sources[PACKED]));
+  assert_true(weight_source_is_mapped(&f->sources[ON_HOST]));
+  f->sources[FOLDER].table.on_host = true;
+  assert_false(weight_source_is_mapped(&f->sources[FOLDER]));
 }
 
 static void pieces_of_a_folder_cover_each_packed_weight(void **state) {
@@ -183,16 +197,17 @@ static void pieces_of_a_folder_cover_each_packed_weight(void **state) {
 
 static void pieces_of_a_packed_file_cover_the_packed_weights(void **state) {
   const struct fixture *f = *state;
-  for (size_t m = 0; m < COUNT(MOST); m++) {
-    struct weight_piece piece = {0};
-    size_t reached = 0;
-    for (next(&f->sources[PACKED], &piece, MOST[m]); piece.bytes > 0;
-         next(&f->sources[PACKED], &piece, MOST[m])) {
-      assert_int_equal(piece.offset, reached);
-      reached += piece.bytes;
+  for (size_t m = 0; m < COUNT(MOST); m++)
+    for (int s = PACKED; s <= ON_HOST; s++) {
+      struct weight_piece piece = {0};
+      size_t reached = 0;
+      for (next(&f->sources[s], &piece, MOST[m]); piece.bytes > 0;
+           next(&f->sources[s], &piece, MOST[m])) {
+        assert_int_equal(piece.offset, reached);
+        reached += piece.bytes;
+      }
+      assert_int_equal(reached, f->table.packed_bytes);
     }
-    assert_int_equal(reached, f->table.packed_bytes);
-  }
 }
 
 // Reads all packed and converted weights; the caller frees them.
@@ -229,7 +244,7 @@ static void both_files_have_the_same_bytes(void **state) {
 
 static void weights_lie_in_memory_or_in_the_map(void **state) {
   const struct fixture *f = *state;
-  for (int s = 0; s < SOURCES; s++) {
+  for (int s = FOLDER; s <= PACKED; s++) {
     const uint8_t memory[1] = {0}, *weight[WEIGHTS]; // only its address is used
     struct error err;
     assert_true(weight_source_locate(&f->sources[s], memory, weight, &err));
@@ -244,6 +259,21 @@ static void weights_lie_in_memory_or_in_the_map(void **state) {
         assert_memory_equal(weight[i], tensor->data, tensor->bytes);
     }
   }
+}
+
+// Reading a piece of such a source needs no memory and writes nothing.
+static void mapped_weights_are_those_of_the_packed_file(void **state) {
+  const struct fixture *f = *state;
+  const uint8_t *weight[WEIGHTS];
+  struct weight_piece piece = {0};
+  struct error err;
+  size_t end = f->table.packed_bytes;
+  assert_true(weight_source_locate(&f->sources[ON_HOST], NULL, weight, &err));
+  for (next(&f->sources[ON_HOST], &piece, SIZE_MAX); piece.bytes > 0;
+       next(&f->sources[ON_HOST], &piece, SIZE_MAX))
+    assert_true(weight_source_read(&f->sources[ON_HOST], &piece, NULL, &err));
+  for (int i = 0; i < WEIGHTS; i++)
+    assert_ptr_equal(weight[i], f->packed.image + weight_offset(&f->specs[i], &end));
 }
 
 static void a_tile_that_does_not_fit_is_refused(void **state) {
@@ -289,10 +319,12 @@ static void a_table_of_mapped_weights_has_no_pieces(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       WITH_FIXTURE(converted_weights_are_counted),
+      WITH_FIXTURE(only_a_packed_file_on_the_host_is_mapped),
       WITH_FIXTURE(pieces_of_a_folder_cover_each_packed_weight),
       WITH_FIXTURE(pieces_of_a_packed_file_cover_the_packed_weights),
       WITH_FIXTURE(both_files_have_the_same_bytes),
       WITH_FIXTURE(weights_lie_in_memory_or_in_the_map),
+      WITH_FIXTURE(mapped_weights_are_those_of_the_packed_file),
       WITH_FIXTURE(a_tile_that_does_not_fit_is_refused),
       WITH_FIXTURE(a_missing_tensor_is_named),
       WITH_FIXTURE(a_table_of_mapped_weights_has_no_pieces),
