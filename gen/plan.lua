@@ -227,7 +227,8 @@ end
 function plan.arena(built, kernels, model, limits, target)
   local described = describe_buffers(built, model, limits, target)
   local result = {
-    arena_bytes = lay_out(described), workspace_bytes = 0, kv = kv_layout(model, limits, kv_form(model, target.kv), target),
+    arena_bytes = lay_out(described), workspace_bytes = 0,
+    kv = kv_layout(model, limits, kv_form(model, target.kv), target),
     rope_bytes = limits.context * model.d_head * BYTES.F32,
     rows_bytes = (PASS_COUNTS + ROW_NUMBERS * limits.rows + 1) * BYTES.I32,
     draws_bytes = target.fused and limits.rows * DRAW_BYTES or 0,

@@ -41,7 +41,7 @@ local function matmul(op, model, weights)
   local choice = unfused[op.op](op, model, weights)
   if router then choice.template = "router" end
   return complete_product(choice, stored_of(op, weights, qkv and "q" or "weight"),
-    router and "each thread has some rows" or qkv and "each thread has some panels of each matrix, one vector of results"
+    router and "each thread has some rows" or qkv and "each thread has some panels of each matrix"
     or "each thread has some panels")
 end
 kernel.matmul, kernel.matmul_qkv, kernel.matmul_residual = matmul, matmul, matmul

@@ -5,7 +5,7 @@
 
 enum { N_HEADS = 8, HEADS_PER_KV_HEAD = 4, D_HEAD = 64 };
 enum { QKV = 768, POSITIONS = KV_SLIDING_POSITIONS }; // QKV: elements of q, k and v of a row
-enum { HEADS = 4, FEW_HEADS = 4 }; // of one thread, which read the same keys; whose sums are in registers
+enum { HEADS = 4, FEW_HEADS = 4 }; // with the same keys, on one thread; with sums in registers
 enum { BLOCKS = 4, KEYS = BLOCKS * KV_BLOCK }; // of positions whose scores are held at a time
 enum { FEW_BLOCKS = SUMS_AT_ONCE >= 4 * FEW_HEADS ? 4 : SUMS_AT_ONCE >= 2 * FEW_HEADS ? 2 : 1 };
 static_assert(BLOCKS % FEW_BLOCKS == 0, "want whole times");

@@ -8,7 +8,7 @@ enum { D_MODEL = 192, TOKEN_BYTES = 384 };
 // x[r] = E[token[r]]. The norm that follows goes by the same rows.
 static void f32_bf16w_embed_k192__cpu(
     const struct pass *pass, const uint8_t *table, float *x) {
-  const struct share rows = thread_share(pass->rows);
+  const struct range rows = thread_range(pass->rows);
   for (int r = rows.first; r < rows.end; r++)
     expand_bf16(D_MODEL, x + (size_t)r * D_MODEL, table + (size_t)pass->token[r] * TOKEN_BYTES);
 }

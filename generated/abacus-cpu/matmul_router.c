@@ -11,10 +11,10 @@ static_assert(PANEL_BYTES == 6144, "want the panels of gen/panels.lua");
 // computed itself.
 static void f32_bf16w_matmul_n8_k192__cpu(
     const struct pass *pass, const float *x, float *logit, const uint8_t *w, const float *bias) {
-  const struct share share = thread_share(pass->rows);
-  for (int r = share.first, n_rows; r < share.end; r += n_rows) {
+  const struct range own = thread_range(pass->rows);
+  for (int r = own.first, n_rows; r < own.end; r += n_rows) {
     const float *from[ROWS_AT_ONCE];
-    n_rows = next_rows(share.end - r);
+    n_rows = next_rows(own.end - r);
     for (int i = 0; i < n_rows; i++)
       from[i] = x + (size_t)(r + i) * K;
     for (int panel = 0; panel < PANELS; panel++) {

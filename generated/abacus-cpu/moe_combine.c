@@ -9,7 +9,7 @@ enum { D_MODEL = 192, TOP_K = 2 };
 // goes by the same rows, so no thread waits for another.
 static void f32_moe_combine_n192_top2__cpu(
     const struct pass *pass, const float *y, const float *weight, float *x) {
-  const struct share rows = thread_share(pass->rows);
+  const struct range rows = thread_range(pass->rows);
   for (int r = rows.first; r < rows.end; r++) {
     float sum[D_MODEL] = {0}, *to = x + (size_t)r * D_MODEL;
     for (int k = 0; k < TOP_K; k++) {

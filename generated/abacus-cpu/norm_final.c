@@ -10,7 +10,7 @@ static const float EPS = 1e-05f;
 static void f32_rmsnorm_gather_k192__cpu(
     const struct pass *pass, const float *x, float *y, const float *w) {
 #pragma omp barrier // the last layer's rows are ready
-  const struct share outputs = thread_share(pass->outputs);
+  const struct range outputs = thread_range(pass->outputs);
   for (int r = outputs.first; r < outputs.end; r++) {
     const float *from = x + (size_t)pass->output_row[r] * D_MODEL;
     float *to = y + (size_t)r * D_MODEL;

@@ -9,7 +9,7 @@ static const float EPS = 1e-05f;
 // y = w * x / sqrt(mean(x^2) + EPS) for each row
 static void f32_rmsnorm_k192__cpu(
     const struct pass *pass, const float *x, float *y, const float *w) {
-  const struct share rows = thread_share(pass->rows);
+  const struct range rows = thread_range(pass->rows);
   for (int r = rows.first; r < rows.end; r++) {
     const float *from = x + (size_t)r * D_MODEL;
     float *to = y + (size_t)r * D_MODEL;

@@ -3,7 +3,8 @@
 // The KV cache, in floats. For each layer there are its keys, then its values, both
 // [LIMIT_SLOTS][MODEL_N_KV_HEADS][positions][KV_WIDTH]. Position p lies at p % positions: a sliding layer keeps
 // a ring of the window and one chunk.
-// Keys lie in blocks of positions, [positions / KV_BLOCK][KV_WIDTH][KV_BLOCK]. Elements that pad a key or a value stay 0.
+// Keys lie in blocks of positions, [positions / KV_BLOCK][KV_WIDTH][KV_BLOCK]. Elements that pad a key or a value
+// stay 0.
 #ifndef GETP_KV_H
 #define GETP_KV_H
 

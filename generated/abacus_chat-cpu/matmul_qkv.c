@@ -12,8 +12,8 @@ static_assert(PANEL_BYTES == 6144, "want the panels of gen/panels.lua");
 // y[r][n] = sum over k of W[n][k] x[r][k] + bias[n] for the first `features` of the N features of y
 static void f32_bf16w_matmul_n768_k192__cpu(
     int features, int rows, const float *x, float *y, const uint8_t *w, const float *bias) {
-  const struct share share = thread_share((features + PANEL - 1) / PANEL);
-  for (int panel = share.first; panel < share.end; panel++) {
+  const struct range own = thread_range((features + PANEL - 1) / PANEL);
+  for (int panel = own.first; panel < own.end; panel++) {
     const int first = panel * PANEL, width = features - first < PANEL ? features - first : PANEL;
     for (int r = 0, n_rows; r < rows; r += n_rows) {
       const float *from[ROWS_AT_ONCE];

@@ -16,8 +16,8 @@ ALWAYS_INLINE void finish(int width, const float *restrict sum, const float *res
 // y[p] = W_e a[p] + bias_e for the pairs p of rows and one expert e
 static void f32_mf4w_moe_down_n192_k128_e8_top2__cpu(
     int pairs, const int32_t *pair, const float *in, float *out, const uint8_t *w, const float *bias) {
-  const struct share share = thread_share(PANELS);
-  for (int panel = share.first; panel < share.end; panel++) {
+  const struct range own = thread_range(PANELS);
+  for (int panel = own.first; panel < own.end; panel++) {
     const int first = panel * PANEL, width = N - first < PANEL ? N - first : PANEL;
     for (int p = 0, n_pairs; p < pairs; p += n_pairs) {
       const float *from[ROWS_AT_ONCE];

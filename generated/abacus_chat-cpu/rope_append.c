@@ -6,7 +6,8 @@
 enum { N_HEADS = 8, N_KV_HEADS = 2, D_HEAD = 64, HALF = 32 };
 enum { Q = 512, KV = 128, QKV = 768 }; // elements of q, of k or v, and of all three of a row
 
-// Rotates elements i and i + HALF of one head: (a, b) = (a cos - b sin, b cos + a sin). Element i goes to to[i * stride].
+// Rotates elements i and i + HALF of one head: (a, b) = (a cos - b sin, b cos + a sin). Element i becomes
+// to[i * stride].
 ALWAYS_INLINE void rotate(
     float *restrict to, int stride, const float *restrict from, const float *restrict cos, const float *restrict sin) {
 #pragma omp simd
@@ -20,7 +21,7 @@ ALWAYS_INLINE void rotate(
 // Rotates q in place, and writes rotated k and v to the cache at the row's position.
 static void f32_rope_append_h8_g2_d64__cpu(
     const struct pass *pass, float *qkv, float *keys, float *values, int positions) {
-  const struct share rows = thread_share(pass->rows);
+  const struct range rows = thread_range(pass->rows);
   for (int r = rows.first; r < rows.end; r++) {
     float *q = qkv + (size_t)r * QKV;
     const float *k = q + Q, *v = k + KV;

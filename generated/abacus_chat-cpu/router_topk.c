@@ -28,7 +28,7 @@ static void choose(const float *logit, int32_t *chosen) {
 // weight = softmax of the chosen logits
 static void f32_router_topk_e8_top2__cpu(
     const struct pass *pass, const float *logits, int32_t *expert, float *weight) {
-  const struct share rows = thread_share(pass->rows);
+  const struct range rows = thread_range(pass->rows);
   for (int r = rows.first; r < rows.end; r++) {
     const float *logit = logits + (size_t)r * N_EXPERTS;
     int32_t *chosen = expert + (size_t)r * TOP_K;

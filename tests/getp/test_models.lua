@@ -46,7 +46,7 @@ local function check_model(name)
   end
 end
 
-function TestModels.test_threads()
+function TestModels.test_threads() -- luacheck: ignore
   local ids = support.ids("threads.ids", read_json(MODELS .. "/rand_tied/reference.json").sequences)
   local want = logits("rand_tied", ids, "")
   for threads = 1, 7, 2 do

@@ -221,14 +221,14 @@ static void parts_are_equal(void **state) {
   }
 }
 
-static void threads_share_all_items(void **state) {
+static void ranges_cover_all_items(void **state) {
   static int owner[1000];
   (void)state;
   for (int n = 0; n < 100; n++)
 #pragma omp parallel num_threads(7)
   {
-    const struct share share = thread_share(n);
-    for (int i = share.first; i < share.end; i++)
+    const struct range own = thread_range(n);
+    for (int i = own.first; i < own.end; i++)
 #pragma omp atomic
       owner[i]++;
   }
@@ -238,11 +238,11 @@ static void threads_share_all_items(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(exp_is_within_2_ulp),     cmocka_unit_test(bf16_is_the_upper_half),
-      cmocka_unit_test(dot_of_every_length),     cmocka_unit_test(products_of_f32),
-      cmocka_unit_test(products_of_bf16),        cmocka_unit_test(products_of_mxfp4),
-      cmocka_unit_test(mxfp4_is_as_defined),     cmocka_unit_test(parts_are_equal),
-      cmocka_unit_test(threads_share_all_items),
+      cmocka_unit_test(exp_is_within_2_ulp),    cmocka_unit_test(bf16_is_the_upper_half),
+      cmocka_unit_test(dot_of_every_length),    cmocka_unit_test(products_of_f32),
+      cmocka_unit_test(products_of_bf16),       cmocka_unit_test(products_of_mxfp4),
+      cmocka_unit_test(mxfp4_is_as_defined),    cmocka_unit_test(parts_are_equal),
+      cmocka_unit_test(ranges_cover_all_items),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
