@@ -51,7 +51,7 @@ static void fill_standard_streams(void) {
 // sets it, to some microseconds, and starts itself again. What the user has set stays.
 static void spin_briefly(char **argv) {
   if (!getenv("OMP_WAIT_POLICY") && !getenv("GOMP_SPINCOUNT") &&
-      setenv("GOMP_SPINCOUNT", "300", 1) == 0)
+      setenv("GOMP_SPINCOUNT", "1000", 1) == 0)
     execv("/proc/self/exe", argv); // if it fails, this process goes on
 }
 

@@ -18,7 +18,7 @@ static void f32_mf4w_moe_down_n192_k128_e8_top2__cpu(
     int pairs, const int32_t *pair, const float *in, float *out, const uint8_t *w, const float *bias) {
   const struct range own = thread_range(PANELS);
   for (int panel = own.first; panel < own.end; panel++) {
-    const int first = panel * PANEL, width = N - first < PANEL ? N - first : PANEL;
+    const int first = panel * PANEL, width = N % PANEL == 0 || N - first >= PANEL ? PANEL : N % PANEL;
     for (int p = 0, n_pairs; p < pairs; p += n_pairs) {
       const float *from[ROWS_AT_ONCE];
       float sum[ROWS_AT_ONCE][PANEL] = {0};

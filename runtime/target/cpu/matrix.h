@@ -102,18 +102,18 @@ ALWAYS_INLINE void add_blocks(const struct product *p, int blocks, int k, int co
 
 // sum[row][feature] = sum over k of w[k][feature] x[row][k]
 ALWAYS_INLINE void multiply(const struct product *p, float (*sum)[PANEL]) {
-  const int blocks = BLOCKS_AT_ONCE(p->rows), whole = p->k - p->k % BLOCK;
+  const int blocks = BLOCKS_AT_ONCE(p->rows), rest = p->k / BLOCK % blocks;
   vec total[ROWS_AT_ONCE];
   int k = 0;
   UNROLL
   for (int r = 0; r < p->rows; r++)
     total[r] = vec_zero();
-  for (; k + blocks * BLOCK <= whole; k += blocks * BLOCK)
+  for (; k + blocks * BLOCK <= p->k; k += blocks * BLOCK)
     add_blocks(p, blocks, k, BLOCK, total);
-  for (; blocks > 1 && k < whole; k += BLOCK)
-    add_blocks(p, 1, k, BLOCK, total);
+  if (rest)
+    add_blocks(p, rest, k, BLOCK, total);
   if (p->k % BLOCK)
-    add_blocks(p, 1, whole, p->k % BLOCK, total);
+    add_blocks(p, 1, p->k - p->k % BLOCK, p->k % BLOCK, total);
   UNROLL
   for (int r = 0; r < p->rows; r++)
     vec_store(sum[r], total[r]);
