@@ -2,7 +2,6 @@
 -- (runtime/formats/panels.h), of which each thread of the host has its share; other ops go by rows.
 
 local BYTES = require("gen.sizes").BYTES
-local panels = require "gen.panels"
 local unfused = require "gen.precision.unfused"
 
 local MOST_HEADS <const>, FEW_HEADS <const> = 8, 4 -- of attention, on one thread, and in registers
@@ -26,7 +25,6 @@ end
 local function complete_product(choice, stored, because)
   local parameters = choice.parameters
   parameters.stored, parameters.weights = stored, "WEIGHTS_" .. stored
-  parameters.panel_bytes = panels.PANEL_BYTES[stored](parameters.k)
   return complete(choice, because)
 end
 

@@ -5,7 +5,6 @@
 
 enum { N_EXPERTS = 8, K = 192, PANELS = (N_EXPERTS + PANEL - 1) / PANEL };
 #define PANEL_BYTES PANEL_BYTES_BF16(K)
-static_assert(PANEL_BYTES == 6144, "want the panels of gen/panels.lua");
 
 // logit[r][e] = sum over k of W[e][k] x[r][k] + bias[e]. A thread does all experts for its rows, whose norms it has
 // computed itself.

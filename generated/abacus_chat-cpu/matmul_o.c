@@ -5,7 +5,6 @@
 
 enum { N = 192, K = 512 };
 #define PANEL_BYTES PANEL_BYTES_BF16(K)
-static_assert(PANEL_BYTES == 16384, "want the panels of gen/panels.lua");
 
 // y[r][n] += sum over k of W[n][k] x[r][k] + bias[n] for the first `features` of the N features of y
 static void f32_bf16w_matmul_residual_n192_k512__cpu(

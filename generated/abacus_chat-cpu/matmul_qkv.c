@@ -7,7 +7,6 @@ enum { Q = 512 };
 enum { KV = 128 };
 enum { N = 768, K = 192 };
 #define PANEL_BYTES PANEL_BYTES_BF16(K)
-static_assert(PANEL_BYTES == 6144, "want the panels of gen/panels.lua");
 
 // y[r][n] = sum over k of W[n][k] x[r][k] + bias[n] for the first `features` of the N features of y
 static void f32_bf16w_matmul_n768_k192__cpu(

@@ -5,7 +5,6 @@
 
 enum { N = 1536, K = 192 };
 #define PANEL_BYTES PANEL_BYTES_BF16(K)
-static_assert(PANEL_BYTES == 6144, "want the panels of gen/panels.lua");
 
 // y[r][n] = sum over k of W[n][k] x[r][k] for the first `features` of the N features of y
 static void f32_bf16w_matmul_n1536_k192__cpu(

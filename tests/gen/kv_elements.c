@@ -33,20 +33,33 @@ static bool suits_attention(size_t layer, struct vector v, int positions) {
          value_at(v, 1, positions) == value - layer + KV_BLOCK;
 }
 #else
-enum { ELEMENT = sizeof(float), KEY_SIZE = MODEL_D_HEAD, VALUE_SIZE = MODEL_D_HEAD };
-
-static size_t key_at(struct vector v, int d, int positions) {
-  return KV_VECTOR(v.slot, v.head, v.position, positions) + (size_t)d;
-}
+enum { ELEMENT = sizeof(float), KEY_SIZE = KV_WIDTH, VALUE_SIZE = KV_WIDTH };
 
 static size_t value_at(struct vector v, int d, int positions) {
-  return KV_HALF(positions) + key_at(v, d, positions);
+  return KV_HALF(positions) + KV_VECTOR(v.slot, v.head, v.position, positions) + (size_t)d;
+}
+
+#ifdef KV_KEY
+static size_t key_at(struct vector v, int d, int positions) {
+  return KV_KEY(v.slot, v.head, v.position, positions) + (size_t)(d * KV_BLOCK);
+}
+
+// Attention loads one element of the keys of a whole block, and whole values.
+static bool suits_attention(size_t layer, struct vector v, int positions) {
+  const size_t key = layer + key_at(v, 0, positions), value = layer + value_at(v, 0, positions);
+  return key % KV_BLOCK == (size_t)v.position % KV_BLOCK && value % 16 == 0 &&
+         positions % KV_BLOCK == 0;
+}
+#else
+static size_t key_at(struct vector v, int d, int positions) {
+  return KV_VECTOR(v.slot, v.head, v.position, positions) + (size_t)d;
 }
 
 static bool suits_attention(size_t layer, struct vector v, int positions) {
   (void)layer, (void)v, (void)positions;
   return true;
 }
+#endif
 #endif
 
 static unsigned char claimed[KV_BYTES / ELEMENT];

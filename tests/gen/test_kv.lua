@@ -1,9 +1,10 @@
--- templates/kv.h.in in its two forms, compiled by a C compiler: every element of every key and value has an offset of
+-- templates/kv.h.in in its three forms, compiled by a C compiler: every element of every key and value has an offset of
 -- its own within KV_BYTES, and the plan counts the same bytes.
 -- luacheck: globals TestElements
 package.path = "./?.lua;" .. package.path
 
 local chain = require "tests.gen.chain"
+local cpu = require("gen.target.cpu").mixed
 local gfx90a = require "gen.target.gfx90a"
 local lu = require "luaunit"
 
@@ -52,6 +53,19 @@ end
 function TestElements.test_models_in_floats()
   for _, name in ipairs { "abacus", "odd_all_experts", "odd_no_window", "odd_sharded", "rand_bf16" } do
     assert_elements("tests/models/" .. name .. "/config.json", "fp32", 200)
+  end
+end
+
+-- On cpu keys and values are padded to multiples of 16 elements, and positions to multiples of 16.
+function TestElements.test_blocks_of_keys_in_floats()
+  for _, path in ipairs(chain.configs()) do
+    for _, context in ipairs(path:find("^tests/models/") and { 1, 16, 161 } or {}) do
+      local stages = chain.run(path, nil, { target = cpu, slots = 3, context = context })
+      local d_head, kv = stages.model.d_head, stages.plan.kv
+      lu.assertEquals(walk(stages), kv.bytes .. " 0\n", path)
+      lu.assertEquals({ kv.sliding_positions % 16, kv.full_positions % 16, kv.width },
+        { 0, 0, (d_head + 15) // 16 * 16 }, path)
+    end
   end
 end
 

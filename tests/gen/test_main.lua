@@ -354,7 +354,7 @@ function TestCheck.test_an_edited_template()
     lines[#lines + 1] = "generated/" .. name .. "/summary.txt: stale" -- it has the checksum
   end
   assert_check(lines,
-    "sed -i s/LIMIT_CONTEXT/LIMIT_POSITIONS/ templates/kv.h.in")
+    "sed -i 's/of a layer.s values from/of the values from/' templates/kv.h.in")
   regen_mends()
 end
 

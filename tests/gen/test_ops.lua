@@ -44,10 +44,8 @@ function TestBuild.test_a_sliding_layer()
     "matmul_router(in=<h out=>router weight=W_06_ROUTER bias=W_06_ROUTER_BIAS)",
     "router_topk(in=<router expert=>expert weight=>expert_weight)",
     "moe_sort(expert=<expert start=>expert_start pair=>pair)",
-    "moe_gate_up(in=<h out=>gated start=<expert_start pair=<pair codes=W_06_GATE_UP scales=W_06_GATE_UP_SCALES "
-      .. "bias=W_06_GATE_UP_BIAS)",
-    "moe_down(in=<gated out=>down start=<expert_start pair=<pair codes=W_06_DOWN scales=W_06_DOWN_SCALES "
-      .. "bias=W_06_DOWN_BIAS)",
+    "moe_gate_up(in=<h out=>gated start=<expert_start pair=<pair values=W_06_GATE_UP bias=W_06_GATE_UP_BIAS)",
+    "moe_down(in=<gated out=>down start=<expert_start pair=<pair values=W_06_DOWN bias=W_06_DOWN_BIAS)",
     "moe_combine(in=<down weight=<expert_weight out=*x)",
   })
 end
