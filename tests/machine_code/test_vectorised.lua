@@ -17,8 +17,8 @@ local function commands(tree)
     if line:find("%-march=native.* %-c ") then
       line = line:gsub(" %-MMD %-MF %S+", ""):gsub(" %-o %S+$", " -o /dev/null -fopt-info-vec-optimized")
       local file = line:match(" %-c (%S+)")
-      local text = support.read(file)
-      if text:find("#pragma omp simd", 1, true) or not text:find("multiply_rows", 1, true) then
+      local source = support.read(file)
+      if source:find("#pragma omp simd", 1, true) or not source:find("multiply_rows", 1, true) then
         list[#list + 1] = { command = line, file = file }
       end
     end
