@@ -4,7 +4,7 @@
 -- The record's `kernel` has for each op a function (op, model, weights) -> choice. choice = {
 --   template, because (why this template), weight (abbreviation in the symbol, or nil), act (the same; nil: "f32"),
 --   name, fused, dims (of the symbol: see gen/ctext.lua), parameters (of the template),
---   workspace (bytes per thread), flops (per row; of attention: per row and key),
+--   flops (per row; of attention: per row and key),
 --   tilings (their lines in summary.txt: list of { rows (up to how many, as text), type, because }, or nil: none),
 -- }
 

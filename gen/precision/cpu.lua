@@ -9,7 +9,7 @@ local MOST_HEADS <const>, FEW_HEADS <const> = 8, 4 -- of attention, on one threa
 local kernel = {}
 
 local function complete(choice, because)
-  choice.because, choice.workspace = choice.because or because, 0
+  choice.because = choice.because or because
   return choice
 end
 

@@ -25,7 +25,7 @@ local BECAUSE <const> = {
 
 local function choose(op, model, weights, target)
   local choice = unfused[op.op](op, model, weights)
-  choice.because, choice.workspace = choice.because or BECAUSE[op.op], 0
+  choice.because = choice.because or BECAUSE[op.op]
   choice.parameters.target = target -- for the include line
   choice.parameters.weight_type = WEIGHT_TYPE[choice.weight]
   -- Every expert is compared with every other.

@@ -43,7 +43,6 @@ local function storage(code_layout)
 end
 
 local function choice(target, fields)
-  fields.workspace = 0
   fields.parameters.target = target.name
   fields.act = fields.act or "f16"
   return fields

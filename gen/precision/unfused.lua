@@ -1,6 +1,6 @@
 -- The kernels of the unfused ops (gen/ops.lua), as far as the fp32 baseline and the cpu target agree on them: symbols,
 -- dimensions, flops and the constants of the templates. Each function returns a choice (gen/target.lua) to which
--- fp32.lua or cpu.lua adds its workspace, the C type of its weights and, where it is missing, why it was chosen.
+-- fp32.lua or cpu.lua adds what its templates need and, where it is missing, why it was chosen.
 
 local ctext = require "gen.ctext"
 local tensor_of = require("gen.arguments").tensor_of

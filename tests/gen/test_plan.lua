@@ -207,7 +207,7 @@ function TestArena.test_random_ops()
   local given = { slots = 1, context = 1, rows = 3, chunk = 1, logits = 3 }
   for _ = 1, 300 do
     local built = random_ops(next)
-    local result = plan.arena(built, { list = {} }, model, given, cpu)
+    local result = plan.arena(built, model, given, cpu)
     assert_apart { ops = built, plan = result }
     plan.check(result, { mapped_bytes = 0, packed_bytes = 0, totals = {} }, cpu)
   end
@@ -217,7 +217,6 @@ end
 function TestArena.test_gpt_oss_20b()
   local stages = chain.run(chain.GPT_OSS_20B)
   lu.assertEquals(stages.plan.arena_bytes, 128 * (201088 + 2880) * 4)
-  lu.assertEquals(stages.plan.workspace_bytes, stages.kernels.of.matmul_o.workspace)
 end
 
 function TestArena.test_a_buffer_s_record()
