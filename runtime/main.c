@@ -45,16 +45,6 @@ static void fill_standard_streams(void) {
     close(file);
 }
 
-// A pass has some fifty barriers. At each, libgomp's threads by default spin for milliseconds
-// before they sleep. If other processes want the cores, a thread then spins away the time that the
-// thread it waits for would need. libgomp reads how long to spin before main begins, so the program
-// sets it, to some microseconds, and starts itself again. What the user has set stays.
-static void spin_briefly(char **argv) {
-  if (!getenv("OMP_WAIT_POLICY") && !getenv("GOMP_SPINCOUNT") &&
-      setenv("GOMP_SPINCOUNT", "1000", 1) == 0)
-    execv("/proc/self/exe", argv); // if it fails, this process goes on
-}
-
 // Its frame has a session and must not become a part of that of main, which runs on any stack.
 __attribute__((noinline)) static int start(int argc, char **argv) {
   struct options options;
@@ -79,7 +69,7 @@ __attribute__((noinline)) static int start(int argc, char **argv) {
 
 int main(int argc, char **argv) {
   struct error err;
-  spin_briefly(argv);
+  threads_spin_briefly(argv);
   if (stack_check(&err))
     return start(argc, argv);
   remark("%s", err.text);

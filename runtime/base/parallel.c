@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -20,6 +21,16 @@ bool stack_check(struct error *err) {
     return true;
   return fail(err, "stack: want at least %d KiB, found %llu KiB: ulimit -s 8192", STACK_MIN_KIB,
               (unsigned long long)limit.rlim_cur / 1024);
+}
+
+// A pass has some ten barriers per layer. At each, libgomp's threads by default spin for
+// milliseconds before they sleep. If other processes want the cores, a thread then spins away the
+// time that the thread it waits for would need. libgomp reads how long to spin before main begins,
+// so the program sets it and starts itself again.
+void threads_spin_briefly(char **argv) {
+  if (!getenv("OMP_WAIT_POLICY") && !getenv("GOMP_SPINCOUNT") &&
+      setenv("GOMP_SPINCOUNT", "1000", 1) == 0)
+    execv("/proc/self/exe", argv); // if it fails, this process goes on
 }
 
 #ifdef _OPENMP

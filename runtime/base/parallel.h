@@ -29,6 +29,11 @@ size_t parallel_threads(void);
 // Refuses a stack that is too small for the program or its threads. It needs little of it.
 bool stack_check(struct error *err);
 
+// Lets threads that wait for each other spin for some microseconds and then sleep, unless the user
+// has set how they wait. It may start the program again, with the same arguments: call it first in
+// main.
+void threads_spin_briefly(char **argv);
+
 // Refuses more threads than OpenMP can handle, and threads that the system does not let it create.
 // Call it before any loop on all threads: OpenMP would crash or end the process there.
 bool threads_check(struct error *err);

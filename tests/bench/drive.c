@@ -6,6 +6,7 @@
 #include "engine/schedule.h"
 
 #include "base/clock.h"
+#include "base/parallel.h"
 #include "peaks.h"
 
 #include <inttypes.h>
@@ -283,6 +284,7 @@ int main(int argc, char **argv) {
   struct options options;
   struct checkpoint *checkpoint = NULL;
   struct error err = {"failed"};
+  threads_spin_briefly(argv);
   if (argc == 2 && !strcmp(argv[1], "--help")) {
     fputs(HELP, stdout);
     return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

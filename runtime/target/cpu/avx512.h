@@ -2,6 +2,8 @@
 #ifndef GETP_TARGET_CPU_AVX512_H
 #define GETP_TARGET_CPU_AVX512_H
 
+#include "target/cpu/lanes.h"
+
 #include <immintrin.h>
 
 // Loops over sums, which must lie in registers.

@@ -3,6 +3,8 @@
 #ifndef GETP_TARGET_CPU_PORTABLE_H
 #define GETP_TARGET_CPU_PORTABLE_H
 
+#include "target/cpu/lanes.h"
+
 #define UNROLL // sums lie in memory: unrolled code would be huge
 
 typedef struct {

@@ -15,18 +15,6 @@
 #ifndef GETP_TARGET_CPU_VECTORS_H
 #define GETP_TARGET_CPU_VECTORS_H
 
-#include <math.h>
-#include <stdint.h>
-#include <string.h>
-
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
-
-enum {
-  LANES = 16,
-  SUBNORMAL_SCALE = 0x00400000, // the bits of 2^-127
-  QUIET_NAN = 0x7fc00000,
-};
-
 #if defined(__AVX512F__)
 #include "target/cpu/avx512.h"
 #elif defined(__AVX2__) && defined(__FMA__)
