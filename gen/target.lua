@@ -33,8 +33,6 @@ local FIELDS = {
   { name = "joins", type = "table", means = "roles whose steps follow the step before without a wait of threads" },
   { name = "sorts_rows", type = "boolean", means = "the MoE kernels go expert by expert through sorted rows" },
   { name = "maps_checkpoint", type = "boolean", means = "tensors that stay as they are need no copy" },
-  { name = "expands_experts", type = "boolean",
-    means = "expert matrices are stored as [experts, n, k], not in the checkpoint's form" },
   { name = "pairs_features", type = "boolean", means = "the two features of a RoPE pair are stored side by side" },
   { name = "fused", type = "boolean", means = "ops are those of gen/ops_fused.lua" },
 

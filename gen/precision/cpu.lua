@@ -2,6 +2,7 @@
 -- (runtime/formats/panels.h), of which each thread of the host has its share; other ops go by rows.
 
 local BYTES = require("gen.sizes").BYTES
+local tensor_of = require("gen.arguments").tensor_of
 local unfused = require "gen.precision.unfused"
 
 local MOST_HEADS <const>, FEW_HEADS <const> = 8, 4 -- of attention, on one thread, and in registers
@@ -15,30 +16,24 @@ end
 
 function kernel.embed(op, model, weights)
   local choice = unfused.embed(op, model, weights)
-  local bytes = BYTES[choice.weight:upper()]
+  local bytes = BYTES[tensor_of(op, weights, "table").stored]
   choice.parameters.weight_type, choice.parameters.weight_bytes = choice.weight, bytes
   choice.parameters.token_bytes = model.d_model * bytes
   return complete(choice, "one row of the table per token")
 end
 
--- Completes a product of a matrix in panels of a stored dtype.
-local function complete_product(choice, stored, because)
-  local parameters = choice.parameters
+-- Completes a product of a tensor in panels.
+local function complete_product(choice, tensor, because)
+  local parameters, stored = choice.parameters, tensor.stored
   parameters.stored, parameters.weights = stored, "WEIGHTS_" .. stored
   return complete(choice, because)
-end
-
-local function stored_of(op, weights, name)
-  for _, argument in ipairs(op.arguments) do
-    if argument.name == name then return weights.of[argument.value].stored end
-  end
 end
 
 local function matmul(op, model, weights)
   local router, qkv = op.role == "matmul_router", op.op == "matmul_qkv"
   local choice = unfused[op.op](op, model, weights)
   if router then choice.template = "router" end
-  return complete_product(choice, stored_of(op, weights, qkv and "q" or "weight"),
+  return complete_product(choice, tensor_of(op, weights, qkv and "q" or "weight"),
     router and "each thread has some rows" or qkv and "each thread has some panels of each matrix"
     or "each thread has some panels")
 end
@@ -48,7 +43,7 @@ local function moe_matmul(op, model, weights)
   local choice = unfused[op.op](op, model, weights)
   choice.template = "moe_matmul"
   choice.parameters.n_experts, choice.parameters.gated = model.n_experts, op.op == "moe_gate_up"
-  return complete_product(choice, stored_of(op, weights, "values"), "each thread has some panels of each expert")
+  return complete_product(choice, tensor_of(op, weights, "values"), "each thread has some panels of each expert")
 end
 kernel.moe_gate_up, kernel.moe_down = moe_matmul, moe_matmul
 
@@ -95,7 +90,7 @@ return function(facts)
   local target = {
     precision = "mixed", extension = ".c", templates = "templates/cpu",
     summary = "weights as in the checkpoint, arithmetic and KV cache FP32",
-    stored = stored, maps_checkpoint = true, expands_experts = true,
+    stored = stored, maps_checkpoint = true,
     threads_run_steps = true, joins = JOINS, sorts_rows = true, staging_bytes = 0, kv_block = 16,
     defaults = { slots = 16, context = 4096, rows = 128, chunk = 128 },
     kernel = kernel,

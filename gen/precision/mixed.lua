@@ -438,7 +438,7 @@ function mixed.target(facts)
   local target = {
     extension = ".hip", templates = "templates/mixed", device = facts.name, precision = "mixed",
     summary = "MXFP4 experts in tiles, other matrices, activations and KV cache F16, sums and residual stream FP32",
-    stored = storage(facts.code_layout), expands_experts = true, pairs_features = true, fused = true, splits = splits,
+    stored = storage(facts.code_layout), pairs_features = true, fused = true, splits = splits,
     segments = segments, best_entries = entries, staging_bytes = 2 * (16 << 20),
     group_rows = group_rows,
     -- The KV cache in halves: positions of a block; elements that a key and a value are padded to; bytes after the
