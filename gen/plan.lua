@@ -14,8 +14,9 @@
 --   kv = { sliding_positions, full_positions, layers = list of { symbol = "KV_07", attention,
 --     sliding, full (layers of each kind before it) }, sliding, full (layers of each kind), bytes,
 --     key_bytes (of a layer: the key and value of one position for all heads),
---     form = { block (positions), key_width, value_depth (elements, padded), pad (halves after a region) }; nil: the
---     cache is in floats },
+--     block (positions; 1: keys lie one after the other), width (elements of a key or value in floats, padded),
+--     form = { block, key_width, value_depth (elements, padded), pad (halves after a region) }; nil: the cache is in
+--     floats },
 -- }
 -- memory = {
 --   items = list of { what, where = "mapped" (in the checkpoint) | "packed" | "device" | "host", bytes, symbol (the
@@ -207,9 +208,9 @@ end
 -- A sliding layer keeps a ring of the window and one chunk, because all keys of a chunk are written before attention
 -- runs for its first row.
 local function kv_layout(model, limits, form, target)
-  local kv = { layers = {}, sliding = 0, full = 0, form = form }
   local block = form and form.block or target.kv_block or 1
-  kv.block, kv.width = block, padded(model.d_head, block)
+  local kv = { layers = {}, sliding = 0, full = 0, form = form, block = block }
+  kv.width = not form and padded(model.d_head, block) or nil
   kv.full_positions = padded(limits.context, block)
   kv.sliding_positions = math.min(kv.full_positions, padded((model.window or 0) + limits.chunk, block))
   for i, layer in ipairs(model.layers) do

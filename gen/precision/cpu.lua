@@ -1,11 +1,13 @@
--- Precision `mixed` on the cpu target: numbers of weights as in the checkpoint, arithmetic FP32. Matrices lie in panels
--- (runtime/formats/panels.h), of which each thread of the host has its share; other ops go by rows.
+-- Precision `mixed` on the cpu target: weights have the numbers of the checkpoint, arithmetic is FP32. Matrices lie in
+-- panels (runtime/formats/panels.h). Each thread of the host has a range of the panels of a matrix; other ops divide
+-- the rows among the threads.
 
 local BYTES = require("gen.sizes").BYTES
 local tensor_of = require("gen.arguments").tensor_of
 local unfused = require "gen.precision.unfused"
 
-local MOST_HEADS <const>, FEW_HEADS <const> = 8, 4 -- of attention, on one thread, and in registers
+-- The most heads with the same keys that a thread takes at a time in attention, and whose sums it has in registers.
+local MOST_HEADS <const>, FEW_HEADS <const> = 8, 4
 
 local kernel = {}
 
@@ -62,7 +64,7 @@ end
 
 function kernel.rmsnorm(op, model, weights)
   local choice = unfused.rmsnorm(op, model, weights)
-  choice.parameters.by_rows = op.role == "norm_mlp"
+  choice.parameters.waits = op.role ~= "norm_mlp" -- the router is joined to it
   return complete(choice, "each thread has some rows")
 end
 
@@ -75,14 +77,14 @@ kernel.moe_sort = plain "one thread: it moves a few integers per row"
 
 local DTYPES <const> = { BF16 = "BF16", F16 = "F32", F32 = "F32" }
 
--- How a weight is stored: kind of gen/weights.lua, model -> dtype, layout. Of a table single rows are read.
+-- kind of gen/weights.lua, model -> stored dtype, layout. Tables are not in panels, because single rows are read.
 local function stored(kind, model)
   local dtype = kind == "experts" and model.experts == "mxfp4" and "MXFP4" or DTYPES[model.dtype]
   return dtype, kind == "table" and "CONTIGUOUS" or "PANELS"
 end
 
--- The roles that need from the step before only what the same thread has computed: both go by rows. The templates have
--- no barrier there.
+-- These roles need from the step before only what the same thread has computed, since both divide the rows among the
+-- threads in the same way. The templates have no barrier between them.
 local JOINS <const> = { norm_attn = true, matmul_router = true, router_topk = true }
 
 -- facts of the machine -> the target that runs it.
