@@ -50,11 +50,27 @@ ALWAYS_INLINE void score(const float *q, const struct keys *keys, int block, flo
     vec_store(p[i % FEW_HEADS] + (block + i / FEW_HEADS) * KV_BLOCK, vec_mul(sum[i], vec_set(SCALE)));
 }
 
+// The largest of the scores that the row sees, and of `max`.
+ALWAYS_INLINE float largest_score(const struct keys *keys, const float score[KEYS], float max) {
+  float lane[LANES];
+#pragma omp simd
+  for (int l = 0; l < LANES; l++)
+    lane[l] = max;
+  for (int i = 0; i < KEYS; i += LANES)
+#pragma omp simd
+    for (int l = 0; l < LANES; l++) {
+      const int seen = i + l >= keys->begin && i + l < keys->end && score[i + l] > lane[l];
+      lane[l] = seen ? score[i + l] : lane[l];
+    }
+  for (int l = 0; l < LANES; l++)
+    max = lane[l] > max ? lane[l] : max;
+  return max;
+}
+
 // Turns the scores of head h into p. Keys that the row does not see get 0.
 ALWAYS_INLINE void exponentiate(struct heads *heads, int h, const struct keys *keys, float p[KEYS]) {
-  float max = heads->max[h], lane[LANES] = {0};
-  for (int i = keys->begin; i < keys->end; i++)
-    max = p[i] > max ? p[i] : max;
+  const float max = largest_score(keys, p, heads->max[h]);
+  float lane[LANES] = {0};
   for (int i = 0; i < KEYS; i += LANES)
 #pragma omp simd
     for (int l = 0; l < LANES; l++) {

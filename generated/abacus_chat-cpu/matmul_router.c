@@ -10,20 +10,16 @@ enum { N_EXPERTS = 8, K = 192, PANELS = (N_EXPERTS + PANEL - 1) / PANEL };
 // computed itself.
 static void f32_bf16w_matmul_n8_k192__cpu(
     const struct pass *pass, const float *x, float *logit, const uint8_t *w, const float *bias) {
-  const struct range own = thread_range(pass->rows);
-  for (int r = own.first, n_rows; r < own.end; r += n_rows) {
-    const float *from[ROWS_AT_ONCE];
-    n_rows = next_rows(own.end - r);
-    for (int i = 0; i < n_rows; i++)
-      from[i] = x + (size_t)(r + i) * K;
+  const struct range rows = thread_range(pass->rows);
+  for (int r = rows.first; r < rows.end; r++) {
+    const float *from[] = {x + (size_t)r * K};
     for (int panel = 0; panel < PANELS; panel++) {
       const int first = panel * PANEL, width = N_EXPERTS - first < PANEL ? N_EXPERTS - first : PANEL;
-      float sum[ROWS_AT_ONCE][PANEL] = {0};
-      multiply_rows((struct product){.form = WEIGHTS_BF16, .k = K, .x = from, .w = w + (size_t)panel * PANEL_BYTES},
-          n_rows, sum);
-      for (int i = 0; i < n_rows; i++)
-        for (int e = 0; e < width; e++)
-          logit[(size_t)(r + i) * N_EXPERTS + (size_t)(first + e)] = sum[i][e] + bias[first + e];
+      const uint8_t *weights = w + (size_t)panel * PANEL_BYTES;
+      float sum[1][PANEL];
+      multiply(&(struct product){.form = WEIGHTS_BF16, .k = K, .rows = 1, .x = from, .w = weights}, sum);
+      for (int e = 0; e < width; e++)
+        logit[(size_t)r * N_EXPERTS + (size_t)(first + e)] = sum[0][e] + bias[first + e];
     }
   }
 }

@@ -5,7 +5,7 @@ package.path = "./?.lua;" .. package.path
 local luaunit = require "luaunit"
 local support = require "tests.support"
 
-local HEADER = "runtime/target/cpu/mixed.h"
+local HEADER = "runtime/target/cpu/rows.h"
 local TREES = { "abacus-cpu", "odd_narrow-cpu" }
 
 -- The compile commands of a tree's kernels, but for those with products alone, changed to report vectorised loops

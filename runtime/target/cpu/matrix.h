@@ -8,10 +8,6 @@
 #include "formats/panels.h"
 #include "target/cpu/vectors.h"
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
 enum weight_form { WEIGHTS_F32, WEIGHTS_BF16, WEIGHTS_MXFP4 };
 
 enum {
@@ -141,24 +137,6 @@ ALWAYS_INLINE void multiply_rows(struct product p, int rows, float (*sum)[PANEL]
   default:
     __builtin_unreachable();
   }
-}
-
-// ---- who does what ----
-
-// A range of panels, rows or other items.
-struct range {
-  int first, end;
-};
-
-// The calling thread's range of n items. It is the same in every step and every pass, so the memory
-// of its panels stays near it, and a step that goes by rows finds the rows of the step before.
-ALWAYS_INLINE struct range thread_range(int n) {
-#ifdef _OPENMP
-  const long thread = omp_get_thread_num(), threads = omp_get_num_threads();
-#else
-  const long thread = 0, threads = 1;
-#endif
-  return (struct range){(int)(n * thread / threads), (int)(n * (thread + 1) / threads)};
 }
 
 // How many of the rows that are left are multiplied next: about equal numbers, since few rows waste
