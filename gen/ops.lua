@@ -69,39 +69,32 @@ local function attention_ops(add, model, layer, w)
     linear_weights({ { "weight", w("O") } }, biased))
 end
 
-local function expert_weights(model, target, symbol)
-  if model.experts == "mxfp4" and not target.expands_experts then
-    return weight("codes", symbol), weight("scales", symbol .. "_SCALES"), weight("bias", symbol .. "_BIAS")
-  end
-  return weight("values", symbol), weight("bias", symbol .. "_BIAS")
-end
+local function expert_weights(symbol) return weight("values", symbol), weight("bias", symbol .. "_BIAS") end
 
 -- If the target sorts the rows, each expert goes through its rows; otherwise each row goes through its experts.
-local function expert_ops(add, model, target, w)
+local function expert_ops(add, target, w)
   local gate_up, down = w("GATE_UP"), w("DOWN")
   if not target.sorts_rows then
     local expert = reads("expert", "expert")
     add("moe_gate_up", "moe_gate_up", reads("in", "h"), writes("out", "gated"), expert,
-      expert_weights(model, target, gate_up))
-    add("moe_down", "moe_down", reads("in", "gated"), writes("out", "down"), expert,
-      expert_weights(model, target, down))
+      expert_weights(gate_up))
+    add("moe_down", "moe_down", reads("in", "gated"), writes("out", "down"), expert, expert_weights(down))
     return
   end
   local start, pair = reads("start", "expert_start"), reads("pair", "pair")
   add("moe_sort", "moe_sort", reads("expert", "expert"), writes("start", "expert_start"), writes("pair", "pair"))
   add("moe_gate_up", "moe_gate_up", reads("in", "h"), writes("out", "gated"), start, pair,
-    expert_weights(model, target, gate_up))
-  add("moe_down", "moe_down", reads("in", "gated"), writes("out", "down"), start, pair,
-    expert_weights(model, target, down))
+    expert_weights(gate_up))
+  add("moe_down", "moe_down", reads("in", "gated"), writes("out", "down"), start, pair, expert_weights(down))
 end
 
-local function mlp_ops(add, model, target, w)
+local function mlp_ops(add, target, w)
   add("rmsnorm", "norm_mlp", reads("in", "x"), writes("out", "h"), weight("weight", w("MLP_NORM")))
   add("matmul", "matmul_router", reads("in", "h"), writes("out", "router"),
     linear_weights({ { "weight", w("ROUTER") } }, true))
   add("router_topk", "router_topk", reads("in", "router"), writes("expert", "expert"),
     writes("weight", "expert_weight"))
-  expert_ops(add, model, target, w)
+  expert_ops(add, target, w)
   add("moe_combine", "moe_combine", reads("in", "down"), reads("weight", "expert_weight"), updates("out", "x"))
 end
 
@@ -116,7 +109,7 @@ function ops.build(model, target, limits)
     layer = each
     local function w(name) return names.weight(each, name) end
     attention_ops(add, model, each, w)
-    mlp_ops(add, model, target, w)
+    mlp_ops(add, target, w)
   end
   layer = nil
   add("rmsnorm", "norm_final", reads("in", "x"), writes("out", "last"), weight("weight", "W_NORM"))

@@ -8,14 +8,15 @@
 -- plan = {
 --   buffers = list of { name = "BUF_H", offset, bytes, from, to (roles of the first and the last step
 --     of its life) }, sorted by name,
---   arena_bytes, workspace_bytes (per thread),
+--   arena_bytes,
 --   rope_bytes (cos and sin of every position), rows_bytes (the row record of a pass), draws_bytes (how its ids are
 --     picked), picked_bytes (the ids that the device picks), logits_bytes (logits of a pass, on the host),
 --   kv = { sliding_positions, full_positions, layers = list of { symbol = "KV_07", attention,
 --     sliding, full (layers of each kind before it) }, sliding, full (layers of each kind), bytes,
 --     key_bytes (of a layer: the key and value of one position for all heads),
---     form = { block (positions), key_width, value_depth (elements, padded), pad (halves after a region) }; nil: the
---     cache is in floats },
+--     block (positions; 1: keys lie one after the other), width (elements of a key or value in floats, padded),
+--     form = { block, key_width, value_depth (elements, padded), pad (halves after a region) }; nil: the cache is in
+--     floats },
 -- }
 -- memory = {
 --   items = list of { what, where = "mapped" (in the checkpoint) | "packed" | "device" | "host", bytes, symbol (the
@@ -207,9 +208,9 @@ end
 -- A sliding layer keeps a ring of the window and one chunk, because all keys of a chunk are written before attention
 -- runs for its first row.
 local function kv_layout(model, limits, form, target)
-  local kv = { layers = {}, sliding = 0, full = 0, form = form }
   local block = form and form.block or target.kv_block or 1
-  kv.block, kv.width = block, padded(model.d_head, block)
+  local kv = { layers = {}, sliding = 0, full = 0, form = form, block = block }
+  kv.width = not form and padded(model.d_head, block) or nil
   kv.full_positions = padded(limits.context, block)
   kv.sliding_positions = math.min(kv.full_positions, padded((model.window or 0) + limits.chunk, block))
   for i, layer in ipairs(model.layers) do
@@ -224,21 +225,16 @@ local function kv_layout(model, limits, form, target)
   return kv
 end
 
-function plan.arena(built, kernels, model, limits, target)
+function plan.arena(built, model, limits, target)
   local described = describe_buffers(built, model, limits, target)
   local result = {
-    arena_bytes = lay_out(described), workspace_bytes = 0,
-    kv = kv_layout(model, limits, kv_form(model, target.kv), target),
+    arena_bytes = lay_out(described), kv = kv_layout(model, limits, kv_form(model, target.kv), target),
     rope_bytes = limits.context * model.d_head * BYTES.F32,
     rows_bytes = (PASS_COUNTS + ROW_NUMBERS * limits.rows + 1) * BYTES.I32,
     draws_bytes = target.fused and limits.rows * DRAW_BYTES or 0,
     picked_bytes = target.fused and limits.rows * BYTES.I32 or 0,
     logits_bytes = limits.logits * model.vocab * BYTES.F32,
   }
-  for _, kernel in ipairs(kernels.list) do
-    local bytes = padded(kernel.workspace, ALIGN)
-    result.workspace_bytes = math.max(result.workspace_bytes, bytes)
-  end
   table.sort(described, function(a, b) return a.name < b.name end)
   result.buffers = described
   return result
@@ -260,8 +256,6 @@ function plan.memory(result, weights, target)
   end
   add("KV cache", "device", result.kv.bytes, "KV_BYTES")
   add("arena", "device", result.arena_bytes, "ARENA_BYTES")
-  local workspace = target.threads_run_steps and "workspace of a thread" or "workspace"
-  add(workspace, "device", result.workspace_bytes, "WORKSPACE_BYTES")
   add("RoPE cos and sin", "device", result.rope_bytes, "ROPE_BYTES")
   add("rows", "device", result.rows_bytes, "ROWS_BYTES")
   add("draws", "device", result.draws_bytes, "DRAWS_BYTES")

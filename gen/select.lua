@@ -4,8 +4,8 @@
 -- kernel = {
 --   role, template (its path), file (its name in the tree), symbol (of the C function), prototype (of
 --   the launcher, without the semicolon), parameters (of the template), because (why this template),
---   workspace (bytes per thread), flops (per row; of attention: per row and key), weight_bytes (per step, all
---   tensors it may read), tilings (list of { rows (up to how many, as text), type, because }),
+--   flops (per row; of attention: per row and key), weight_bytes (per step, all tensors it may read),
+--   tilings (list of { rows (up to how many, as text), type, because }),
 -- }
 
 local ctext = require "gen.ctext"
@@ -37,8 +37,8 @@ local function describe(op, model, weights, target)
     file = op.role .. target.extension, prototype = prototype(op), parameters = choice.parameters,
     symbol = ctext.symbol { act = choice.act or "f32", weight = choice.weight, op = choice.name, fused = choice.fused,
       dims = choice.dims, target = target.name },
-    because = choice.because, workspace = choice.workspace, flops = choice.flops,
-    weight_bytes = weight_bytes(op, weights), tilings = choice.tilings or {},
+    because = choice.because, flops = choice.flops, weight_bytes = weight_bytes(op, weights),
+    tilings = choice.tilings or {},
   }
 end
 

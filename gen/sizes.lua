@@ -2,8 +2,8 @@
 
 local sizes = {}
 
--- Bytes per element. MXFP4 has no whole bytes per element: gen/tiles.lua has its sizes.
-sizes.BYTES = { U8 = 1, F16 = 2, BF16 = 2, F32 = 4, I32 = 4, I64 = 8 }
+-- Bytes per element. MXFP4 has no whole bytes per element: gen/tiles.lua and gen/panels.lua have its sizes.
+sizes.BYTES = { F16 = 2, BF16 = 2, F32 = 4, I32 = 4, I64 = 8 }
 
 -- How many pieces of `size` hold `count`.
 function sizes.pieces(count, size) return (count + size - 1) // size end

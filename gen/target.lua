@@ -4,7 +4,7 @@
 -- The record's `kernel` has for each op a function (op, model, weights) -> choice. choice = {
 --   template, because (why this template), weight (abbreviation in the symbol, or nil), act (the same; nil: "f32"),
 --   name, fused, dims (of the symbol: see gen/ctext.lua), parameters (of the template),
---   workspace (bytes per thread), flops (per row; of attention: per row and key),
+--   flops (per row; of attention: per row and key),
 --   tilings (their lines in summary.txt: list of { rows (up to how many, as text), type, because }, or nil: none),
 -- }
 
@@ -30,11 +30,9 @@ local FIELDS = {
 
   { name = "builds_anywhere", type = "boolean", means = "no GPU's compiler is needed: `ninja` builds the tree" },
   { name = "threads_run_steps", type = "boolean", means = "all threads of the host go through the schedule" },
-  { name = "joins", type = "table", means = "roles whose steps follow the step before without a wait of threads" },
+  { name = "joins", type = "table", means = "roles whose steps begin without a wait for other threads" },
   { name = "sorts_rows", type = "boolean", means = "the MoE kernels go expert by expert through sorted rows" },
   { name = "maps_checkpoint", type = "boolean", means = "tensors that stay as they are need no copy" },
-  { name = "expands_experts", type = "boolean",
-    means = "expert matrices are stored as [experts, n, k], not in the checkpoint's form" },
   { name = "pairs_features", type = "boolean", means = "the two features of a RoPE pair are stored side by side" },
   { name = "fused", type = "boolean", means = "ops are those of gen/ops_fused.lua" },
 
@@ -59,7 +57,8 @@ local FIELDS = {
   { name = "segments", type = "function", needed = "fused", means = "model -> segments of the vocabulary in a draw" },
   { name = "kv", type = "integers", needed = "fused", keys = { "block", "key_width", "value_depth", "pad" },
     means = "the KV cache in halves: positions per block; what a key and a value are padded to; bytes after a region" },
-  { name = "kv_block", type = "integer", means = "the KV cache in floats: positions per block of keys" },
+  { name = "kv_block", type = "integer",
+    means = "the KV cache in floats: positions per block of keys, and what a key and a value are padded to" },
   { name = "attention_part", type = "integer", needed = "fused",
     means = "full attention over more positions has parts of about so many" },
   { name = "attention_parts", type = "integer", needed = "fused", means = "the most parts" },

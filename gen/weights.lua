@@ -9,9 +9,9 @@
 -- tensor = {
 --   symbol = "W_07_Q", name = "model.layers.7.self_attn.q_proj.weight" (as in the checkpoint),
 --   form = "PLAIN" | "MXFP4" (NAME_blocks and NAME_scales) | "TRANSPOSED" (experts, k, n),
---   shape = { 4096, 2880 } as stored, before any padding; stored = "BF16" | "F32" | "F16" | "MXFP4" | "U8" (MXFP4
---     codes and scales as in the checkpoint), layout = "CONTIGUOUS" | "PAIRS" | "TILES" | "PAIRED_TILES" |
---     "WOVEN_TILES" (runtime/formats/tiles.h) | "PANELS" (runtime/formats/panels.h), bytes,
+--   shape = { 4096, 2880 } as stored, before any padding; stored = "BF16" | "F32" | "F16" | "MXFP4", layout =
+--     "CONTIGUOUS" | "PAIRS" | "TILES" | "PAIRED_TILES" | "WOVEN_TILES" (runtime/formats/tiles.h) |
+--     "PANELS" (runtime/formats/panels.h), bytes,
 --   offset = byte offset in the packed weights, or nil: the tensor is read in place from the checkpoint's map,
 -- }
 
@@ -31,11 +31,9 @@ local function elements(shape)
 end
 
 -- Kinds: "vector", "heads" (a vector along the heads of q or k), "table" (of which single rows are read), "router",
--- "matrix", "head_matrix" (its features are those of heads of q or k), "experts", "codes" (MXFP4 in the checkpoint's
--- form). The target says how it stores a matrix. A vector becomes F32, which holds every dtype exactly and costs next
--- to nothing.
+-- "matrix", "head_matrix" (its features are those of heads of q or k), "experts". The target says how it stores a
+-- matrix. A vector becomes F32, which holds every dtype exactly and costs next to nothing.
 local function storage(kind, model, target)
-  if kind == "codes" then return "U8", "CONTIGUOUS" end
   if kind == "vector" then return "F32", "CONTIGUOUS" end
   if kind == "heads" then return "F32", target.pairs_features and "PAIRS" or "CONTIGUOUS" end
   return target.stored(kind, model)
@@ -49,22 +47,14 @@ local function stored_bytes(shape, stored, layout)
 end
 
 local function is_mapped(kind, stored, layout, model, target)
-  if kind == "vector" or kind == "heads" or layout ~= "CONTIGUOUS" or not target.maps_checkpoint then return false end
-  return kind == "codes" or stored == model.dtype
+  if kind == "vector" or kind == "heads" or not target.maps_checkpoint then return false end
+  return layout == "CONTIGUOUS" and stored == model.dtype
 end
 
--- The weights of one MoE matrix. If the target expands them: [experts, n, k]. Otherwise as in the checkpoint: packed,
--- or in HF's unpacked layout [experts, k, n].
-local function expert_tensors(add, model, target, symbol, name, n, k)
-  if target.expands_experts then
-    local form = model.experts == "mxfp4" and "MXFP4" or "TRANSPOSED"
-    add("experts", symbol, name, { model.n_experts, n, k }, form)
-  elseif model.experts == "mxfp4" then
-    add("codes", symbol, name .. "_blocks", { model.n_experts, n, k // 32, 16 })
-    add("codes", symbol .. "_SCALES", name .. "_scales", { model.n_experts, n, k // 32 })
-  else
-    add("matrix", symbol, name, { model.n_experts, k, n })
-  end
+-- The weights of one MoE matrix, whose unpacked form in the checkpoint is [experts, k, n].
+local function expert_tensors(add, model, symbol, name, n, k)
+  local form = model.experts == "mxfp4" and "MXFP4" or "TRANSPOSED"
+  add("experts", symbol, name, { model.n_experts, n, k }, form)
   add("vector", symbol .. "_BIAS", name .. "_bias", { model.n_experts, n })
 end
 
@@ -87,12 +77,12 @@ local function attention_tensors(add, model)
   add("vector", "SINKS", "self_attn.sinks", { model.n_heads })
 end
 
-local function mlp_tensors(add, model, target)
+local function mlp_tensors(add, model)
   add("vector", "MLP_NORM", "post_attention_layernorm.weight", { model.d_model })
   add("router", "ROUTER", "mlp.router.weight", { model.n_experts, model.d_model })
   add("vector", "ROUTER_BIAS", "mlp.router.bias", { model.n_experts })
-  expert_tensors(add, model, target, "GATE_UP", "mlp.experts.gate_up_proj", 2 * model.d_ff, model.d_model)
-  expert_tensors(add, model, target, "DOWN", "mlp.experts.down_proj", model.d_model, model.d_ff)
+  expert_tensors(add, model, "GATE_UP", "mlp.experts.gate_up_proj", 2 * model.d_ff, model.d_model)
+  expert_tensors(add, model, "DOWN", "mlp.experts.down_proj", model.d_model, model.d_ff)
 end
 
 local function head_tensors(add, model)
@@ -142,7 +132,7 @@ function weights.list(model, target)
       add(kind, names.weight(layer, symbol), string.format("model.layers.%d.%s", layer.index, name), shape, form)
     end
     attention_tensors(add_layer, model)
-    mlp_tensors(add_layer, model, target)
+    mlp_tensors(add_layer, model)
   end
   return list
 end

@@ -1,44 +1,41 @@
--- Precision `mixed` on the cpu target: numbers of weights as in the checkpoint, arithmetic FP32. Matrices lie in panels
--- (runtime/formats/panels.h), of which each thread of the host has its share; other ops go by rows.
+-- Precision `mixed` on the cpu target: weights have the numbers of the checkpoint, arithmetic is FP32. Matrices lie in
+-- panels (runtime/formats/panels.h). Each thread of the host has a range of the panels of a matrix; other ops divide
+-- the rows among the threads.
 
 local BYTES = require("gen.sizes").BYTES
+local tensor_of = require("gen.arguments").tensor_of
 local unfused = require "gen.precision.unfused"
 
-local MOST_HEADS <const>, FEW_HEADS <const> = 8, 4 -- of attention, on one thread, and in registers
+-- The most heads with the same keys that a thread takes at a time in attention, and whose sums it has in registers.
+local MOST_HEADS <const>, FEW_HEADS <const> = 8, 4
 
 local kernel = {}
 
 local function complete(choice, because)
-  choice.because, choice.workspace = choice.because or because, 0
+  choice.because = choice.because or because
   return choice
 end
 
 function kernel.embed(op, model, weights)
   local choice = unfused.embed(op, model, weights)
-  local bytes = BYTES[choice.weight:upper()]
+  local bytes = BYTES[tensor_of(op, weights, "table").stored]
   choice.parameters.weight_type, choice.parameters.weight_bytes = choice.weight, bytes
   choice.parameters.token_bytes = model.d_model * bytes
   return complete(choice, "one row of the table per token")
 end
 
--- Completes a product of a matrix in panels of a stored dtype.
-local function complete_product(choice, stored, because)
-  local parameters = choice.parameters
+-- Completes a product of a tensor in panels.
+local function complete_product(choice, tensor, because)
+  local parameters, stored = choice.parameters, tensor.stored
   parameters.stored, parameters.weights = stored, "WEIGHTS_" .. stored
   return complete(choice, because)
-end
-
-local function stored_of(op, weights, name)
-  for _, argument in ipairs(op.arguments) do
-    if argument.name == name then return weights.of[argument.value].stored end
-  end
 end
 
 local function matmul(op, model, weights)
   local router, qkv = op.role == "matmul_router", op.op == "matmul_qkv"
   local choice = unfused[op.op](op, model, weights)
   if router then choice.template = "router" end
-  return complete_product(choice, stored_of(op, weights, qkv and "q" or "weight"),
+  return complete_product(choice, tensor_of(op, weights, qkv and "q" or "weight"),
     router and "each thread has some rows" or qkv and "each thread has some panels of each matrix"
     or "each thread has some panels")
 end
@@ -48,7 +45,7 @@ local function moe_matmul(op, model, weights)
   local choice = unfused[op.op](op, model, weights)
   choice.template = "moe_matmul"
   choice.parameters.n_experts, choice.parameters.gated = model.n_experts, op.op == "moe_gate_up"
-  return complete_product(choice, stored_of(op, weights, "values"), "each thread has some panels of each expert")
+  return complete_product(choice, tensor_of(op, weights, "values"), "each thread has some panels of each expert")
 end
 kernel.moe_gate_up, kernel.moe_down = moe_matmul, moe_matmul
 
@@ -67,7 +64,7 @@ end
 
 function kernel.rmsnorm(op, model, weights)
   local choice = unfused.rmsnorm(op, model, weights)
-  choice.parameters.by_rows = op.role == "norm_mlp"
+  choice.parameters.waits = op.role ~= "norm_mlp" -- the router is joined to it
   return complete(choice, "each thread has some rows")
 end
 
@@ -80,14 +77,14 @@ kernel.moe_sort = plain "one thread: it moves a few integers per row"
 
 local DTYPES <const> = { BF16 = "BF16", F16 = "F32", F32 = "F32" }
 
--- How a weight is stored: kind of gen/weights.lua, model -> dtype, layout. Of a table single rows are read.
+-- kind of gen/weights.lua, model -> stored dtype, layout. Tables are not in panels, because single rows are read.
 local function stored(kind, model)
   local dtype = kind == "experts" and model.experts == "mxfp4" and "MXFP4" or DTYPES[model.dtype]
   return dtype, kind == "table" and "CONTIGUOUS" or "PANELS"
 end
 
--- The roles that need from the step before only what the same thread has computed: both go by rows. The templates have
--- no barrier there.
+-- These roles need from the step before only what the same thread has computed, since both divide the rows among the
+-- threads in the same way. The templates have no barrier between them.
 local JOINS <const> = { norm_attn = true, matmul_router = true, router_topk = true }
 
 -- facts of the machine -> the target that runs it.
@@ -95,7 +92,7 @@ return function(facts)
   local target = {
     precision = "mixed", extension = ".c", templates = "templates/cpu",
     summary = "weights as in the checkpoint, arithmetic and KV cache FP32",
-    stored = stored, maps_checkpoint = true, expands_experts = true,
+    stored = stored, maps_checkpoint = true,
     threads_run_steps = true, joins = JOINS, sorts_rows = true, staging_bytes = 0, kv_block = 16,
     defaults = { slots = 16, context = 4096, rows = 128, chunk = 128 },
     kernel = kernel,

@@ -25,7 +25,7 @@ local BECAUSE <const> = {
 
 local function choose(op, model, weights, target)
   local choice = unfused[op.op](op, model, weights)
-  choice.because, choice.workspace = choice.because or BECAUSE[op.op], 0
+  choice.because = choice.because or BECAUSE[op.op]
   choice.parameters.target = target -- for the include line
   choice.parameters.weight_type = WEIGHT_TYPE[choice.weight]
   -- Every expert is compared with every other.
@@ -38,7 +38,7 @@ return function(facts)
   local target = {
     extension = ".hip", templates = "templates/fp32", device = facts.name, precision = "fp32",
     summary = "MoE matrices BF16, other weights, activations and KV cache FP32",
-    stored = stored, expands_experts = true,
+    stored = stored,
     staging_bytes = 2 * (16 << 20), -- DEVICE_STAGING_BUFFERS of DEVICE_STAGING_BYTES (runtime/device/device.h)
     defaults = { slots = 32, context = 4096, rows = 128, chunk = 128 }, kernel = {},
   }

@@ -43,7 +43,6 @@ local function storage(code_layout)
 end
 
 local function choice(target, fields)
-  fields.workspace = 0
   fields.parameters.target = target.name
   fields.act = fields.act or "f16"
   return fields
@@ -439,7 +438,7 @@ function mixed.target(facts)
   local target = {
     extension = ".hip", templates = "templates/mixed", device = facts.name, precision = "mixed",
     summary = "MXFP4 experts in tiles, other matrices, activations and KV cache F16, sums and residual stream FP32",
-    stored = storage(facts.code_layout), expands_experts = true, pairs_features = true, fused = true, splits = splits,
+    stored = storage(facts.code_layout), pairs_features = true, fused = true, splits = splits,
     segments = segments, best_entries = entries, staging_bytes = 2 * (16 << 20),
     group_rows = group_rows,
     -- The KV cache in halves: positions of a block; elements that a key and a value are padded to; bytes after the

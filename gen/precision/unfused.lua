@@ -1,6 +1,6 @@
 -- The kernels of the unfused ops (gen/ops.lua), as far as the fp32 baseline and the cpu target agree on them: symbols,
 -- dimensions, flops and the constants of the templates. Each function returns a choice (gen/target.lua) to which
--- fp32.lua or cpu.lua adds its workspace, the C type of its weights and, where it is missing, why it was chosen.
+-- fp32.lua or cpu.lua adds what its templates need and, where it is missing, why it was chosen.
 
 local ctext = require "gen.ctext"
 local tensor_of = require("gen.arguments").tensor_of
@@ -8,7 +8,7 @@ local tensor_of = require("gen.arguments").tensor_of
 local unfused = {}
 
 -- The abbreviations of stored dtypes in symbols.
-local ABBREVIATION <const> = { BF16 = "bf16", F32 = "f32", U8 = "mf4", MXFP4 = "mf4" }
+local ABBREVIATION <const> = { BF16 = "bf16", F32 = "f32", MXFP4 = "mf4" }
 
 function unfused.embed(op, model, weights)
   return {
@@ -103,9 +103,8 @@ function unfused.moe_sort(op, model)
 end
 
 local function moe_matmul(op, model, weights, n, k)
-  local stored = (tensor_of(op, weights, "codes") or tensor_of(op, weights, "values")).stored
   return {
-    template = op.op, name = op.op, weight = ABBREVIATION[stored],
+    template = op.op, name = op.op, weight = ABBREVIATION[tensor_of(op, weights, "values").stored],
     dims = { { "n", n }, { "k", k }, { "e", model.n_experts }, { "top", model.top_k } },
     flops = 2 * n * k * model.top_k, parameters = { top_k = model.top_k, n = n, k = k },
   }

@@ -1,5 +1,5 @@
--- The cpu target: any machine with a C11 compiler and OpenMP. Weights are read where they lie in the mapped checkpoint,
--- arithmetic and KV cache are FP32, and one pass has rows of a prompt or of many sequences.
+-- The cpu target: any machine with a C11 compiler and OpenMP. Matrices are packed into panels, the embedding is read
+-- where it lies in the mapped checkpoint, arithmetic and KV cache are FP32.
 
 local facts = { name = "cpu", device = "cpu", builds_anywhere = true }
 

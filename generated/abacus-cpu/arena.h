@@ -22,7 +22,6 @@
 #define BUF_X ((size_t)655360) // 98304 bytes, embed .. norm_final
 
 #define ARENA_BYTES ((size_t)753664)
-#define WORKSPACE_BYTES ((size_t)0) // per thread
 
 // Memory outside the arena.
 #define ROPE_BYTES ((size_t)131072) // cos, then sin, of every position

@@ -23,7 +23,6 @@
 #define BUF_X ((size_t)262144) // 98304 bytes, embed .. moe_combine
 
 #define ARENA_BYTES ((size_t)579584)
-#define WORKSPACE_BYTES ((size_t)0) // per thread
 
 // Memory outside the arena.
 #define ROPE_BYTES ((size_t)131072) // cos, then sin, of every position

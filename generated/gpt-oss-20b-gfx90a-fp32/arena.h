@@ -20,7 +20,6 @@
 #define BUF_X ((size_t)11796480) // 1474560 bytes, embed .. norm_final
 
 #define ARENA_BYTES ((size_t)104431616)
-#define WORKSPACE_BYTES ((size_t)0) // per thread
 
 // Memory outside the arena.
 #define ROPE_BYTES ((size_t)262144) // cos, then sin, of every position

@@ -23,7 +23,6 @@
 #define BUF_X ((size_t)106168320) // 17694720 bytes, embed .. moe_combine
 
 #define ARENA_BYTES ((size_t)132785152)
-#define WORKSPACE_BYTES ((size_t)0) // per thread
 
 // Memory outside the arena.
 #define ROPE_BYTES ((size_t)262144) // cos, then sin, of every position

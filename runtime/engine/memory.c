@@ -68,12 +68,10 @@ static bool alloc_weights(struct engine *engine, size_t bytes, struct error *err
 }
 
 bool memory_alloc(struct engine *engine, size_t packed, struct error *err) {
-  const size_t pieces = STEPS_ON_ALL_THREADS ? (size_t)omp_get_max_threads() : 1;
   bool ok = alloc_weights(engine, packed, err) &&
             alloc(engine, &engine->kv, KV_BYTES, "the KV cache", err) &&
             device_clear(engine->device, &engine->kv, err) && // the padding of keys stays 0
             alloc(engine, &engine->arena, ARENA_BYTES, "activations", err) &&
-            alloc(engine, &engine->workspace, WORKSPACE_BYTES * pieces, "workspace", err) &&
             alloc(engine, &engine->rope, ROPE_BYTES, "the RoPE table", err) &&
             alloc(engine, &engine->rows, ROWS_BYTES, "rows", err) &&
             device_clear(engine->device, &engine->rows, err) && // no rows before the first pass
@@ -114,7 +112,6 @@ void memory_free(struct engine *engine) {
   device_free(device, &engine->packed);
   device_free(device, &engine->kv);
   device_free(device, &engine->arena);
-  device_free(device, &engine->workspace);
   device_free(device, &engine->rope);
   device_free(device, &engine->rows);
   device_free(device, &engine->draws);

@@ -9,10 +9,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
 // Indices into pass->counts. The counts are on the device and belong to this pass; a captured
 // schedule knows only bounds of them.
 enum pass_count { PASS_ROWS, PASS_OUTPUTS, PASS_GROUPS, PASS_COUNTS = 8 };
@@ -35,8 +31,6 @@ struct pass {
   int first_output;             // 0, but for LOGITS and SAMPLED
   char *arena;                  // activations; arena.h
   float *kv;                    // kv.h
-  char *workspace;              // one piece per thread
-  size_t workspace_bytes;       // of one piece
   const float *rope_cos;        // (context, d_head / 2), scaled by YaRN's attention factor
   const float *rope_sin;        // the same
   void *stream;                 // of the device; NULL on the host
@@ -58,15 +52,6 @@ static inline uint16_t *pass_halves(const struct pass *pass, size_t buffer) {
 
 static inline const float *pass_packed(const struct pass *pass, int weight) {
   return (const float *)(const void *)pass->weight[weight];
-}
-
-// The calling thread's piece of the workspace.
-static inline float *pass_workspace(const struct pass *pass) {
-#ifdef _OPENMP
-  return (float *)(pass->workspace + (size_t)omp_get_thread_num() * pass->workspace_bytes);
-#else
-  return (float *)pass->workspace;
-#endif
 }
 
 #endif

@@ -24,8 +24,6 @@ static struct pass make_pass(const struct engine *engine, int rows, int outputs)
       .picked_before = engine->picked.at, // its first step reads them, its last one picks
       .arena = engine->arena.at,
       .kv = engine->kv.at,
-      .workspace = engine->workspace.at,
-      .workspace_bytes = WORKSPACE_BYTES,
       .rope_cos = engine->rope.at,
       .rope_sin = (const float *)engine->rope.at + ROPE_FLOATS,
       .weight = engine->weight,

@@ -25,7 +25,7 @@ struct pass_in_flight {
 
 struct engine {
   struct device *device; // NULL before engine_warm_up and after engine_finish
-  struct memory arena, kv, workspace, packed, rope, rows, draws, picked;
+  struct memory arena, kv, packed, rope, rows, draws, picked;
   struct memory host_rows[ENGINE_PASSES], host_draws[ENGINE_PASSES], host_picked[ENGINE_PASSES];
   struct memory host_logits;
   const uint8_t *weight[WEIGHT_COUNT];

@@ -21,8 +21,10 @@ static const struct {
   size_t bytes;
   enum dtype same;
 } TYPES[] = {
-    [STORED_U8] = {1, DTYPE_U8},   [STORED_BF16] = {2, DTYPE_BF16}, [STORED_F32] = {4, DTYPE_F32},
-    [STORED_F16] = {0, DTYPE_F16}, [STORED_MXFP4] = {0, DTYPE_U8},
+    [STORED_BF16] = {2, DTYPE_BF16},
+    [STORED_F32] = {4, DTYPE_F32},
+    [STORED_F16] = {0, DTYPE_F16},
+    [STORED_MXFP4] = {0, DTYPE_U8},
 };
 
 static int rank_of(const int64_t *shape) {
@@ -127,7 +129,7 @@ static bool find_plain(struct weight_view *view, const struct checkpoint *checkp
   if (!view->tensor)
     return false;
   view->transposed = (spec->form == FORM_TRANSPOSED) != view->tensor->flipped;
-  return tensor_check_dtype(view->tensor, spec->stored == STORED_U8, err);
+  return tensor_check_dtype(view->tensor, false, err);
 }
 
 bool weight_find(struct weight_view *view, const struct weight_spec *spec,

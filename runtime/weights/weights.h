@@ -7,15 +7,14 @@
 
 // How the checkpoint holds a weight.
 enum checkpoint_form {
-  FORM_PLAIN,      // one tensor of the same shape, of any float type or U8
+  FORM_PLAIN,      // one tensor of the same shape, of any float type
   FORM_MXFP4,      // two tensors, NAME_blocks and NAME_scales
   FORM_TRANSPOSED, // one tensor (experts, k, n) for a weight (experts, n, k)
 };
 
-// The number type in which a tree stores a weight.
+// The number type in which a tree stores a weight. Packed files know the tree by these values.
 enum weight_type {
-  STORED_U8,
-  STORED_BF16,
+  STORED_BF16 = 1,
   STORED_F32,
   STORED_F16,   // in tiles only
   STORED_MXFP4, // in tiles and panels only, and only from FORM_MXFP4

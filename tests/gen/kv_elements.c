@@ -44,11 +44,13 @@ static size_t key_at(struct vector v, int d, int positions) {
   return KV_KEY(v.slot, v.head, v.position, positions) + (size_t)(d * KV_BLOCK);
 }
 
-// Attention loads one element of the keys of a whole block, and whole values.
+// Attention finds a block of keys where the values of its positions would lie, and loads the same
+// element of all its keys as a vector. Vectors of keys and values are aligned to 16 floats.
 static bool suits_attention(size_t layer, struct vector v, int positions) {
-  const size_t key = layer + key_at(v, 0, positions), value = layer + value_at(v, 0, positions);
-  return key % KV_BLOCK == (size_t)v.position % KV_BLOCK && value % 16 == 0 &&
-         positions % KV_BLOCK == 0;
+  const int lane = v.position % KV_BLOCK;
+  const size_t block = KV_VECTOR(v.slot, v.head, v.position - lane, positions);
+  return key_at(v, 0, positions) == block + (size_t)lane && positions % KV_BLOCK == 0 &&
+         (layer + block) % 16 == 0 && (layer + value_at(v, 0, positions)) % 16 == 0;
 }
 #else
 static size_t key_at(struct vector v, int d, int positions) {

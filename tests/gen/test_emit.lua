@@ -1,6 +1,6 @@
 -- gen/emit.lua with templates/: the files of a tree, their first lines and layout, the stages' values in their lists,
--- and what ninja reads of the trees in a folder.
--- luacheck: globals TestFiles TestLayout TestLists TestTemplates TestTrees
+-- the barriers of cpu kernels, and what ninja reads of the trees in a folder.
+-- luacheck: globals TestFiles TestLayout TestLists TestBarriers TestTemplates TestTrees
 package.path = "./?.lua;" .. package.path
 
 local chain = require "tests.gen.chain"
@@ -132,23 +132,6 @@ function TestLists.test_offsets_do_not_move_line_ends()
   lu.assertEquals(#moved, #lines)
   for i, line in ipairs(lines) do
     if not line:find("%d") then lu.assertEquals(moved[i], line) end
-  end
-end
-
--- Threads of the host wait at the end of a step by a barrier, or by a loop or block of OpenMP that has one, unless the
--- next step is joined to it. norm_final follows the same kernel as norms that are joined, so it waits at its beginning.
-function TestLists.test_barriers()
-  local stages = chain.run(chain.GPT_OSS_20B)
-  local files = chain.files(stages)
-  local function waits(role)
-    local body = files[role .. ".c"]
-    return body:find("#pragma omp barrier\n}", 1, true) ~= nil or body:find("#pragma omp for collapse", 1, true) ~= nil
-      or body:find("#pragma omp single\n", 1, true) ~= nil
-  end
-  for i, op in ipairs(stages.ops.list) do
-    local before, joined = stages.ops.list[i - 1], stages.target.joins[op.role] == true
-    local first = files[op.role .. ".c"]:find("{\n#pragma omp barrier", 1, true) ~= nil
-    if before then lu.assertEquals(waits(before.role) or first, not joined, before.role .. " before " .. op.role) end
   end
 end
 
@@ -320,6 +303,56 @@ function TestLists.test_memory()
   lu.assertStrContains(text, 'MEMORY("rows", DEVICE, ROWS_BYTES)\n'
     .. 'MEMORY("rows of two passes on the host", HOST, 2 * ROWS_BYTES)\n'
     .. 'MEMORY("logits on the host", HOST, LOGITS_BYTES)\n')
+end
+
+TestBarriers = {}
+
+local function contains(text, part) return text:find(part, 1, true) ~= nil end
+
+-- Threads wait for each other at the end of a kernel by a barrier, or by a loop or block of OpenMP that has one.
+local function waits_at_its_end(kernel)
+  return contains(kernel, "#pragma omp barrier\n}") or contains(kernel, "#pragma omp for")
+    or contains(kernel, "#pragma omp single\n")
+end
+
+local function waits_at_its_begin(kernel) return contains(kernel, "{\n#pragma omp barrier") end
+
+-- Threads wait between two steps, unless the target says that the second is joined to the first. norm_final follows the
+-- same kernel as norms that are joined to it, so it waits at its begin.
+function TestBarriers.test_between_all_steps()
+  for _, path in ipairs(chain.configs()) do
+    local stages = chain.run(path)
+    local files, steps = chain.files(stages), stages.ops.list
+    for i = 2, #steps do
+      local before, role = steps[i - 1].role, steps[i].role
+      lu.assertEquals(waits_at_its_end(files[before .. ".c"]) or waits_at_its_begin(files[role .. ".c"]),
+        not cpu.joins[role], path .. ": " .. before .. ", " .. role)
+    end
+    lu.assertTrue(waits_at_its_end(files[steps[#steps].role .. ".c"]))
+  end
+end
+
+-- A thread needs of joined steps its own rows alone: both divide the rows of the pass in the same way, and name no row
+-- but the one they are at.
+function TestBarriers.test_joined_steps_go_by_rows()
+  local stages, joined = chain.run(chain.GPT_OSS_20B), 0
+  local files, steps = chain.files(stages), stages.ops.list
+  for i = 2, #steps do
+    if cpu.joins[steps[i].role] then
+      joined = joined + 1
+      for _, role in ipairs { steps[i - 1].role, steps[i].role } do
+        local _, ranges = files[role .. ".c"]:gsub("thread_range%(", "")
+        lu.assertTrue(contains(files[role .. ".c"], "thread_range(pass->rows)") and ranges == 1, role)
+        lu.assertFalse(contains(files[role .. ".c"], "output_row"), role)
+      end
+    end
+  end
+  lu.assertEquals(joined, 24 * 3)
+end
+
+-- No wait of OpenMP is switched off.
+function TestBarriers.test_no_loop_goes_on()
+  for path, text in pairs(chain.templates()) do lu.assertFalse(contains(text, "nowait"), path) end
 end
 
 TestTemplates = {}

@@ -136,7 +136,6 @@ function TestKernels.test_files_and_templates()
     for _, kernel in ipairs(stages.kernels.list) do
       lu.assertEquals(kernel.file, kernel.role .. ".hip", path)
       lu.assertStrMatches(kernel.template, "templates/fp32/[%l_]+%.hip%.in")
-      lu.assertEquals(kernel.workspace, 0)
     end
   end)
 end

@@ -35,9 +35,11 @@ local function walk(stages)
   return text
 end
 
-local function assert_elements(path, precision, context, change)
-  local stages = chain.run(path, change, { target = chain.roomy(gfx90a[precision]), slots = 3, context = context })
-  local pads = precision == "mixed" and #stages.plan.kv.layers * 3 * stages.model.n_kv_heads * 384 or 0
+local HALVES <const>, FLOATS <const>, BLOCKS <const> = chain.roomy(gfx90a.mixed), chain.roomy(gfx90a.fp32), cpu
+
+local function assert_elements(path, target, context, change)
+  local stages = chain.run(path, change, { target = target, slots = 3, context = context })
+  local pads = target == HALVES and #stages.plan.kv.layers * 3 * stages.model.n_kv_heads * 384 or 0
   lu.assertEquals(walk(stages), string.format("%d %d\n", stages.plan.kv.bytes, pads),
     string.format("%s, head_dim %d, context %d", path, stages.model.d_head, context))
 end
@@ -46,43 +48,42 @@ TestElements = {}
 
 function TestElements.test_all_models_in_halves()
   for _, path in ipairs(chain.configs()) do
-    if path:find("^tests/models/") then assert_elements(path, "mixed", 200) end
+    if path:find("^tests/models/") then assert_elements(path, HALVES, 200) end
   end
 end
 
 function TestElements.test_models_in_floats()
   for _, name in ipairs { "abacus", "odd_all_experts", "odd_no_window", "odd_sharded", "rand_bf16" } do
-    assert_elements("tests/models/" .. name .. "/config.json", "fp32", 200)
-  end
-end
-
--- On cpu keys and values are padded to multiples of 16 elements, and positions to multiples of 16.
-function TestElements.test_blocks_of_keys_in_floats()
-  for _, path in ipairs(chain.configs()) do
-    for _, context in ipairs(path:find("^tests/models/") and { 1, 16, 161 } or {}) do
-      local stages = chain.run(path, nil, { target = cpu, slots = 3, context = context })
-      local d_head, kv = stages.model.d_head, stages.plan.kv
-      lu.assertEquals(walk(stages), kv.bytes .. " 0\n", path)
-      lu.assertEquals({ kv.sliding_positions % 16, kv.full_positions % 16, kv.width },
-        { 0, 0, (d_head + 15) // 16 * 16 }, path)
+    for _, target in ipairs { FLOATS, BLOCKS } do
+      assert_elements("tests/models/" .. name .. "/config.json", target, 200)
     end
   end
 end
 
--- Keys are padded to multiples of 32 elements, values to multiples of 16.
+-- In halves, keys are padded to multiples of 32 elements, values to multiples of 16.
 function TestElements.test_heads_of_every_size()
   for _, d_head in ipairs { 16, 40, 72, 104, 120, 152, 256 } do
-    assert_elements(ABACUS, "mixed", 70, function(c) c.head_dim = d_head end)
+    assert_elements(ABACUS, HALVES, 70, function(c) c.head_dim = d_head end)
   end
   for _, d_head in ipairs { 18, 50 } do
-    assert_elements(ABACUS, "fp32", 70, function(c) c.head_dim = d_head end)
+    assert_elements(ABACUS, FLOATS, 70, function(c) c.head_dim = d_head end)
+  end
+end
+
+-- In blocks, keys and values are padded to multiples of 16 elements, which cost their bytes.
+function TestElements.test_heads_of_every_size_in_blocks()
+  for d_head, width in pairs { [2] = 16, [16] = 16, [18] = 32, [50] = 64, [72] = 80, [256] = 256 } do
+    local function change(c) c.head_dim = d_head end
+    assert_elements(ABACUS, BLOCKS, 70, change)
+    local kv = chain.run(ABACUS, change, { target = BLOCKS, slots = 3, context = 70 }).plan.kv
+    lu.assertEquals(kv.bytes, 4 * 3 * 80 * 2 * 2 * width * 4, d_head) -- 4 layers, 3 slots, 80 positions, 2 heads
   end
 end
 
 -- Rings have one block or a few, and hold no more than the window and a chunk.
 function TestElements.test_contexts()
-  for _, context in ipairs { 1, 31, 32, 33, 161, 512 } do
-    for _, precision in ipairs { "mixed", "fp32" } do assert_elements(ABACUS, precision, context) end
+  for _, context in ipairs { 1, 16, 31, 32, 33, 161, 512 } do
+    for _, target in ipairs { HALVES, FLOATS, BLOCKS } do assert_elements(ABACUS, target, context) end
   end
 end
 

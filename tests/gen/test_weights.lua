@@ -1,6 +1,6 @@
 -- gen/weights.lua: the tensors against the published inventory, sizes and parameter counts of gpt-oss, and against the
 -- headers of checkpoints that transformers has written; the gate.
--- luacheck: globals TestInventory TestSizes TestStorage TestPanels TestCheckpoints TestCheck
+-- luacheck: globals TestInventory TestSizes TestStorage TestCheckpoints TestCheck
 package.path = "./?.lua;" .. package.path
 
 local chain = require "tests.gen.chain"
@@ -8,25 +8,14 @@ local cpu = require("gen.target.cpu").mixed
 local json = require "dkjson"
 local lfs = require "lfs"
 local lu = require "luaunit"
-local panels = require "gen.panels"
 local weights = require "gen.weights"
 
--- A target that reads its matrices where they lie in the checkpoint, as far as they have a dtype that it can read.
-local contiguous = setmetatable({ expands_experts = false }, { __index = cpu })
-function contiguous.stored(_, model) return model.dtype == "BF16" and "BF16" or "F32", "CONTIGUOUS" end
+local function list_of(path, change) return weights.list(chain.model(path, change), cpu) end
 
-local function list_of(path, change) return weights.list(chain.model(path, change), contiguous) end
-
-local function elements(tensor)
+local function elements(shape)
   local n = 1
-  for _, size in ipairs(tensor.shape) do n = n * size end
+  for _, size in ipairs(shape) do n = n * size end
   return n
-end
-
-local function by_name(list)
-  local tensors = {}
-  for _, tensor in ipairs(list.tensors) do tensors[tensor.name] = tensor end
-  return tensors
 end
 
 TestInventory = {}
@@ -64,10 +53,11 @@ local function inventory(n_layers, n_experts)
   return lines
 end
 
+-- The tensors of the checkpoint that the list needs are those of the inventory.
 local function assert_inventory(path, n_layers, n_experts, count)
   local found, want = {}, inventory(n_layers, n_experts)
-  for i, tensor in ipairs(list_of(path).tensors) do
-    found[i] = tensor.name .. " " .. table.concat(tensor.shape, " ")
+  for name, shape in pairs(chain.in_checkpoint(list_of(path))) do
+    found[#found + 1] = name .. " " .. table.concat(shape, " ")
   end
   lu.assertEquals(#found, count)
   table.sort(found)
@@ -81,16 +71,16 @@ function TestInventory.test_gpt_oss_120b() assert_inventory(chain.GPT_OSS_120B, 
 function TestInventory.test_order_and_symbols()
   local symbols = {}
   for i, tensor in ipairs(list_of(chain.GPT_OSS_20B).tensors) do symbols[i] = tensor.symbol end
-  lu.assertEquals(table.concat(symbols, " ", 1, 23), "W_EMBED W_NORM W_UNEMBED W_00_ATTN_NORM W_00_Q W_00_K "
+  lu.assertEquals(table.concat(symbols, " ", 1, 21), "W_EMBED W_NORM W_UNEMBED W_00_ATTN_NORM W_00_Q W_00_K "
     .. "W_00_V W_00_O W_00_Q_BIAS W_00_K_BIAS W_00_V_BIAS W_00_O_BIAS W_00_SINKS W_00_MLP_NORM W_00_ROUTER "
-    .. "W_00_ROUTER_BIAS W_00_GATE_UP W_00_GATE_UP_SCALES W_00_GATE_UP_BIAS W_00_DOWN W_00_DOWN_SCALES "
-    .. "W_00_DOWN_BIAS W_01_ATTN_NORM")
-  lu.assertEquals(symbols[459], "W_23_DOWN_BIAS")
+    .. "W_00_ROUTER_BIAS W_00_GATE_UP W_00_GATE_UP_BIAS W_00_DOWN W_00_DOWN_BIAS W_01_ATTN_NORM")
+  lu.assertEquals(symbols[#symbols], "W_23_DOWN_BIAS")
+  lu.assertEquals(#symbols, 3 + 24 * 17)
 end
 
 function TestInventory.test_no_attention_bias()
   local list = list_of(chain.GPT_OSS_20B, function(c) c.attention_bias = false end)
-  lu.assertEquals(#list.tensors, 459 - 24 * 4)
+  lu.assertEquals(#list.tensors, 3 + 24 * (17 - 4))
   for _, tensor in ipairs(list.tensors) do lu.assertNil(tensor.name:find("_proj%.bias")) end
   lu.assertNotNil(list.of.W_00_ROUTER_BIAS)
 end
@@ -101,17 +91,17 @@ function TestInventory.test_tied()
   lu.assertEquals(list.of.W_UNEMBED.shape, { 201088, 2880 })
 end
 
--- Unpacked experts have the shape [experts, inputs, outputs].
+-- Unpacked experts have the shape [experts, inputs, outputs] in the checkpoint.
 function TestInventory.test_plain_experts()
   local list = list_of(chain.GPT_OSS_20B, function(c) c.quant_method = nil end)
-  lu.assertEquals(#list.tensors, 459 - 24 * 2)
-  local gate_up, down = list.of.W_00_GATE_UP, list.of.W_00_DOWN
-  lu.assertEquals({ gate_up.name, gate_up.shape },
-    { "model.layers.0.mlp.experts.gate_up_proj", { 32, 2880, 5760 } })
-  lu.assertEquals({ down.name, down.shape }, { "model.layers.0.mlp.experts.down_proj", { 32, 2880, 2880 } })
-  list = list_of("tests/models/rand_bf16/config.json")
-  lu.assertEquals(list.of.W_01_GATE_UP.shape, { 4, 160, 448 })
-  lu.assertEquals(list.of.W_01_DOWN.shape, { 4, 224, 160 })
+  lu.assertEquals(#list.tensors, 3 + 24 * 17)
+  lu.assertEquals({ list.of.W_00_GATE_UP.form, list.of.W_00_DOWN.form }, { "TRANSPOSED", "TRANSPOSED" })
+  local found = chain.in_checkpoint(list)
+  lu.assertEquals(found["model.layers.0.mlp.experts.gate_up_proj"], { 32, 2880, 5760 })
+  lu.assertEquals(found["model.layers.0.mlp.experts.down_proj"], { 32, 2880, 2880 })
+  found = chain.in_checkpoint(list_of("tests/models/rand_bf16/config.json"))
+  lu.assertEquals(found["model.layers.1.mlp.experts.gate_up_proj"], { 4, 160, 448 })
+  lu.assertEquals(found["model.layers.1.mlp.experts.down_proj"], { 4, 224, 160 })
 end
 
 TestSizes = {}
@@ -119,19 +109,18 @@ TestSizes = {}
 -- Bytes of a checkpoint whose tensors are BF16, except the packed experts.
 local function checkpoint_bytes(list)
   local bytes = 0
-  for _, tensor in ipairs(list.tensors) do bytes = bytes + elements(tensor) * (tensor.stored == "U8" and 1 or 2) end
+  for name, shape in pairs(chain.in_checkpoint(list)) do
+    bytes = bytes + elements(shape) * ((name:find("_blocks$") or name:find("_scales$")) and 1 or 2)
+  end
   return bytes
 end
 
--- -> the parameters of the expert matrices, and all others. A byte of codes holds two parameters, a scale holds none.
+-- -> the parameters of the expert matrices, and all others.
 local function parameters(list)
   local experts, others = 0, 0
   for _, tensor in ipairs(list.tensors) do
-    if tensor.name:find("_blocks$") then
-      experts = experts + 2 * elements(tensor)
-    elseif tensor.stored ~= "U8" then
-      others = others + elements(tensor)
-    end
+    local n = elements(tensor.shape)
+    if tensor.form == "MXFP4" then experts = experts + n else others = others + n end
   end
   return experts, others
 end
@@ -147,85 +136,31 @@ function TestSizes.test_published_parameters()
 end
 
 -- The vectors of gpt-oss-20b, all of which fill cache lines: the last norm of 2880, and in each layer two norms, the
--- biases of q, k, v and o, the sinks, and the biases of the router and the experts.
+-- biases of q, k, v and o, the sinks, and the biases of the router and the experts. They become F32. All features fill
+-- panels, and each panel of an expert has 1440 bytes of scales, padded to 1472. The embedding stays in the checkpoint.
 function TestSizes.test_mapped_and_packed_of_20b()
   local list = list_of(chain.GPT_OSS_20B)
   local vectors = 2880 + 24 * (2 * 2880 + 4096 + 2 * 512 + 2880 + 64 + 32 + 32 * (5760 + 2880))
-  lu.assertEquals(list.packed_bytes, 4 * vectors)
-  lu.assertEquals(list.mapped_bytes, 13761264768 - 2 * vectors)
+  local embedding, panels_of_experts = 201088 * 2880 * 2, 24 * 32 * (5760 + 2880) // 16
+  lu.assertEquals(list.mapped_bytes, embedding)
+  lu.assertEquals(list.packed_bytes, 13761264768 - embedding + 2 * vectors + 32 * panels_of_experts)
 end
 
 TestStorage = {}
 
--- The stored dtypes of these symbols, each with "*" if the tensor is packed.
-local function storage(list, ...)
-  local stored = {}
-  for i, symbol in ipairs { ... } do
-    local tensor = list.of[symbol]
-    stored[i] = tensor.stored .. (tensor.offset and "*" or "")
-  end
-  return table.concat(stored, " ")
-end
-
-function TestStorage.test_vectors_are_packed_and_matrices_stay()
-  local some = { "W_EMBED", "W_00_Q", "W_00_Q_BIAS", "W_00_SINKS", "W_00_GATE_UP_BIAS", "W_01_GATE_UP" }
-  lu.assertEquals(storage(list_of("tests/models/rand_bf16/config.json"), table.unpack(some)),
-    "BF16 BF16 F32* F32* F32* BF16")
-  lu.assertEquals(storage(list_of("tests/models/abacus/config.json"), table.unpack(some)),
-    "BF16 BF16 F32* F32* F32* U8")
-  lu.assertEquals(storage(list_of("tests/models/odd_f32/config.json"), table.unpack(some)),
-    "F32 F32 F32* F32* F32* F32")
-  lu.assertEquals(storage(list_of("tests/models/odd_f16/config.json"), table.unpack(some)),
-    "F32* F32* F32* F32* F32* F32*")
-end
-
-function TestStorage.test_bytes_and_offsets()
-  for _, path in ipairs(chain.configs()) do
-    local list, mapped, last = list_of(path), 0, 0
-    for _, tensor in ipairs(list.tensors) do
-      local size = ({ U8 = 1, BF16 = 2, F32 = 4 })[tensor.stored]
-      lu.assertEquals({ tensor.bytes, tensor.layout, tensor.form },
-        { size * elements(tensor), "CONTIGUOUS", "PLAIN" })
-      lu.assertIs(list.of[tensor.symbol], tensor)
-      if tensor.offset then
-        lu.assertEquals(tensor.offset, (last + 63) // 64 * 64, path .. tensor.symbol)
-        last = tensor.offset + tensor.bytes
-      else
-        mapped = mapped + tensor.bytes
-      end
-    end
-    lu.assertEquals({ list.mapped_bytes, list.packed_bytes }, { mapped, (last + 63) // 64 * 64 })
-  end
-end
-
-TestPanels = {}
-
--- A target that has its matrices in panels, MXFP4 if the checkpoint has them, else in the dtype of the config.
-local function in_panels(path)
-  local target = setmetatable({ expands_experts = true }, { __index = cpu })
-  function target.stored(kind, model)
-    local dtype = model.dtype == "BF16" and "BF16" or "F32"
-    if kind == "table" then return dtype, "CONTIGUOUS" end
-    return kind == "experts" and model.experts == "mxfp4" and "MXFP4" or dtype, "PANELS"
-  end
-  return weights.list(chain.model(path), target)
-end
-
 -- "form shape stored layout bytes" of these symbols, the bytes with "*" if the tensor is packed.
 local function assert_stored(path, want)
-  local list = in_panels(path)
-  weights.check(list)
+  local list = list_of(path)
   for symbol, text in pairs(want) do
     local tensor = list.of[symbol]
     lu.assertEquals(table.concat({ tensor.form, table.concat(tensor.shape, " "), tensor.stored, tensor.layout,
       tensor.bytes .. (tensor.offset and "*" or "") }, ", "), text, symbol)
-    if tensor.offset then lu.assertEquals(tensor.offset % 64, 0) end
   end
 end
 
 -- Only the embedding stays in the checkpoint. A panel of 2880 columns has 360 x 64 bytes of codes, and 1440 of scales
 -- that are padded to 1472.
-function TestPanels.test_gpt_oss_20b()
+function TestStorage.test_gpt_oss_20b()
   assert_stored(chain.GPT_OSS_20B, {
     W_EMBED = "PLAIN, 201088 2880, BF16, CONTIGUOUS, 1158266880",
     W_UNEMBED = "PLAIN, 201088 2880, BF16, PANELS, 1158266880*",
@@ -237,19 +172,59 @@ function TestPanels.test_gpt_oss_20b()
   })
 end
 
--- Odd columns of BF16 are padded, and so are the features of each matrix; F32 has no padding of columns.
-function TestPanels.test_odd_sizes()
+-- The features of a router are padded to 16.
+function TestStorage.test_unpacked_experts_and_other_dtypes()
   assert_stored("tests/models/rand_bf16/config.json", {
+    W_EMBED = "PLAIN, 384 160, BF16, CONTIGUOUS, 122880",
     W_01_GATE_UP = "TRANSPOSED, 4 448 160, BF16, PANELS, 573440*",
-    W_01_ROUTER = "PLAIN, 4 160, BF16, PANELS, 5120*", -- 16 features
+    W_01_GATE_UP_BIAS = "PLAIN, 4 448, F32, CONTIGUOUS, 7168*",
+    W_01_ROUTER = "PLAIN, 4 160, BF16, PANELS, 5120*",
   })
   assert_stored("tests/models/odd_f32/config.json", {
+    W_EMBED = "PLAIN, 79 32, F32, CONTIGUOUS, 10112",
     W_00_ROUTER = "PLAIN, 3 32, F32, PANELS, 2048*",
+    W_00_SINKS = "PLAIN, 5, F32, CONTIGUOUS, 20*",
   })
-  lu.assertEquals(panels.bytes(3, 17, 33, "BF16"), 3 * 2 * 34 * 32)
-  lu.assertEquals(panels.bytes(3, 17, 33, "F32"), 3 * 2 * 33 * 64)
-  lu.assertEquals(panels.bytes(1, 16, 32, "MXFP4"), 256 + 64)
-  lu.assertEquals(panels.bytes(1, 16, 160, "MXFP4"), 1280 + 128)
+end
+
+-- F16 becomes F32, which holds it exactly, and so nothing stays in the checkpoint.
+function TestStorage.test_f16()
+  local list = list_of("tests/models/odd_f16/config.json")
+  for _, tensor in ipairs(list.tensors) do
+    lu.assertEquals({ tensor.stored, tensor.offset ~= nil }, { "F32", true }, tensor.symbol)
+  end
+  lu.assertEquals(list.mapped_bytes, 0)
+end
+
+local function round_up(n, to) return (n + to - 1) // to * to end
+
+-- The bytes of n features of k columns, by hand from runtime/formats/panels.h.
+local function bytes_in_panels(n, k, stored)
+  if stored == "F32" then return round_up(n, 16) * k * 4 end
+  if stored == "BF16" then return round_up(n, 16) * round_up(k, 2) * 2 end
+  return round_up(n, 16) // 16 * (16 * k // 2 + round_up(16 * k // 32, 64))
+end
+
+-- Packed tensors follow one another at cache lines.
+function TestStorage.test_bytes_and_offsets()
+  for _, path in ipairs(chain.configs()) do
+    local list, mapped, last = list_of(path), 0, 0
+    for _, tensor in ipairs(list.tensors) do
+      local bytes, shape = elements(tensor.shape) * (tensor.stored == "BF16" and 2 or 4), tensor.shape
+      if tensor.layout == "PANELS" then
+        bytes = (#shape == 3 and shape[1] or 1) * bytes_in_panels(shape[#shape - 1], shape[#shape], tensor.stored)
+      end
+      lu.assertEquals(tensor.bytes, bytes, path .. ": " .. tensor.symbol)
+      lu.assertIs(list.of[tensor.symbol], tensor)
+      if tensor.offset then
+        lu.assertEquals(tensor.offset, round_up(last, 64), path .. ": " .. tensor.symbol)
+        last = tensor.offset + tensor.bytes
+      else
+        mapped = mapped + tensor.bytes
+      end
+    end
+    lu.assertEquals({ list.mapped_bytes, list.packed_bytes }, { mapped, round_up(last, 64) })
+  end
 end
 
 TestCheckpoints = {}
@@ -277,9 +252,9 @@ function TestCheckpoints.test_all_of_tests_models()
     if want and next(want) then
       n = n + 1
       local model, found = chain.model(path), {}
-      for name, tensor in pairs(by_name(weights.list(model, contiguous))) do
-        local dtype = tensor.stored == "U8" and "U8" or model.dtype
-        found[name] = dtype .. " " .. table.concat(tensor.shape, " ")
+      for name, shape in pairs(chain.in_checkpoint(weights.list(model, cpu))) do
+        local dtype = (name:find("_blocks$") or name:find("_scales$")) and "U8" or model.dtype
+        found[name] = dtype .. " " .. table.concat(shape, " ")
       end
       lu.assertEquals(found, want, path)
     end
@@ -301,7 +276,7 @@ function TestCheck.test_symbol_twice()
 end
 
 function TestCheck.test_overlap()
-  assert_refused("W_00_Q_BIAS overlaps the tensor before it",
+  assert_refused("W_00_Q overlaps the tensor before it",
     function(list) list.of.W_00_ATTN_NORM.bytes = list.of.W_00_ATTN_NORM.bytes + 1 end)
   assert_refused("W_02_SINKS overlaps the tensor before it", function(list) list.of.W_02_SINKS.offset = 0 end)
 end
