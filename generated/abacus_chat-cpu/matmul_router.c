@@ -17,7 +17,7 @@ static void f32_bf16w_matmul_n8_k192__cpu(
       const int first = panel * PANEL, width = N_EXPERTS - first < PANEL ? N_EXPERTS - first : PANEL;
       const uint8_t *weights = w + (size_t)panel * PANEL_BYTES;
       float sum[1][PANEL];
-      multiply(&(struct product){.form = WEIGHTS_BF16, .k = K, .rows = 1, .x = from, .w = weights}, sum);
+      multiply_rows((struct product){.form = WEIGHTS_BF16, .k = K, .x = from, .w = weights}, 1, sum);
       for (int e = 0; e < width; e++)
         logit[(size_t)r * N_EXPERTS + (size_t)(first + e)] = sum[0][e] + bias[first + e];
     }
