@@ -14,7 +14,7 @@ static void f32_bf16w_matmul_n1536_k192__cpu(
     const int first = panel * PANEL, width = features - first < PANEL ? features - first : PANEL;
     for (int r = 0, n_rows; r < rows; r += n_rows) {
       const float *from[ROWS_AT_ONCE];
-      float sum[ROWS_AT_ONCE][PANEL] = {0};
+      float sum[ROWS_AT_ONCE][PANEL] = {0}; // a compiler may not see that it is filled
       n_rows = next_rows(rows - r);
       for (int i = 0; i < n_rows; i++)
         from[i] = x + (size_t)(r + i) * K;

@@ -29,7 +29,7 @@ static void f32_mf4w_moe_gate_up_swiglu_n256_k192_e8_top2__cpu(
     const int first = panel * PANEL, width = N % PANEL == 0 || N - first >= PANEL ? PANEL : N % PANEL;
     for (int p = 0, n_pairs; p < pairs; p += n_pairs) {
       const float *from[ROWS_AT_ONCE];
-      float sum[ROWS_AT_ONCE][PANEL] = {0};
+      float sum[ROWS_AT_ONCE][PANEL] = {0}; // a compiler may not see that it is filled
       n_pairs = next_rows(pairs - p);
       for (int i = 0; i < n_pairs; i++)
         from[i] = in + (size_t)(pair[p + i] / TOP_K) * K;
