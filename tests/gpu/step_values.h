@@ -70,7 +70,7 @@ static void read_ids(const struct step_memory *memory, const struct reading *rea
     out[i] = (float)ids[i];
 }
 
-#ifdef KV_BLOCK // ---- fused, in halves ----
+#ifdef KV_REGION // ---- fused, in halves ----
 
 // The columns of the output projection are added in two splits if there are enough of them; splits
 // of gen/precision/mixed.lua.
@@ -264,24 +264,36 @@ static void read_q(const struct step_memory *memory, const struct reading *readi
            Q_SIZE * sizeof *out);
 }
 
-static void read_cache(const struct step_memory *memory, const float *cache, float *out) {
-  for (int r = 0; r < memory->rows->rows; r++)
-    for (int g = 0; g < MODEL_N_KV_HEADS; g++)
-      memcpy(out + r * KV_SIZE + g * MODEL_D_HEAD,
-             cache +
-                 KV_VECTOR(memory->rows->slot[r], g, memory->rows->position[r], memory->positions),
-             MODEL_D_HEAD * sizeof *out);
+// The offset of element d of a row's value in a layer's values, and of its key in the keys.
+static size_t value_at(const struct step_memory *memory, int r, int g, int d) {
+  const struct engine_rows *rows = memory->rows;
+  return KV_VECTOR(rows->slot[r], g, rows->position[r], memory->positions) + (size_t)d;
+}
+
+static size_t key_at(const struct step_memory *memory, int r, int g, int d) {
+#ifdef KV_KEY
+  const struct engine_rows *rows = memory->rows;
+  return KV_KEY(rows->slot[r], g, rows->position[r], memory->positions) + (size_t)(d * KV_BLOCK);
+#else
+  return value_at(memory, r, g, d);
+#endif
 }
 
 static void read_key(const struct step_memory *memory, const struct reading *reading, float *out) {
-  (void)reading;
-  read_cache(memory, memory->kv, out);
+  const float *keys = memory->kv;
+  for (int r = 0; r < memory->rows->rows; r++)
+    for (int g = 0; g < MODEL_N_KV_HEADS; g++)
+      for (int d = 0; d < MODEL_D_HEAD; d++)
+        out[r * reading->columns + g * MODEL_D_HEAD + d] = keys[key_at(memory, r, g, d)];
 }
 
 static void read_value(const struct step_memory *memory, const struct reading *reading,
                        float *out) {
-  (void)reading;
-  read_cache(memory, (const float *)memory->kv + KV_HALF(memory->positions), out);
+  const float *values = (const float *)memory->kv + KV_HALF(memory->positions);
+  for (int r = 0; r < memory->rows->rows; r++)
+    for (int g = 0; g < MODEL_N_KV_HEADS; g++)
+      for (int d = 0; d < MODEL_D_HEAD; d++)
+        out[r * reading->columns + g * MODEL_D_HEAD + d] = values[value_at(memory, r, g, d)];
 }
 
 // The step has added its result to x.
