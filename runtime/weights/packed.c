@@ -20,7 +20,7 @@
 static const char MAGIC[16] = "getp packed\n";
 
 enum {
-  VERSION = 2, // of this format, of formats/tiles.h and formats/panels.h
+  VERSION = 3, // of this format, of formats/tiles.h and formats/panels.h
   IMAGE_ALIGN = 4096,
   TREE_BYTES = 256,
   PIECE_BYTES = 16 << 20, // packed before they are written

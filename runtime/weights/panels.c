@@ -1,6 +1,5 @@
 // Packs matrices at the speed of memory. A panel is made one strip of columns at a time: words of 4
-// bytes, side by side in a feature, are transposed in blocks of 4 x 4. A word is a float, two BF16
-// or eight codes of MXFP4.
+// bytes, side by side in a feature, are transposed in blocks of 4 x 4.
 #include "weights/panels.h"
 
 #include "base/pages.h"
@@ -15,7 +14,7 @@ enum {
   STRIP_WORDS = 64,                // of a feature
   STRIP_NUMBERS = STRIP_WORDS * 2, // at most: BF16
   STRIP_BYTES = STRIP_WORDS * WORD,
-  CACHE_LINE = 64,             // bytes
+  CACHE_LINE = 64,             // bytes, a word of each feature of a panel
   BUFFER_BYTES = 1 << 18,      // a thread reads so much of a file at a time
   PADDING_SCALES = 0x7f7f7f7f, // 127 four times
 };
@@ -111,14 +110,55 @@ static void prefetch_next(const struct strip *strip, size_t block) {
     __builtin_prefetch(strip->words[i] + STRIP_BYTES + block / BLOCK * CACHE_LINE);
 }
 
-// Writes out[word][feature] of a strip of so many words.
-static void transpose(const struct strip *strip, size_t words, uint8_t *out) {
+// How the words of a panel are ordered.
+struct order {
+  size_t groups;      // whole ones of a panel
+  size_t group_words; // of a feature
+  bool has_scales;
+};
+
+static struct order order_of(size_t columns, size_t word_columns, bool has_scales) {
+  return (struct order){columns / PANEL_GROUP, PANEL_GROUP / word_columns, has_scales};
+}
+
+// A section, or the words after the last whole group.
+struct section {
+  size_t first, groups;  // group
+  size_t scales, offset; // in the panel
+};
+
+static struct section section_of(const struct order *order, size_t group) {
+  const size_t first = group / PANEL_SECTION * PANEL_SECTION;
+  const size_t scales = first * (order->group_words * CACHE_LINE + (order->has_scales ? PANEL : 0));
+  const size_t groups = least(PANEL_SECTION, order->groups - first);
+  return (struct section){first, groups, scales,
+                          scales + (order->has_scales ? PANEL_SCALE_BYTES(groups) : 0)};
+}
+
+// Where a word lies in a panel, and the bytes from it to the next one of its group.
+static uint8_t *place_of(const struct order *order, size_t word, uint8_t *panel, size_t *stride) {
+  const size_t group = word / order->group_words;
+  *stride = CACHE_LINE;
+  if (group >= order->groups)
+    return panel + word * CACHE_LINE;
+  const struct section section = section_of(order, group);
+  *stride *= section.groups;
+  return panel + section.offset + word % order->group_words * *stride +
+         (group - section.first) * CACHE_LINE;
+}
+
+// Writes the words of a strip to their panel; the first is word `first` of it.
+static void transpose(const struct strip *strip, const struct order *order, size_t first,
+                      size_t words, uint8_t *panel) {
   for (size_t w = 0; w < words; w += BLOCK) {
     uint32_t rows[BLOCK][PANEL];
+    size_t stride;
+    uint8_t *to = place_of(order, first + w, panel, &stride);
     prefetch_next(strip, w / BLOCK);
     for (size_t i = 0; i < PANEL; i += BLOCK)
       transpose_block(strip->words + i, w * WORD, (uint32_t(*)[PANEL]) & rows[0][i]);
-    memcpy(out + w * sizeof *rows, rows, least(BLOCK, words - w) * sizeof *rows);
+    for (size_t i = 0; i < least(BLOCK, words - w); i++)
+      memcpy(to + i * stride, rows[i], sizeof rows[i]);
   }
 }
 
@@ -181,46 +221,57 @@ static void read_strip(const struct matrices *matrices, const struct features *f
 static void pack_numbers(const struct matrices *matrices, const struct features *features,
                          enum dtype to, uint8_t *out) {
   const size_t width = dtype_bytes(to), in_strip = STRIP_BYTES / width;
+  const struct order order = order_of(matrices->columns, WORD / width, false);
   struct strip strip;
   pad(&strip, features->n);
   for (size_t column = 0; column < matrices->columns; column += in_strip) {
     const size_t n = least(in_strip, matrices->columns - column);
     read_strip(matrices, features, column, n, to, &strip);
-    transpose(&strip, divide_up(n * width, WORD), out + column * width * PANEL);
+    transpose(&strip, &order, column * width / WORD, divide_up(n * width, WORD), out);
   }
 }
 
 // ---- MXFP4 ----
 
-static void pack_codes(size_t columns, const struct features *features, uint8_t *out) {
-  const size_t bytes = columns / 2; // of a feature
+static void pack_codes(const struct order *order, const struct features *features, uint8_t *out) {
+  const size_t bytes = order->groups * PANEL_GROUP / 2; // of a feature
   struct strip strip;
   pad(&strip, features->n);
   for (size_t at = 0; at < bytes; at += STRIP_BYTES) {
     for (size_t i = 0; i < features->n; i++)
       strip.words[i] = features->data + i * bytes + at;
-    transpose(&strip, least(STRIP_BYTES, bytes - at) / WORD, out + at * PANEL);
+    transpose(&strip, order, at / WORD, least(STRIP_BYTES, bytes - at) / WORD, out);
   }
 }
 
-// Scales of four groups are a word of each feature; byte g of the words are those of group g.
-static void pack_scales(size_t columns, const struct features *features, uint8_t *out) {
-  const size_t groups = columns / PANEL_GROUP;
+// The scales of n groups: four are a word of each feature, and byte g of the words is that of the
+// group g.
+static void pack_four_scales(size_t groups, const struct features *features, size_t first, size_t n,
+                             uint8_t *out) {
   uint32_t words[PANEL];
   for (size_t i = features->n; i < PANEL; i++)
     words[i] = PADDING_SCALES;
-  for (size_t group = 0; group < groups; group += WORD) {
-    const size_t n = least(WORD, groups - group);
-    for (size_t i = 0; i < features->n; i++)
-      if (n == WORD)
-        memcpy(&words[i], features->scales + i * groups + group, WORD);
-      else
-        memcpy(&words[i], features->scales + i * groups + group, n);
-    for (size_t g = 0; g < n; g++, out += PANEL)
-      for (size_t i = 0; i < PANEL; i++)
-        out[i] = (uint8_t)(words[i] >> 8 * g);
+  for (size_t i = 0; i < features->n; i++)
+    if (n == WORD)
+      memcpy(&words[i], features->scales + i * groups + first, WORD);
+    else
+      memcpy(&words[i], features->scales + i * groups + first, n);
+  for (size_t g = 0; g < n; g++, out += PANEL)
+    for (size_t i = 0; i < PANEL; i++)
+      out[i] = (uint8_t)(words[i] >> 8 * g);
+}
+
+static void pack_scales(const struct order *order, const struct features *features, uint8_t *out) {
+  for (size_t first = 0; first < order->groups; first += PANEL_SECTION) {
+    const struct section section = section_of(order, first);
+    uint8_t *to = out + section.scales, *end = out + section.offset;
+    for (size_t g = 0; g < section.groups; g += WORD) {
+      const size_t n = least(WORD, section.groups - g);
+      pack_four_scales(order->groups, features, first + g, n, to);
+      to += n * PANEL;
+    }
+    memset(to, 0, (size_t)(end - to));
   }
-  memset(out, 0, divide_up(groups * PANEL, PANEL_ALIGN) * PANEL_ALIGN - groups * PANEL);
 }
 
 // ---- any panel ----
@@ -239,8 +290,9 @@ static void pack_panel(const struct packing *packing, const struct features *fea
     pack_numbers(packing->matrices, features, packing->to, out);
     return;
   }
-  pack_codes(columns, features, out);
-  pack_scales(columns, features, out + PANEL_WORD_BYTES(columns));
+  const struct order order = order_of(columns, 8, true);
+  pack_codes(&order, features, out);
+  pack_scales(&order, features, out);
 }
 
 // Packs all panels of some features.

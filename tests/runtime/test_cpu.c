@@ -68,7 +68,7 @@ static void dot_of_every_length(void **state) {
 
 // ---- products of rows and a panel ----
 
-enum { MOST_K = 3 * BLOCK + 27 };
+enum { MOST_K = 13 * GROUP + 27 };
 
 // A panel, and its weights one by one. Prefetches go beyond its end.
 static _Alignas(PANEL_ALIGN) uint8_t panel[PANEL_BYTES_F32(MOST_K)];
@@ -87,15 +87,38 @@ static float e2m1(int code) {
   return code & 8 ? -VALUE[code & 7] : VALUE[code & 7];
 }
 
-static void put_word(int word, int lane, uint32_t value) {
-  memcpy(panel + ((size_t)word * PANEL + (size_t)lane) * 4, &value, sizeof value);
+// Where a word of a lane lies in a panel, as formats/panels.h says: words come in groups of 32
+// columns, these in sections of up to 8, of which all first words come first.
+static uint8_t *word_at(enum weight_form form, int k, int word, int lane) {
+  const int group_words = form == WEIGHTS_F32 ? 32 : form == WEIGHTS_BF16 ? 16 : 4;
+  const int whole = k / 32, group = word / group_words, first = group / 8 * 8;
+  const int groups = group >= whole ? 1 : whole - first < 8 ? whole - first : 8;
+  int line = word;
+  if (group < whole)
+    line = first * group_words + word % group_words * groups + group % 8;
+  if (form == WEIGHTS_MXFP4)
+    line += first / 4 + (groups + 3) / 4;
+  return panel + ((size_t)line * PANEL + (size_t)lane) * 4;
 }
 
-// Fills in one weight, as formats/panels.h says where it lies; a word's other bits are kept.
+static uint8_t *scale_at(int k, int group, int lane) {
+  return word_at(WEIGHTS_MXFP4, k, group / 8 * 8 * 4, 0) - (k / 32 - group / 8 * 8 > 4 ? 128 : 64) +
+         group % 8 * PANEL + lane;
+}
+
+static void put_word(uint8_t *at, uint32_t value) {
+  memcpy(at, &value, sizeof value);
+}
+
+// Fills in one weight; a word's other bits are kept.
 static void put_weight(enum weight_form form, int k, int column, int lane, uint32_t seed) {
-  const int word = form == WEIGHTS_F32 ? column : form == WEIGHTS_BF16 ? column / 2 : column / 8;
+  uint8_t *at = word_at(form, k,
+                        form == WEIGHTS_F32    ? column
+                        : form == WEIGHTS_BF16 ? column / 2
+                                               : column / 8,
+                        lane);
   uint32_t value;
-  memcpy(&value, panel + ((size_t)word * PANEL + (size_t)lane) * 4, sizeof value);
+  memcpy(&value, at, sizeof value);
   scale[lane][column] = 1;
   if (form == WEIGHTS_F32) {
     weight[lane][column] = noise(seed);
@@ -105,14 +128,13 @@ static void put_weight(enum weight_form form, int k, int column, int lane, uint3
     memcpy(&weight[lane][column], &wide, sizeof wide);
     value |= half << 16 * (column % 2);
   } else {
-    const int code = (int)(seed * 2654435761u >> 28), exponent = (lane + column / BLOCK) % 7 - 3;
+    const int code = (int)(seed * 2654435761u >> 28), exponent = (lane + column / GROUP) % 7 - 3;
     weight[lane][column] = e2m1(code);
     scale[lane][column] = ldexpf(1, exponent);
     value |= (uint32_t)code << 4 * (column % 8);
-    panel[PANEL_WORD_BYTES(k) + (size_t)(column / BLOCK * PANEL + lane)] =
-        (uint8_t)(127 + exponent);
+    *scale_at(k, column / GROUP, lane) = (uint8_t)(127 + exponent);
   }
-  put_word(word, lane, value);
+  put_word(at, value);
 }
 
 static void fill(enum weight_form form, int k) {
@@ -128,9 +150,9 @@ static void fill(enum weight_form form, int k) {
 // The sum in its fixed order.
 static float ordered_sum(enum weight_form form, int k, int r, int f) {
   float total = 0;
-  for (int first = 0; first < k; first += BLOCK) {
+  for (int first = 0; first < k; first += GROUP) {
     float sum = 0;
-    for (int c = first; c < k && c < first + BLOCK; c++)
+    for (int c = first; c < k && c < first + GROUP; c++)
       sum = fmaf(weight[f][c], row[r][c], sum);
     total = form == WEIGHTS_MXFP4 ? fmaf(scale[f][first], sum, total) : sum + total;
   }
@@ -144,12 +166,12 @@ static double exact_sum(int k, int r, int f) {
   return sum;
 }
 
-static void check_product(enum weight_form form, int k, int rows) {
+ALWAYS_INLINE void check_product(enum weight_form form, int k, int rows) {
   const float *x[ROWS_AT_ONCE];
   float sum[ROWS_AT_ONCE + 1][PANEL];
   for (int r = 0; r < ROWS_AT_ONCE; r++)
     x[r] = row[r];
-  sum[rows][0] = 77;
+  sum[ROWS_AT_ONCE][0] = 77;
   multiply_rows((struct product){.form = form, .k = k, .x = x, .w = panel}, rows, sum);
   for (int r = 0; r < rows; r++)
     for (int lane = 0; lane < PANEL; lane++) {
@@ -157,7 +179,7 @@ static void check_product(enum weight_form form, int k, int rows) {
       assert_memory_equal(&sum[r][lane], &want, sizeof want);
       assert_true(fabs((double)want - exact_sum(k, r, lane)) <= 48 * k * 0x1p-24);
     }
-  assert_true(sum[rows][0] == 77);
+  assert_true(sum[ROWS_AT_ONCE][0] == 77);
 }
 
 // Checks every number of rows. k is a constant, as in kernels.
@@ -168,21 +190,20 @@ static void check_product(enum weight_form form, int k, int rows) {
 
 static void products_of_f32(void **state) {
   (void)state;
-  CHECK_PRODUCTS(WEIGHTS_F32, 3 * BLOCK + 27);
-  CHECK_PRODUCTS(WEIGHTS_F32, 1);
+  CHECK_PRODUCTS(WEIGHTS_F32, 13 * GROUP + 27);
 }
 
 static void products_of_bf16(void **state) {
   (void)state;
-  CHECK_PRODUCTS(WEIGHTS_BF16, 3 * BLOCK + 27);
-  CHECK_PRODUCTS(WEIGHTS_BF16, 2 * BLOCK);
+  CHECK_PRODUCTS(WEIGHTS_BF16, 13 * GROUP + 27);
   CHECK_PRODUCTS(WEIGHTS_BF16, 7);
 }
 
 static void products_of_mxfp4(void **state) {
   (void)state;
-  CHECK_PRODUCTS(WEIGHTS_MXFP4, 3 * BLOCK);
-  CHECK_PRODUCTS(WEIGHTS_MXFP4, BLOCK);
+  CHECK_PRODUCTS(WEIGHTS_MXFP4, 8 * GROUP);
+  CHECK_PRODUCTS(WEIGHTS_MXFP4, 13 * GROUP);
+  CHECK_PRODUCTS(WEIGHTS_MXFP4, GROUP);
 }
 
 // Every code with every scale: one weight times 1.
@@ -190,16 +211,16 @@ static void mxfp4_is_as_defined(void **state) {
   const float *x[] = {row[0]};
   (void)state;
   for (int s = 0; s < 256; s++)
-    for (int c = 0; c < BLOCK; c++) {
+    for (int c = 0; c < GROUP; c++) {
       float sum[1][PANEL];
-      memset(panel, 0, PANEL_BYTES_MXFP4(BLOCK));
+      memset(panel, 0, PANEL_BYTES_MXFP4(GROUP));
       memset(row, 0, sizeof row);
       row[0][c] = 1;
       for (int lane = 0; lane < PANEL; lane++) {
-        put_word(c / 8, lane, (uint32_t)lane << 4 * (c % 8));
-        panel[PANEL_WORD_BYTES(BLOCK) + (size_t)lane] = (uint8_t)s;
+        put_word(word_at(WEIGHTS_MXFP4, GROUP, c / 8, lane), (uint32_t)lane << 4 * (c % 8));
+        *scale_at(GROUP, 0, lane) = (uint8_t)s;
       }
-      multiply_rows((struct product){.form = WEIGHTS_MXFP4, .k = BLOCK, .x = x, .w = panel}, 1,
+      multiply_rows((struct product){.form = WEIGHTS_MXFP4, .k = GROUP, .x = x, .w = panel}, 1,
                     sum);
       for (int lane = 0; lane < PANEL; lane++)
         assert_true(s == 255 ? isnan(sum[0][lane]) : sum[0][lane] == ldexpf(e2m1(lane), s - 127));

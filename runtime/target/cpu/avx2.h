@@ -17,7 +17,7 @@ typedef struct {
 } words;
 
 #define ROWS_AT_ONCE 3
-#define BLOCKS_AT_ONCE(rows) ((rows) == 1 ? 4 : (rows) == 2 ? 2 : 1)
+#define GROUPS_AT_ONCE(rows) ((rows) == 1 ? 4 : (rows) == 2 ? 2 : 1)
 #define SUMS_AT_ONCE 4
 
 ALWAYS_INLINE vec vec_set(float x) {
@@ -52,6 +52,10 @@ ALWAYS_INLINE words words_load(const uint8_t *x) {
   return (words){_mm256_loadu_si256(at), _mm256_loadu_si256(at + 1)};
 }
 
+ALWAYS_INLINE vec words_float(words x) {
+  return (vec){_mm256_castsi256_ps(x.low), _mm256_castsi256_ps(x.high)};
+}
+
 ALWAYS_INLINE vec words_low(words x) {
   return (vec){_mm256_castsi256_ps(_mm256_slli_epi32(x.low, 16)),
                _mm256_castsi256_ps(_mm256_slli_epi32(x.high, 16))};
@@ -63,12 +67,18 @@ ALWAYS_INLINE vec words_high(words x) {
                _mm256_castsi256_ps(_mm256_and_si256(x.high, mask))};
 }
 
-// The look-up takes the last three bits of each word; the fourth is the sign.
+// The look-up takes the last three bits of a code; the fourth is the sign. All four are flipped in
+// the number, and it has the three flipped already.
 ALWAYS_INLINE __m256 code_of_eight(__m256i x, int i) {
-  const __m256 values = _mm256_setr_ps(0, 0.5f, 1, 1.5f, 2, 3, 4, 6);
-  const __m256 number = _mm256_permutevar8x32_ps(values, _mm256_srli_epi32(x, 4 * i));
-  const __m256 sign = _mm256_castsi256_ps(_mm256_slli_epi32(x, 28 - 4 * i));
-  return _mm256_or_ps(number, _mm256_and_ps(sign, _mm256_set1_ps(-0.0f)));
+#define FLIPPED(bits, code) (int)((bits) ^ (uint32_t)(code) << 28)
+  const __m256i values = _mm256_setr_epi32(
+      FLIPPED(0x00000000, 0), FLIPPED(0x3f000000, 1), FLIPPED(0x3f800000, 2),
+      FLIPPED(0x3fc00000, 3), FLIPPED(0x40000000, 4), FLIPPED(0x40400000, 5),
+      FLIPPED(0x40800000, 6), FLIPPED(0x40c00000, 7)); // 0, 0.5, 1, 1.5, 2, 3, 4, 6
+#undef FLIPPED
+  const __m256i code = _mm256_srli_epi32(x, 4 * i);
+  return _mm256_castsi256_ps(
+      _mm256_xor_si256(_mm256_permutevar8x32_epi32(values, code), _mm256_slli_epi32(code, 28)));
 }
 
 ALWAYS_INLINE vec words_code(words x, int i) {

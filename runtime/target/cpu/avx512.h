@@ -13,7 +13,7 @@ typedef __m512 vec;
 typedef __m512i words;
 
 #define ROWS_AT_ONCE 8
-#define BLOCKS_AT_ONCE(rows) ((rows) == 1 ? 8 : (rows) < 6 ? 12 / (rows) : 2)
+#define GROUPS_AT_ONCE(rows) ((rows) == 1 ? 8 : (rows) <= 4 ? 4 : 2)
 #define SUMS_AT_ONCE 16
 
 ALWAYS_INLINE vec vec_zero(void) {
@@ -38,8 +38,16 @@ ALWAYS_INLINE vec vec_fma(vec a, vec b, vec c) {
   return _mm512_fmadd_ps(a, b, c);
 }
 
+// The compiler must not load the words again for each of their columns: loads are what a single row
+// is short of.
 ALWAYS_INLINE words words_load(const uint8_t *x) {
-  return _mm512_loadu_si512(x);
+  words loaded = _mm512_loadu_si512(x);
+  __asm__("" : "+v"(loaded));
+  return loaded;
+}
+
+ALWAYS_INLINE vec words_float(words x) {
+  return _mm512_castsi512_ps(x);
 }
 
 ALWAYS_INLINE vec words_low(words x) {

@@ -15,7 +15,7 @@ typedef struct {
 } words;
 
 #define ROWS_AT_ONCE 3
-#define BLOCKS_AT_ONCE(rows) 1
+#define GROUPS_AT_ONCE(rows) 1
 #define SUMS_AT_ONCE 4
 
 ALWAYS_INLINE vec vec_set(float x) {
@@ -67,7 +67,7 @@ ALWAYS_INLINE words words_load(const uint8_t *x) {
   return v;
 }
 
-ALWAYS_INLINE vec vec_of_bits(words x) {
+ALWAYS_INLINE vec words_float(words x) {
   vec v;
   memcpy(&v, &x, sizeof v);
   return v;
@@ -77,14 +77,14 @@ ALWAYS_INLINE vec words_low(words x) {
 #pragma omp simd
   for (int l = 0; l < LANES; l++)
     x.lane[l] <<= 16;
-  return vec_of_bits(x);
+  return words_float(x);
 }
 
 ALWAYS_INLINE vec words_high(words x) {
 #pragma omp simd
   for (int l = 0; l < LANES; l++)
     x.lane[l] &= 0xffff0000u;
-  return vec_of_bits(x);
+  return words_float(x);
 }
 
 // Three bits of a code are exponent and mantissa of a small number: {0, 1, 2, 3, 4, 6, 8, 12}
@@ -108,7 +108,7 @@ ALWAYS_INLINE vec vec_scales(const uint8_t *scales) {
     const uint32_t power = (uint32_t)scales[l] << 23;
     x.lane[l] = scales[l] == 255 ? QUIET_NAN : power > SUBNORMAL_SCALE ? power : SUBNORMAL_SCALE;
   }
-  return vec_of_bits(x);
+  return words_float(x);
 }
 
 #endif
