@@ -136,7 +136,8 @@ static struct section section_of(const struct order *order, size_t group) {
 }
 
 // Where a word lies in a panel, and the bytes from it to the next one of its group.
-static uint8_t *place_of(const struct order *order, size_t word, uint8_t *panel, size_t *stride) {
+static uint8_t *word_address(const struct order *order, size_t word, uint8_t *panel,
+                             size_t *stride) {
   const size_t group = word / order->group_words;
   *stride = CACHE_LINE;
   if (group >= order->groups)
@@ -153,7 +154,7 @@ static void transpose(const struct strip *strip, const struct order *order, size
   for (size_t w = 0; w < words; w += BLOCK) {
     uint32_t rows[BLOCK][PANEL];
     size_t stride;
-    uint8_t *to = place_of(order, first + w, panel, &stride);
+    uint8_t *to = word_address(order, first + w, panel, &stride);
     prefetch_next(strip, w / BLOCK);
     for (size_t i = 0; i < PANEL; i += BLOCK)
       transpose_block(strip->words + i, w * WORD, (uint32_t(*)[PANEL]) & rows[0][i]);
