@@ -23,11 +23,17 @@ template <int N> struct lds_copy {
 };
 
 // The tokens of a block in LDS: two buffers of one kblock each. The octets of all tokens at the
-// same columns lie side by side.
+// same columns lie side by side; index_of_token says in which order.
 template <class Kblock, int WEIGHTS, int TOKENS, int SPLIT, int WAVES, int RING> struct ring_of {
   static_assert(RING == 2, "one buffer is filled while the other is read");
   uint4 octet[RING][OCTETS][TOKENS * SPLIT * TILE];
 };
+
+// Where octet `octet` of a token lies among those of all tokens. Eight lanes store the octets of
+// one token together: so they use different banks. The lanes that load have the same octet.
+DEVICE int index_of_token(int token, int octet) {
+  return token ^ octet;
+}
 
 // sums = weights x tokens over KBLOCKS kblocks from `first_kblock` on. Tile i of the block's
 // weights is tile_at(i). Token t of the block begins at byte offset(t) of `tokens`, t < present;
@@ -56,7 +62,7 @@ DEVICE void product_staged(sums<WEIGHTS, TOKENS> &sum, Tile tile_at, int first_k
   for (int i = 0; i < COPIES; i++) {
     const int t = mine + i * ROUND;
     from[i] = offset(t < present ? t : present - 1) + (uint32_t)octet * 16;
-    copy.start(i, &lds.octet[0][octet][mine + i * ROUND],
+    copy.start(i, &lds.octet[0][octet][index_of_token(mine + i * ROUND, octet)],
                (const uint4 *)(tokens + first_kblock * KBLOCK * 2 + from[i]));
   }
 #pragma unroll
@@ -71,7 +77,7 @@ DEVICE void product_staged(sums<WEIGHTS, TOKENS> &sum, Tile tile_at, int first_k
     const char *columns = tokens + (first_kblock + ahead) * KBLOCK * 2;
 #pragma unroll
     for (int i = 0; i < COPIES; i++)
-      copy.start(i, &lds.octet[1 - buffer][octet][mine + i * ROUND],
+      copy.start(i, &lds.octet[1 - buffer][octet][index_of_token(mine + i * ROUND, octet)],
                  (const uint4 *)(columns + offset_of_lane(from[i])));
 #pragma unroll
     for (int f = 0; f < WEIGHTS; f++) {
@@ -81,8 +87,9 @@ DEVICE void product_staged(sums<WEIGHTS, TOKENS> &sum, Tile tile_at, int first_k
     keep_order();
     const auto load = [&](int s, int n) {
       fragments both;
-      both.set(0, lds.octet[buffer][s * 4 + first_column(lane) / 4]
-                           [first_token + n * TILE + token_of_lane(lane, 0)]);
+      const int octet = s * 4 + first_column(lane) / 4,
+                token = first_token + n * TILE + token_of_lane(lane, 0);
+      both.set(0, lds.octet[buffer][octet][index_of_token(token, octet)]);
       return both;
     };
     multiply_kblock(sum, now, load);
