@@ -58,12 +58,15 @@ DEVICE void product_staged(sums<WEIGHTS, TOKENS> &sum, Tile tile_at, int first_k
   uint32_t from[COPIES];
   lds_copy<COPIES> copy;
   Kblock now[WEIGHTS], next[WEIGHTS];
+  const auto start_copy = [&](int i, int buffer, const char *columns) {
+    copy.start(i, &lds.octet[buffer][octet][index_of_token(mine + i * ROUND, octet)],
+               (const uint4 *)(columns + offset_of_lane(from[i])));
+  };
 #pragma unroll
   for (int i = 0; i < COPIES; i++) {
     const int t = mine + i * ROUND;
     from[i] = offset(t < present ? t : present - 1) + (uint32_t)octet * 16;
-    copy.start(i, &lds.octet[0][octet][index_of_token(mine + i * ROUND, octet)],
-               (const uint4 *)(tokens + first_kblock * KBLOCK * 2 + from[i]));
+    start_copy(i, 0, tokens + first_kblock * KBLOCK * 2);
   }
 #pragma unroll
   for (int f = 0; f < WEIGHTS; f++)
@@ -76,15 +79,8 @@ DEVICE void product_staged(sums<WEIGHTS, TOKENS> &sum, Tile tile_at, int first_k
     const int ahead = u + 1 < KBLOCKS ? u + 1 : u, buffer = u % 2;
     const char *columns = tokens + (first_kblock + ahead) * KBLOCK * 2;
 #pragma unroll
-    for (int i = 0; i < COPIES; i++)
-      copy.start(i, &lds.octet[1 - buffer][octet][index_of_token(mine + i * ROUND, octet)],
-                 (const uint4 *)(columns + offset_of_lane(from[i])));
-#pragma unroll
-    for (int f = 0; f < WEIGHTS; f++) {
+    for (int f = 0; f < WEIGHTS; f++)
       now[f] = next[f];
-      next[f].load(tile[f], first_kblock + ahead);
-    }
-    keep_order();
     const auto load = [&](int s, int n) {
       fragments both;
       const int octet = s * 4 + first_column(lane) / 4,
@@ -92,7 +88,17 @@ DEVICE void product_staged(sums<WEIGHTS, TOKENS> &sum, Tile tile_at, int first_k
       both.set(0, lds.octet[buffer][octet][index_of_token(token, octet)]);
       return both;
     };
-    multiply_kblock(sum, now, load);
+    // The loads of the next kblock are spread over the rounds; the first ones have to wait longest.
+    const auto load_ahead = [&](int round) {
+      constexpr int PARTS = WEIGHTS * Kblock::PARTS, LOADS = PARTS + COPIES, ROUNDS = 2 * TOKENS;
+#pragma unroll
+      for (int i = round * LOADS / ROUNDS; i < (round + 1) * LOADS / ROUNDS; i++)
+        if (i < PARTS)
+          next[i % WEIGHTS].load_part(i / WEIGHTS, tile[i % WEIGHTS], first_kblock + ahead);
+        else
+          start_copy(i - PARTS, 1 - buffer, columns);
+    };
+    multiply_kblock(sum, now, load, load_ahead);
     keep_order();
     copy.finish();
     __syncthreads();
