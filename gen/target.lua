@@ -43,7 +43,7 @@ local FIELDS = {
   { name = "waves", type = "integer", needed = "fused", means = "waves (or warps) of a block of 256 threads" },
   { name = "block_overhead", type = "integer", needed = "fused",
     means = "products of two tiles that take as long as the rest of a staged block" },
-  { name = "alone", type = "number", needed = "fused", means = "what a block alone on a compute unit takes more, of 1" },
+  { name = "alone", type = "number", needed = "fused", means = "the part of a block that it takes more alone" },
   { name = "figures", type = "table", means = "figures of compiled kernels for summary.txt: list, with compiler" },
 
   { name = "code_layout", type = "text", needed = "fused", means = "the layout of MXFP4 tiles" },

@@ -22,11 +22,18 @@ template <int N> struct lds_copy {
   }
 };
 
-// The tokens of a block in LDS: two buffers of one kblock each. The octets of all tokens at the
-// same columns lie side by side; index_of_token says in which order.
+// A round of copies brings one octet of so many tokens to LDS.
+constexpr int copied_tokens(int waves) {
+  return waves * WAVE / OCTETS;
+}
+
+// The tokens of a block in LDS, in whole rounds of copies: two buffers of one kblock each. The
+// octets of all tokens at the same columns lie side by side; index_of_token says in which order.
 template <class Kblock, int WEIGHTS, int TOKENS, int SPLIT, int WAVES, int RING> struct ring_of {
   static_assert(RING == 2, "one buffer is filled while the other is read");
-  uint4 octet[RING][OCTETS][TOKENS * SPLIT * TILE];
+  static constexpr int ROUND = copied_tokens(WAVES);
+  static constexpr int COPIES = (TOKENS * SPLIT * TILE + ROUND - 1) / ROUND;
+  uint4 octet[RING][OCTETS][COPIES * ROUND];
 };
 
 // Where octet `octet` of a token lies among those of all tokens. Eight lanes store the octets of
@@ -44,9 +51,8 @@ template <class Kblock, int KBLOCKS, int WEIGHTS, int TOKENS, int SPLIT, int WAV
 DEVICE void product_staged(sums<WEIGHTS, TOKENS> &sum, Tile tile_at, int first_kblock,
                            ring_of<Kblock, WEIGHTS, TOKENS, SPLIT, WAVES, RING> &lds,
                            const char *tokens, Offset offset, int present) {
-  // A round of copies brings one octet of each of ROUND tokens to LDS.
-  constexpr int ROUND = WAVES * WAVE / OCTETS, COPIES = TOKENS * SPLIT * TILE / ROUND;
-  static_assert(COPIES * ROUND == TOKENS * SPLIT * TILE, "every thread copies the same amount");
+  using ring = ring_of<Kblock, WEIGHTS, TOKENS, SPLIT, WAVES, RING>;
+  constexpr int ROUND = ring::ROUND, COPIES = ring::COPIES;
   const int octet = (int)threadIdx.x % OCTETS, mine = (int)threadIdx.x / OCTETS,
             lane = lane_of_wave();
   const int first_tile = first_tile_of_wave<WEIGHTS, SPLIT>(),
