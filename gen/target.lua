@@ -67,8 +67,8 @@ local FIELDS = {
   { name = "attention_waves", type = "integer", needed = "fused", means = "waves of an attention block" },
 }
 
-local WANT = { text = "a text", integer = "an integer", number = "a number", boolean = "true or false", table = "a table",
-  ["function"] = "a function", functions = "a table of functions", integers = "a table of integers" }
+local WANT = { text = "a text", integer = "an integer", number = "a number", boolean = "true or false",
+  table = "a table", ["function"] = "a function", functions = "a table of functions", integers = "a table of integers" }
 
 local function has_type(value, name)
   if name == "integer" then return math.type(value) == "integer" end
