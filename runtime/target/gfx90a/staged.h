@@ -65,7 +65,7 @@ DEVICE void product_staged(sums<WEIGHTS, TOKENS> &sum, Tile tile_at, int first_k
   lds_copy<COPIES> copy;
   Kblock now[WEIGHTS], next[WEIGHTS];
   const auto start_copy = [&](int i, int buffer, const char *columns) {
-    copy.start(i, &lds.octet[buffer][octet][index_of_token(mine + i * ROUND, octet)],
+    copy.start(i, &lds.octet[buffer][octet][i * ROUND + index_of_token(mine, octet)],
                (const uint4 *)(columns + offset_of_lane(from[i])));
   };
 #pragma unroll
@@ -89,9 +89,9 @@ DEVICE void product_staged(sums<WEIGHTS, TOKENS> &sum, Tile tile_at, int first_k
       now[f] = next[f];
     const auto load = [&](int s, int n) {
       fragments both;
-      const int octet = s * 4 + first_column(lane) / 4,
-                token = first_token + n * TILE + token_of_lane(lane, 0);
-      both.set(0, lds.octet[buffer][octet][index_of_token(token, octet)]);
+      const int octet = s * 4 + first_column(lane) / 4;
+      both.set(0, lds.octet[buffer][octet][first_token + n * TILE +
+                                           index_of_token(token_of_lane(lane, 0), octet)]);
       return both;
     };
     // The loads of the next kblock are spread over the rounds; the first ones have to wait longest.
