@@ -42,15 +42,10 @@ local DRAW_BYTES <const> = 24 -- struct draw of runtime/formats/draw.h
 local MOST_CONTEXT <const> = 1 << 23 -- positions: the cosines of all of them are counted in an int
 local NAMED_ITEMS <const> = 3 -- in a message
 local MOST_LOGITS <const> = 128 -- outputs whose logits a fused target keeps at the same time
-local LEAST_BUCKET <const> = 16 -- rows of the smallest bucket but that of one row
 
 -- The numbers of rows for which schedules are captured. A pass runs the smallest that holds its rows.
 local function buckets(rows)
-  local list, bucket = { 1 }, LEAST_BUCKET
-  while bucket < rows do
-    list[#list + 1] = bucket
-    bucket = 2 * bucket
-  end
+  local list = sizes.row_bounds(rows)
   if rows > 1 then list[#list + 1] = rows end
   return list
 end

@@ -41,7 +41,9 @@ local FIELDS = {
   { name = "bytes_per_second", type = "integer", means = "peak memory bandwidth; nil: not known" },
   { name = "compute_units", type = "integer", needed = "fused", means = "CUs of AMD, multiprocessors of NVIDIA" },
   { name = "waves", type = "integer", needed = "fused", means = "waves (or warps) of a block of 256 threads" },
-  { name = "residents", type = "integer", needed = "fused", means = "staged blocks that a compute unit has room for" },
+  { name = "block_overhead", type = "integer", needed = "fused",
+    means = "products of two tiles that take as long as the rest of a staged block" },
+  { name = "alone", type = "number", needed = "fused", means = "the part of a block that it takes more alone" },
   { name = "figures", type = "table", means = "figures of compiled kernels for summary.txt: list, with compiler" },
 
   { name = "code_layout", type = "text", needed = "fused", means = "the layout of MXFP4 tiles" },
@@ -65,8 +67,8 @@ local FIELDS = {
   { name = "attention_waves", type = "integer", needed = "fused", means = "waves of an attention block" },
 }
 
-local WANT = { text = "a text", integer = "an integer", boolean = "true or false", table = "a table",
-  ["function"] = "a function", functions = "a table of functions", integers = "a table of integers" }
+local WANT = { text = "a text", integer = "an integer", number = "a number", boolean = "true or false",
+  table = "a table", ["function"] = "a function", functions = "a table of functions", integers = "a table of integers" }
 
 local function has_type(value, name)
   if name == "integer" then return math.type(value) == "integer" end

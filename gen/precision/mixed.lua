@@ -96,41 +96,45 @@ local function resolve(list, product, because)
   return resolved
 end
 
--- Rows up to which a dense matrix may have a tiling of its own, and the rows that stand for larger passes.
-local BOUNDS <const>, LARGE <const> = { 64, 128, 256, 512, 1024 }, 4096
+-- The rows that stand for all larger passes, and the fewest for which a dense matrix has a block of several waves.
+local LARGE <const>, LEAST <const> = 2048, 64
 
 -- The time of a block with so many tiles of weights and of tokens per wave: the products, and what does not grow with
--- them. Measured on an H200, and taken from the static figures of gfx90a (tests/bench/README.md).
-local function block_cost(weights, tokens) return weights * tokens + 2 end
+-- them, which the target has measured.
+local function block_cost(target, weights, tokens) return weights * tokens + target.block_overhead end
 
--- The cheapest of the target's `forms` for a pass of `rows` rows: blocks run in rounds, as many at a time as the
--- device has room for.
+-- The cheapest of the target's `forms` for a pass of `rows` rows. The blocks that a compute unit runs share its matrix
+-- pipes, so the one with the most blocks decides. Two blocks at a time hide each other's waits; an odd one is alone.
 local function cheapest(target, product, rows)
-  local room, best = target.compute_units * target.residents, nil
+  local best
   for _, form in ipairs(target.forms) do
     local block_tiles, block_tokens = target.waves // form.split * form.weights, form.tokens * form.split * TILE
-    local blocks = (product.tiles + block_tiles - 1) // block_tiles * ((rows + block_tokens - 1) // block_tokens)
-    local rounds = (blocks + room - 1) // room
-    local cost = rounds * block_cost(form.weights, form.tokens)
-    if not best or cost < best.cost then best = { form = form, cost = cost, blocks = blocks, rounds = rounds } end
+    local blocks = pieces(product.tiles, block_tiles) * pieces(rows, block_tokens)
+    local most = pieces(blocks, target.compute_units)
+    local cost = (most + most % 2 * target.alone) * block_cost(target, form.weights, form.tokens)
+    if not best or cost < best.cost then best = { form = form, cost = cost, blocks = blocks, most = most } end
   end
   local form = best.form
   return {
     type = mixed.staged { weights = form.weights, tokens = form.tokens, split = form.split, waves = target.waves,
       ring = form.ring } (product),
-    because = string.format("cheapest of %d forms at %d rows: %d blocks in %d %s of up to %d", #target.forms, rows,
-      best.blocks, best.rounds, best.rounds == 1 and "round" or "rounds", room),
+    because = string.format("cheapest of %d forms at %d rows: %d blocks, up to %d for a compute unit", #target.forms,
+      rows, best.blocks, best.most),
   }
 end
 
 -- The tilings of a dense matrix. For few rows its blocks are small, so that there are many of them.
 local function dense_tilings(target, product)
   local tilings = resolve(target.few, product, function() return "few rows: many small blocks" end)
-  for i = 1, #BOUNDS + 1 do
-    local tiling = cheapest(target, product, BOUNDS[i] or LARGE)
-    tiling.upto = BOUNDS[i]
-    if tilings[#tilings].type == tiling.type then tilings[#tilings] = nil end
-    tilings[#tilings + 1] = tiling
+  local bounds = sizes.row_bounds(LARGE)
+  bounds[#bounds + 1] = LARGE
+  for i, rows in ipairs(bounds) do
+    if rows >= LEAST then
+      local tiling = cheapest(target, product, rows)
+      tiling.upto = i < #bounds and rows or nil
+      if tilings[#tilings].type == tiling.type then tilings[#tilings] = nil end
+      tilings[#tilings + 1] = tiling
+    end
   end
   return tilings
 end

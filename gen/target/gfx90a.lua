@@ -7,15 +7,18 @@ local direct, staged = mixed.direct, mixed.staged
 -- One wave with one tile of weights, for up to 16 tokens.
 local single_wave = direct { weights = 1, tokens = 1, weights_ahead = 8, tokens_ahead = 8, waves = 1 }
 
+-- A block for the pairs of a work item: so many tiles of tokens.
+local function item(tokens) return staged { weights = 3, tokens = tokens, split = 1, waves = 4, ring = 2 } end
+
 local facts = {
   name = "gfx90a",
   memory = 68698000000, -- 63.98 GiB, what the runtime reports of a GCD's 64 GB
   flops = 181000000000000, bytes_per_second = 1638000000000, -- the matrix instructions on halves at 1.7 GHz; HBM2e
   compute_units = 104, waves = 4, -- a block has 256 threads, 4 waves of 64 lanes
 
-  -- For precision `mixed`: the order of MXFP4 codes; the staged blocks that a compute unit runs at a time; the rows of
-  -- a norm_router block for large passes, limited by LDS; and the tilings (gen/precision/mixed.lua).
-  code_layout = "TILES", residents = 2, router_rows = 2,
+  -- For precision `mixed`: the order of MXFP4 codes; the cost of a staged block besides its products; the rows of a
+  -- norm_router block for large passes, limited by LDS; and the tilings (gen/precision/mixed.lua).
+  code_layout = "TILES", block_overhead = 4, alone = 0.25, router_rows = 2,
   -- dense matrices, few rows
   few = {
     { upto = 16, tiling = single_wave },
@@ -37,10 +40,10 @@ local facts = {
     { upto = 1, name = "one", heights = { { upto = 1, tiling = single_wave } } },
     { upto = 16, name = "few", heights = { { upto = 16, tiling = single_wave } } },
     { name = "many", heights = {
-      { upto = 16, tiling = direct { weights = 3, tokens = 1, weights_ahead = 4, tokens_ahead = 2, waves = 4 } },
-      { upto = 32, tiling = direct { weights = 3, tokens = 2, weights_ahead = 2, tokens_ahead = 1, waves = 4 } },
-      { upto = 64, tiling = staged { weights = 3, tokens = 4, split = 1, waves = 4, ring = 2 } },
-      { upto = 128, tiling = staged { weights = 3, tokens = 8, split = 1, waves = 4, ring = 2 } },
+      { upto = 16, tiling = item(1) },
+      { upto = 32, tiling = item(2) }, { upto = 48, tiling = item(3) }, { upto = 64, tiling = item(4) },
+      { upto = 80, tiling = item(5) }, { upto = 96, tiling = item(6) }, { upto = 112, tiling = item(7) },
+      { upto = 128, tiling = item(8) },
     } },
   },
   figures = require "gen.target.gfx90a_figures", -- of the compiled matrix kernels, for summary.txt

@@ -114,7 +114,7 @@ void launch_matmul_qkv(const struct pass *pass, size_t in, size_t out, size_t kv
     return launch<direct<1, 1, 3, 3, 1>>(pass, h, weights, to);
   if (pass->rows <= 32)
     return launch<direct<1, 2, 3, 1, 1>>(pass, h, weights, to);
-  if (pass->rows <= 1024)
+  if (pass->rows <= 512)
     return launch<staged<1, 4, 1, 4, 2>>(pass, h, weights, to);
-  launch<staged<2, 8, 1, 4, 2>>(pass, h, weights, to);
+  launch<staged<2, 4, 1, 4, 2>>(pass, h, weights, to);
 }

@@ -12,9 +12,13 @@ using few = direct<1, 1, 2, 2, 1>;
 constexpr int few_height = 16; // pairs of a work item at most
 using many = staged<3, 8, 1, 4, 2>;
 constexpr int many_height = 128; // pairs of a work item at most
-static_assert(fits<direct<3, 1, 2, 2, 4>, many, kblock>(), "one block for every height");
-static_assert(fits<direct<3, 2, 2, 1, 4>, many, kblock>(), "one block for every height");
+static_assert(fits<staged<3, 1, 1, 4, 2>, many, kblock>(), "one block for every height");
+static_assert(fits<staged<3, 2, 1, 4, 2>, many, kblock>(), "one block for every height");
+static_assert(fits<staged<3, 3, 1, 4, 2>, many, kblock>(), "one block for every height");
 static_assert(fits<staged<3, 4, 1, 4, 2>, many, kblock>(), "one block for every height");
+static_assert(fits<staged<3, 5, 1, 4, 2>, many, kblock>(), "one block for every height");
+static_assert(fits<staged<3, 6, 1, 4, 2>, many, kblock>(), "one block for every height");
+static_assert(fits<staged<3, 7, 1, 4, 2>, many, kblock>(), "one block for every height");
 static const float SCALE = 0.001953125f; // undoes that of moe_gate_up
 
 // y[pair] = W_e x[i] + bias_e for the i-th pair of the sorted list, of an expert e.
@@ -119,11 +123,19 @@ f16_mf4w_moe_down_n192_k128_e8_top2__gfx90a_many(
     return;
   }
   if (item.count <= 16)
-    return multiply_item<direct<3, 1, 2, 2, 4>, order, false>(item, pair, x, weights, bias, y, &lds);
+    return multiply_item<staged<3, 1, 1, 4, 2>, order, false>(item, pair, x, weights, bias, y, &lds);
   if (item.count <= 32)
-    return multiply_item<direct<3, 2, 2, 1, 4>, order, false>(item, pair, x, weights, bias, y, &lds);
+    return multiply_item<staged<3, 2, 1, 4, 2>, order, false>(item, pair, x, weights, bias, y, &lds);
+  if (item.count <= 48)
+    return multiply_item<staged<3, 3, 1, 4, 2>, order, false>(item, pair, x, weights, bias, y, &lds);
   if (item.count <= 64)
     return multiply_item<staged<3, 4, 1, 4, 2>, order, false>(item, pair, x, weights, bias, y, &lds);
+  if (item.count <= 80)
+    return multiply_item<staged<3, 5, 1, 4, 2>, order, false>(item, pair, x, weights, bias, y, &lds);
+  if (item.count <= 96)
+    return multiply_item<staged<3, 6, 1, 4, 2>, order, false>(item, pair, x, weights, bias, y, &lds);
+  if (item.count <= 112)
+    return multiply_item<staged<3, 7, 1, 4, 2>, order, false>(item, pair, x, weights, bias, y, &lds);
   if (item.count <= 128)
     return multiply_item<staged<3, 8, 1, 4, 2>, order, false>(item, pair, x, weights, bias, y, &lds);
 }

@@ -27,7 +27,7 @@ static_assert(MXFP4_KBLOCK_BYTES == 544, "gen/tiles.lua");
 // For launchers pass->rows is a bound, and the device reads the number of rows: the steps can be captured once per
 // bucket of rows. The head is in the lists GREEDY, LOGITS and SAMPLED.
 enum { STEPS_CAPTURED = 1, HEAD_SPLIT = 1, HALF_ACTIVATIONS = 1 };
-static const int ROW_BUCKETS[] = {1, 16, 32, 64, 128, 256, 512, 1024, 1536};
+static const int ROW_BUCKETS[] = {1, 16, 32, 64, 128, 256, 384, 512, 640, 768, 896, 1024, 1280, 1536};
 enum { ROW_BUCKET_COUNT = sizeof ROW_BUCKETS / sizeof *ROW_BUCKETS };
 
 enum {

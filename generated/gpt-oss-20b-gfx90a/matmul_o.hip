@@ -48,13 +48,19 @@ void launch_matmul_o(const struct pass *pass, size_t in, size_t out, enum weight
     return launch<direct<1, 1, 8, 8, 1>>(pass, x, weights, y);
   if (pass->rows <= 32)
     return launch<direct<1, 2, 4, 2, 1>>(pass, x, weights, y);
-  if (pass->rows <= 128)
+  if (pass->rows <= 64)
     return launch<staged<1, 4, 1, 4, 2>>(pass, x, weights, y);
   if (pass->rows <= 256)
     return launch<staged<2, 4, 1, 4, 2>>(pass, x, weights, y);
+  if (pass->rows <= 384)
+    return launch<staged<3, 8, 1, 4, 2>>(pass, x, weights, y);
   if (pass->rows <= 512)
     return launch<staged<2, 8, 1, 4, 2>>(pass, x, weights, y);
+  if (pass->rows <= 768)
+    return launch<staged<3, 8, 1, 4, 2>>(pass, x, weights, y);
   if (pass->rows <= 1024)
     return launch<staged<4, 8, 1, 4, 2>>(pass, x, weights, y);
-  launch<staged<2, 8, 1, 4, 2>>(pass, x, weights, y);
+  if (pass->rows <= 1536)
+    return launch<staged<3, 8, 1, 4, 2>>(pass, x, weights, y);
+  launch<staged<4, 8, 1, 4, 2>>(pass, x, weights, y);
 }

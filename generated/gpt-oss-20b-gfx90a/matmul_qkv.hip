@@ -114,13 +114,21 @@ void launch_matmul_qkv(const struct pass *pass, size_t in, size_t out, size_t kv
     return launch<direct<1, 1, 5, 5, 1>>(pass, h, weights, to);
   if (pass->rows <= 32)
     return launch<direct<1, 2, 3, 1, 1>>(pass, h, weights, to);
-  if (pass->rows <= 128)
+  if (pass->rows <= 64)
     return launch<staged<1, 4, 1, 4, 2>>(pass, h, weights, to);
   if (pass->rows <= 256)
     return launch<staged<2, 4, 1, 4, 2>>(pass, h, weights, to);
-  if (pass->rows <= 512)
+  if (pass->rows <= 384)
+    return launch<staged<3, 8, 1, 4, 2>>(pass, h, weights, to);
+  if (pass->rows <= 640)
     return launch<staged<2, 8, 1, 4, 2>>(pass, h, weights, to);
-  if (pass->rows <= 1024)
+  if (pass->rows <= 896)
+    return launch<staged<3, 8, 1, 4, 2>>(pass, h, weights, to);
+  if (pass->rows <= 1280)
     return launch<staged<4, 8, 1, 4, 2>>(pass, h, weights, to);
-  launch<staged<2, 8, 1, 4, 2>>(pass, h, weights, to);
+  if (pass->rows <= 1536)
+    return launch<staged<2, 8, 1, 4, 2>>(pass, h, weights, to);
+  if (pass->rows <= 1792)
+    return launch<staged<3, 8, 1, 4, 2>>(pass, h, weights, to);
+  launch<staged<4, 8, 1, 4, 2>>(pass, h, weights, to);
 }

@@ -12,9 +12,13 @@ using few = direct<1, 1, 5, 5, 1>;
 constexpr int few_height = 16; // pairs of a work item at most
 using many = staged<3, 8, 1, 4, 2>;
 constexpr int many_height = 128; // pairs of a work item at most
-static_assert(fits<direct<3, 1, 3, 1, 4>, many, kblock>(), "one block for every height");
-static_assert(fits<direct<3, 2, 1, 1, 4>, many, kblock>(), "one block for every height");
+static_assert(fits<staged<3, 1, 1, 4, 2>, many, kblock>(), "one block for every height");
+static_assert(fits<staged<3, 2, 1, 4, 2>, many, kblock>(), "one block for every height");
+static_assert(fits<staged<3, 3, 1, 4, 2>, many, kblock>(), "one block for every height");
 static_assert(fits<staged<3, 4, 1, 4, 2>, many, kblock>(), "one block for every height");
+static_assert(fits<staged<3, 5, 1, 4, 2>, many, kblock>(), "one block for every height");
+static_assert(fits<staged<3, 6, 1, 4, 2>, many, kblock>(), "one block for every height");
+static_assert(fits<staged<3, 7, 1, 4, 2>, many, kblock>(), "one block for every height");
 constexpr int OUT = 2880;
 static const float LIMIT = 7.0f, ALPHA = 1.702f, LOG2_E = 1.44269504f;
 static const float SCALE = 512.0f; // moe_down undoes it: keeps small values clear of the subnormal halves
@@ -121,11 +125,19 @@ f16_mf4w_moe_gate_up_swiglu_n5760_k2880_e32_top4__gfx90a_many(
     return;
   }
   if (item.count <= 16)
-    return multiply_item<direct<3, 1, 3, 1, 4>, order, false>(item, pair, x, weights, bias, y, &lds);
+    return multiply_item<staged<3, 1, 1, 4, 2>, order, false>(item, pair, x, weights, bias, y, &lds);
   if (item.count <= 32)
-    return multiply_item<direct<3, 2, 1, 1, 4>, order, false>(item, pair, x, weights, bias, y, &lds);
+    return multiply_item<staged<3, 2, 1, 4, 2>, order, false>(item, pair, x, weights, bias, y, &lds);
+  if (item.count <= 48)
+    return multiply_item<staged<3, 3, 1, 4, 2>, order, false>(item, pair, x, weights, bias, y, &lds);
   if (item.count <= 64)
     return multiply_item<staged<3, 4, 1, 4, 2>, order, false>(item, pair, x, weights, bias, y, &lds);
+  if (item.count <= 80)
+    return multiply_item<staged<3, 5, 1, 4, 2>, order, false>(item, pair, x, weights, bias, y, &lds);
+  if (item.count <= 96)
+    return multiply_item<staged<3, 6, 1, 4, 2>, order, false>(item, pair, x, weights, bias, y, &lds);
+  if (item.count <= 112)
+    return multiply_item<staged<3, 7, 1, 4, 2>, order, false>(item, pair, x, weights, bias, y, &lds);
   if (item.count <= 128)
     return multiply_item<staged<3, 8, 1, 4, 2>, order, false>(item, pair, x, weights, bias, y, &lds);
 }

@@ -488,17 +488,22 @@ function TestTilings.test_reasons()
   lu.assertEquals(reasons("matmul_o"), {
     "16 | direct<1, 1, 8, 8, 1> | few rows: many small blocks",
     "32 | direct<1, 2, 4, 2, 1> | few rows: many small blocks",
-    "128 | staged<1, 4, 1, 4, 2> | cheapest of 6 forms at 128 rows: 180 blocks in 1 round of up to 208",
-    "256 | staged<2, 4, 1, 4, 2> | cheapest of 6 forms at 256 rows: 180 blocks in 1 round of up to 208",
-    "512 | staged<2, 8, 1, 4, 2> | cheapest of 6 forms at 512 rows: 180 blocks in 1 round of up to 208",
-    "1024 | staged<4, 8, 1, 4, 2> | cheapest of 6 forms at 1024 rows: 184 blocks in 1 round of up to 208",
-    "any | staged<2, 8, 1, 4, 2> | cheapest of 6 forms at 4096 rows: 1440 blocks in 7 rounds of up to 208",
+    "64 | staged<1, 4, 1, 4, 2> | cheapest of 6 forms at 64 rows: 90 blocks, up to 1 for a compute unit",
+    "256 | staged<2, 4, 1, 4, 2> | cheapest of 6 forms at 256 rows: 180 blocks, up to 2 for a compute unit",
+    "384 | staged<3, 8, 1, 4, 2> | cheapest of 6 forms at 384 rows: 90 blocks, up to 1 for a compute unit",
+    "512 | staged<2, 8, 1, 4, 2> | cheapest of 6 forms at 512 rows: 180 blocks, up to 2 for a compute unit",
+    "768 | staged<3, 8, 1, 4, 2> | cheapest of 6 forms at 768 rows: 180 blocks, up to 2 for a compute unit",
+    "1024 | staged<4, 8, 1, 4, 2> | cheapest of 6 forms at 1024 rows: 184 blocks, up to 2 for a compute unit",
+    "1536 | staged<3, 8, 1, 4, 2> | cheapest of 6 forms at 1536 rows: 360 blocks, up to 4 for a compute unit",
+    "any | staged<4, 8, 1, 4, 2> | cheapest of 6 forms at 2048 rows: 368 blocks, up to 4 for a compute unit",
   })
   lu.assertEquals(reasons("moe_down"), {
     "1 | direct<1, 1, 5, 5, 1> | a single row: its experts in order, no work list",
     "16 | direct<1, 1, 5, 5, 1> | few rows: most experts have one pair, many small blocks",
-    "any | direct<3, 1, 3, 1, 4> | items of up to 16 pairs", "any | direct<3, 2, 1, 1, 4> | items of up to 32 pairs",
-    "any | staged<3, 4, 1, 4, 2> | items of up to 64 pairs", "any | staged<3, 8, 1, 4, 2> | items of up to 128 pairs",
+    "any | staged<3, 1, 1, 4, 2> | items of up to 16 pairs", "any | staged<3, 2, 1, 4, 2> | items of up to 32 pairs",
+    "any | staged<3, 3, 1, 4, 2> | items of up to 48 pairs", "any | staged<3, 4, 1, 4, 2> | items of up to 64 pairs",
+    "any | staged<3, 5, 1, 4, 2> | items of up to 80 pairs", "any | staged<3, 6, 1, 4, 2> | items of up to 96 pairs",
+    "any | staged<3, 7, 1, 4, 2> | items of up to 112 pairs", "any | staged<3, 8, 1, 4, 2> | items of up to 128 pairs",
   })
   lu.assertEquals(reasons("unembed")[1], "16 | direct<4, 1, 1, 1, 1> | vocabulary: always many tiles per wave")
   lu.assertEquals(reasons("embed"), {})
@@ -553,9 +558,9 @@ end
 -- The kblocks of K that a wave of a kernel multiplies.
 local function kblocks_of(kernel) return kernel.parameters.kblocks // (kernel.parameters.splits or 1) end
 
--- The product functions need whole rounds: the waves of a staged block divide its tokens evenly, and its threads copy
--- one octet of each token of a round; the other products need kblocks in whole rounds. No block has more waves than
--- the target allows.
+-- The product functions need whole rounds: the waves of a staged block divide its tokens evenly, and on sm_90 its
+-- threads copy one octet of each token of a round (gfx90a copies what is left over, too); the other products need
+-- kblocks in whole rounds. No block has more waves than the target allows.
 function TestTilings.test_whole_rounds()
   each(function(stages, path)
     for _, kernel in ipairs(stages.kernels.list) do
@@ -564,7 +569,8 @@ function TestTilings.test_whole_rounds()
         local lanes = stages.target.waves == 4 and 64 or 32
         local where = path .. ": " .. kernel.role .. ": " .. text
         if t.kind == "staged" then
-          lu.assertEquals({ t.waves % t.split, t.tokens * t.split * 16 % (t.waves * lanes // 8) }, { 0, 0 }, where)
+          local left_over = t.tokens * t.split * 16 % (t.waves * lanes // 8)
+          lu.assertEquals({ t.waves % t.split, lanes == 32 and left_over or 0 }, { 0, 0 }, where)
         elseif t.kind == "streamed" then
           lu.assertEquals(kblocks % t.round, 0, where)
           lu.assertTrue(t.capacity <= 16 and t.ring >= 2, where)
@@ -835,8 +841,8 @@ function TestTrees.test_kernels_h()
     end
   end
   assert_holds(chain.GPT_OSS_20B, { slots = 1536, context = 1024 },
-    "static const int ROW_BUCKETS[] = {1, 16, 32, 64, 128, 256, 512, 1024, 1536};", "  GROUP_ROWS = 2, //",
-    "  LOGITS_ROWS = 128, //")
+    "static const int ROW_BUCKETS[] = {1, 16, 32, 64, 128, 256, 384, 512, 640, 768, 896, 1024, 1280, 1536};",
+    "  GROUP_ROWS = 2, //", "  LOGITS_ROWS = 128, //")
   assert_holds(of_tests "odd_all_experts", {}, "static const int ROW_BUCKETS[] = {1, 16, 32, 64, 128};",
     "  GROUP_ROWS = 16, //")
   assert_holds(of_tests "odd_one_expert", { slots = 200 },

@@ -41,7 +41,8 @@ function TestLimits.test_out_of_range()
   lu.assertEquals(limits(chain.GPT_OSS_20B, { slots = 65536 }).rows, 65536)
 end
 
--- Fused steps are captured for one row, for 16 and twice as many each time, and for all rows. Whole logits are bounded.
+-- Fused steps are captured for one row, for 16 and twice as many each time, from 256 on for every 128 rows, from 1024 on
+-- for every quarter of a power of two, and for all rows. Whole logits are bounded.
 function TestLimits.test_buckets()
   local model = chain.model(chain.GPT_OSS_20B)
   local function buckets(slots)
@@ -52,8 +53,9 @@ function TestLimits.test_buckets()
   lu.assertEquals(buckets(1), "1 16 32 64 128")
   lu.assertEquals(buckets(128), "1 16 32 64 128")
   lu.assertEquals(buckets(129), "1 16 32 64 128 129")
-  lu.assertEquals(buckets(1024), "1 16 32 64 128 256 512 1024")
-  lu.assertEquals(buckets(1536), "1 16 32 64 128 256 512 1024 1536")
+  lu.assertEquals(buckets(1024), "1 16 32 64 128 256 384 512 640 768 896 1024")
+  lu.assertEquals(buckets(1536), "1 16 32 64 128 256 384 512 640 768 896 1024 1280 1536")
+  lu.assertStrContains(buckets(5000), " 1024 1280 1536 1792 2048 2560 3072 3584 4096 5000")
   lu.assertEquals(plan.limits(model, gfx90a.fp32, { slots = 1536 }).buckets, nil)
 end
 

@@ -328,7 +328,8 @@ end
 -- The kernels' names follow those of the templates.
 function TestGates.test_gates_of_kernel_names()
   for name, want in pairs {
-    ["f16_attn_full_h64_g8_d64__gfx90a"] = "attention", ["f16_x__gfx90a<staged<4,8,1,4,2>>"] = "large tiles",
+    ["f16_attn_full_h64_g8_d64__gfx90a"] = "attention", ["f16_x__gfx90a<staged<4,8,1,4,2>>"] = "largest tiles",
+    ["f16_x__gfx90a<staged<3,8,1,4,2>>"] = "large tiles",
     ["f16_x__gfx90a<staged<2,4,1,4,2>>"] = "small tiles", ["f16_x__gfx90a<staged<2,8,1,4,2>>"] = "small tiles",
     ["f16_x__gfx90a<direct<1,1,8,1>>"] = "small tiles",
     ["f16_mf4w_moe_x__gfx90a_many"] = "large tiles", ["f16_mf4w_moe_x__gfx90a_few"] = "small tiles",

@@ -22,12 +22,25 @@ template <int N> struct lds_copy {
   }
 };
 
-// The tokens of a block in LDS: two buffers of one kblock each. The octets of all tokens at the
-// same columns lie side by side.
+// A round of copies brings one octet of so many tokens to LDS.
+constexpr int copied_tokens(int waves) {
+  return waves * WAVE / OCTETS;
+}
+
+// The tokens of a block in LDS, in whole rounds of copies: two buffers of one kblock each. The
+// octets of all tokens at the same columns lie side by side; index_of_token says in which order.
 template <class Kblock, int WEIGHTS, int TOKENS, int SPLIT, int WAVES, int RING> struct ring_of {
   static_assert(RING == 2, "one buffer is filled while the other is read");
-  uint4 octet[RING][OCTETS][TOKENS * SPLIT * TILE];
+  static constexpr int ROUND = copied_tokens(WAVES);
+  static constexpr int COPIES = (TOKENS * SPLIT * TILE + ROUND - 1) / ROUND;
+  uint4 octet[RING][OCTETS][COPIES * ROUND];
 };
+
+// Where octet `octet` of a token lies among those of all tokens. Eight lanes store the octets of
+// one token together: so they use different banks. The lanes that load have the same octet.
+DEVICE int index_of_token(int token, int octet) {
+  return token ^ octet;
+}
 
 // sums = weights x tokens over KBLOCKS kblocks from `first_kblock` on. Tile i of the block's
 // weights is tile_at(i). Token t of the block begins at byte offset(t) of `tokens`, t < present;
@@ -38,9 +51,8 @@ template <class Kblock, int KBLOCKS, int WEIGHTS, int TOKENS, int SPLIT, int WAV
 DEVICE void product_staged(sums<WEIGHTS, TOKENS> &sum, Tile tile_at, int first_kblock,
                            ring_of<Kblock, WEIGHTS, TOKENS, SPLIT, WAVES, RING> &lds,
                            const char *tokens, Offset offset, int present) {
-  // A round of copies brings one octet of each of ROUND tokens to LDS.
-  constexpr int ROUND = WAVES * WAVE / OCTETS, COPIES = TOKENS * SPLIT * TILE / ROUND;
-  static_assert(COPIES * ROUND == TOKENS * SPLIT * TILE, "every thread copies the same amount");
+  using ring = ring_of<Kblock, WEIGHTS, TOKENS, SPLIT, WAVES, RING>;
+  constexpr int ROUND = ring::ROUND, COPIES = ring::COPIES;
   const int octet = (int)threadIdx.x % OCTETS, mine = (int)threadIdx.x / OCTETS,
             lane = lane_of_wave();
   const int first_tile = first_tile_of_wave<WEIGHTS, SPLIT>(),
@@ -52,12 +64,15 @@ DEVICE void product_staged(sums<WEIGHTS, TOKENS> &sum, Tile tile_at, int first_k
   uint32_t from[COPIES];
   lds_copy<COPIES> copy;
   Kblock now[WEIGHTS], next[WEIGHTS];
+  const auto start_copy = [&](int i, int buffer, const char *columns) {
+    copy.start(i, &lds.octet[buffer][octet][i * ROUND + index_of_token(mine, octet)],
+               (const uint4 *)(columns + offset_of_lane(from[i])));
+  };
 #pragma unroll
   for (int i = 0; i < COPIES; i++) {
     const int t = mine + i * ROUND;
     from[i] = offset(t < present ? t : present - 1) + (uint32_t)octet * 16;
-    copy.start(i, &lds.octet[0][octet][mine + i * ROUND],
-               (const uint4 *)(tokens + first_kblock * KBLOCK * 2 + from[i]));
+    start_copy(i, 0, tokens + first_kblock * KBLOCK * 2);
   }
 #pragma unroll
   for (int f = 0; f < WEIGHTS; f++)
@@ -70,22 +85,26 @@ DEVICE void product_staged(sums<WEIGHTS, TOKENS> &sum, Tile tile_at, int first_k
     const int ahead = u + 1 < KBLOCKS ? u + 1 : u, buffer = u % 2;
     const char *columns = tokens + (first_kblock + ahead) * KBLOCK * 2;
 #pragma unroll
-    for (int i = 0; i < COPIES; i++)
-      copy.start(i, &lds.octet[1 - buffer][octet][mine + i * ROUND],
-                 (const uint4 *)(columns + offset_of_lane(from[i])));
-#pragma unroll
-    for (int f = 0; f < WEIGHTS; f++) {
+    for (int f = 0; f < WEIGHTS; f++)
       now[f] = next[f];
-      next[f].load(tile[f], first_kblock + ahead);
-    }
-    keep_order();
     const auto load = [&](int s, int n) {
       fragments both;
-      both.set(0, lds.octet[buffer][s * 4 + first_column(lane) / 4]
-                           [first_token + n * TILE + token_of_lane(lane, 0)]);
+      const int octet = s * 4 + first_column(lane) / 4;
+      both.set(0, lds.octet[buffer][octet][first_token + n * TILE +
+                                           index_of_token(token_of_lane(lane, 0), octet)]);
       return both;
     };
-    multiply_kblock(sum, now, load);
+    // The loads of the next kblock are spread over the rounds; the first ones have to wait longest.
+    const auto load_ahead = [&](int round) {
+      constexpr int PARTS = WEIGHTS * Kblock::PARTS, LOADS = PARTS + COPIES, ROUNDS = 2 * TOKENS;
+#pragma unroll
+      for (int i = round * LOADS / ROUNDS; i < (round + 1) * LOADS / ROUNDS; i++)
+        if (i < PARTS)
+          next[i % WEIGHTS].load_part(i / WEIGHTS, tile[i % WEIGHTS], first_kblock + ahead);
+        else
+          start_copy(i - PARTS, 1 - buffer, columns);
+    };
+    multiply_kblock(sum, now, load, load_ahead);
     keep_order();
     copy.finish();
     __syncthreads();

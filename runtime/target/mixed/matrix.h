@@ -38,13 +38,16 @@ template <int TOKENS, int SPLIT> DEVICE int first_token_of_wave() {
 // One kblock of a tile as it lies in memory, and how it becomes fragments. A tile begins with the
 // scales of its features (TILE_HEAD bytes); its kblocks follow.
 struct f16_kblock {
-  static constexpr int BYTES = F16_KBLOCK_BYTES;
+  static constexpr int BYTES = F16_KBLOCK_BYTES, PARTS = 2; // PARTS: calls of load_part
   fragments span[2]; // columns 0..31, 32..63
 
+  DEVICE_MEMBER void load_part(int s, const char *tile, int kblock) {
+    span[s].load(tile + TILE_HEAD + kblock * BYTES + s * BYTES / 2, TILE * 16,
+                 [](int h) { return (uint32_t)feature_of_lane(lane_of_wave(), h) * 16; });
+  }
   DEVICE_MEMBER void load(const char *tile, int kblock) {
-    for (int s = 0; s < 2; s++)
-      span[s].load(tile + TILE_HEAD + kblock * BYTES + s * BYTES / 2, TILE * 16,
-                   [](int h) { return (uint32_t)feature_of_lane(lane_of_wave(), h) * 16; });
+    for (int s = 0; s < PARTS; s++)
+      load_part(s, tile, kblock);
   }
   template <int SPAN> DEVICE_MEMBER fragments expand() const {
     return span[SPAN];
@@ -63,7 +66,7 @@ DEVICE uint4 expand_codes(uint32_t codes, uint32_t scale) {
 }
 
 struct mxfp4_kblock {
-  static constexpr int BYTES = MXFP4_KBLOCK_BYTES;
+  static constexpr int BYTES = MXFP4_KBLOCK_BYTES, PARTS = 1;
   uint2 codes[HELD];
   uint32_t scales[HELD]; // one byte per span
 
@@ -77,6 +80,9 @@ struct mxfp4_kblock {
                            offset_of_lane(((uint32_t)first_column(lane) / 4 * TILE + feature) * 8));
       scales[h] = *(const uint16_t *)(from + TILE * KBLOCK / 2 + offset_of_lane(feature * 2));
     }
+  }
+  DEVICE_MEMBER void load_part(int, const char *tile, int kblock) {
+    load(tile, kblock);
   }
   template <int SPAN> DEVICE_MEMBER fragments expand() const {
     fragments both;
@@ -117,16 +123,18 @@ template <int WEIGHTS, int TOKENS> struct sums {
 };
 
 // sums += weights x tokens over one kblock; load(span, tile) returns fragments of tokens. The
-// fragments of the next round are loaded before this round multiplies.
-template <class Kblock, int WEIGHTS, int TOKENS, class Load>
-DEVICE void multiply_kblock(sums<WEIGHTS, TOKENS> &sum, const Kblock (&kblock)[WEIGHTS],
-                            Load load) {
+// fragments of the next round are loaded before this round multiplies. begin(i) is called before
+// round i of 2 TOKENS: what it loads from memory does not come in one burst.
+template <class Kblock, int WEIGHTS, int TOKENS, class Load, class Begin>
+DEVICE void multiply_kblock(sums<WEIGHTS, TOKENS> &sum, const Kblock (&kblock)[WEIGHTS], Load load,
+                            Begin begin) {
   fragments weights[WEIGHTS], tokens, next = load(0, 0);
 #pragma unroll
   for (int i = 0; i < 2 * TOKENS; i++) {
     tokens = next;
     if (i + 1 < 2 * TOKENS)
       next = load((i + 1) / TOKENS, (i + 1) % TOKENS);
+    begin(i);
     keep_order();
     if (i % TOKENS == 0)
 #pragma unroll
@@ -169,7 +177,8 @@ DEVICE void product_direct(sums<WEIGHTS, TOKENS> &sum, Tile tile_at, int first_k
                                            [&](int h) { return from[n][h]; });
   };
   const auto use = [&](int u) {
-    multiply_kblock(sum, kblock[u], [&](int s, int n) { return token[u % TOKENS_AHEAD][s][n]; });
+    multiply_kblock(
+        sum, kblock[u], [&](int s, int n) { return token[u % TOKENS_AHEAD][s][n]; }, [](int) {});
     keep_order();
   };
 #pragma unroll

@@ -10,14 +10,17 @@
 local gates = {}
 
 -- A kernel with matrix instructions comes under the first gate that fits its role and its name. Its sums need the
--- registers of two waves. A 16x16x16 MFMA runs for 8 issue slots, so slots_per_mfma cannot be less. A tile of attention
--- is 16 keys and the queries of one KV head; at 1.3 TB/s its keys and values arrive in 560 issue slots.
+-- registers of two waves. A 16x16x16 MFMA runs for 8 issue slots, so slots_per_mfma cannot be less; llvm-mca knows one
+-- wave and no memory, and counts loads between MFMAs as waits, so only the largest tiles have a limit. A tile of
+-- attention is 16 keys and the queries of one KV head; at 1.3 TB/s its keys and values arrive in 560 issue slots.
 local GATES <const> = {
   { name = "attention", roles = "^attn_", kernels = { "^f16_" }, waves = 2, slots_per_tile = 200,
     loads_in_flight = 20480 },
   { name = "rows that share weights", roles = "^norm_router$", kernels = { "^f32_" }, waves = 2 },
-  { name = "large tiles", roles = "", kernels = { "<staged<[34],8,1,4,2>>$", "_many$" }, waves = 2, mfma_percent = 35,
+  { name = "largest tiles", roles = "", kernels = { "<staged<4,8,1,4,2>>$" }, waves = 2, mfma_percent = 35,
     lds_load = 25, l1_load = 25, barriers_per_64_k = 1, slots_per_mfma = 11 },
+  { name = "large tiles", roles = "", kernels = { "<staged<3,8,1,4,2>>$", "_many$" }, waves = 2, mfma_percent = 35,
+    lds_load = 25, l1_load = 25, barriers_per_64_k = 1 },
   { name = "small tiles", roles = "", kernels = { "<staged<.*>>$", "<direct<.*>>$", "_one$", "_few$" }, waves = 2 },
 }
 
