@@ -41,8 +41,8 @@ function TestLimits.test_out_of_range()
   lu.assertEquals(limits(chain.GPT_OSS_20B, { slots = 65536 }).rows, 65536)
 end
 
--- Fused steps are captured for one row, for 16 and twice as many each time, from 256 on for every 128 rows, from 1024 on
--- for every quarter of a power of two, and for all rows. Whole logits are bounded.
+-- Fused steps are captured for one row, for 16 and twice as many each time, from 256 on for every 128 rows, from 1024
+-- on for every quarter of a power of two, and for all rows. Whole logits are bounded.
 function TestLimits.test_buckets()
   local model = chain.model(chain.GPT_OSS_20B)
   local function buckets(slots)

@@ -39,7 +39,7 @@ template <int TOKENS, int SPLIT> DEVICE int first_token_of_wave() {
 // scales of its features (TILE_HEAD bytes); its kblocks follow.
 struct f16_kblock {
   static constexpr int BYTES = F16_KBLOCK_BYTES, PARTS = 2; // PARTS: calls of load_part
-  fragments span[2]; // columns 0..31, 32..63
+  fragments span[2];                                        // columns 0..31, 32..63
 
   DEVICE_MEMBER void load_part(int s, const char *tile, int kblock) {
     span[s].load(tile + TILE_HEAD + kblock * BYTES + s * BYTES / 2, TILE * 16,
@@ -148,6 +148,13 @@ DEVICE void multiply_kblock(sums<WEIGHTS, TOKENS> &sum, const Kblock (&kblock)[W
   }
 }
 
+// The same when nothing else is loaded meanwhile.
+template <class Kblock, int WEIGHTS, int TOKENS, class Load>
+DEVICE void multiply_kblock(sums<WEIGHTS, TOKENS> &sum, const Kblock (&kblock)[WEIGHTS],
+                            Load load) {
+  multiply_kblock(sum, kblock, load, [](int) {});
+}
+
 // sums = weights x tokens over KBLOCKS kblocks from `first_kblock` on, for few tokens: everything
 // comes straight from memory, and no wave waits for another. Token t begins at byte offset(t) of
 // `tokens`, t < present; the sums of other tokens are meaningless. Weights are loaded WEIGHTS_AHEAD
@@ -177,8 +184,7 @@ DEVICE void product_direct(sums<WEIGHTS, TOKENS> &sum, Tile tile_at, int first_k
                                            [&](int h) { return from[n][h]; });
   };
   const auto use = [&](int u) {
-    multiply_kblock(
-        sum, kblock[u], [&](int s, int n) { return token[u % TOKENS_AHEAD][s][n]; }, [](int) {});
+    multiply_kblock(sum, kblock[u], [&](int s, int n) { return token[u % TOKENS_AHEAD][s][n]; });
     keep_order();
   };
 #pragma unroll
