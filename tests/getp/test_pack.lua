@@ -174,12 +174,15 @@ function TestVerify.test_what_has_no_checksum()
   refused("x --verify --profile", "--profile: want a mode that runs steps, found --verify alone: see --help")
 end
 
--- A file of the first version, which had no checksum.
+-- Files of the first version, which had no checksum, and of the second one, which had the words of panels in another
+-- order.
 function TestVerify.test_an_earlier_version()
-  local old = pack(MODEL):gsub("^(getp packed\n\0\0\0\0)\2", "%1\1")
-  support.write("packed", old)
-  for _, arguments in ipairs { FILE .. " --verify", job(FILE) } do
-    refused(arguments, FILE .. ": want packing version 2, found 1: pack the checkpoint anew")
+  for version = 1, 2 do
+    local old = pack(MODEL):gsub("^(getp packed\n\0\0\0\0)\3", "%1" .. string.char(version))
+    support.write("packed", old)
+    for _, arguments in ipairs { FILE .. " --verify", job(FILE) } do
+      refused(arguments, FILE .. ": want packing version 3, found " .. version .. ": pack the checkpoint anew")
+    end
   end
 end
 
@@ -304,7 +307,7 @@ function TestRefused.test_cut_off()
   for _, bytes in ipairs { 16, 100, 383 } do
     support.write("packed", whole:sub(1, bytes))
     refused(job(FILE), string.format("%s: %s: pack the checkpoint anew", FILE,
-      bytes < 20 and "want packing version 2, found 0" or "want an undamaged head, found a damaged one"))
+      bytes < 20 and "want packing version 3, found 0" or "want an undamaged head, found a damaged one"))
   end
   for _, bytes in ipairs { 384, 4096, #whole // 2, #whole - 1 } do
     support.write("packed", whole:sub(1, bytes))
