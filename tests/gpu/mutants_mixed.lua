@@ -10,7 +10,7 @@ return {
     text = "scales[first_column(lane_of_wave()) / 4]", mutant = "scales[0]" },
   { name = "the first tokens for all kblocks", kernel = "matmul_qkv", header = "target/mixed/matrix.h",
     text = "columns + u * KBLOCK * 2 + s * KBLOCK", mutant = "columns + s * KBLOCK" },
-  { name = "the tokens of the first tile for all", kernel = "moe_down", header = "target/mixed/matrix.h",
+  { name = "the tokens of the first tile for all", kernel = "matmul_o", header = "target/mixed/matrix.h",
     text = "const int t = n * TILE + token_of_lane(lane, h);", mutant = "const int t = token_of_lane(lane, h);" },
   { name = "the weights of the first span for both", kernel = "matmul_o", header = "target/mixed/matrix.h",
     text = "i == 0 ? kblock[f].template expand<0>() : kblock[f].template expand<1>()",
@@ -20,12 +20,14 @@ return {
   { name = "no barrier before the first kblock", kernel = "matmul_qkv", header = "target/gfx90a/staged.h",
     text = "  copy.finish();\n  __syncthreads();", mutant = "  copy.finish();" },
   { name = "the buffer that is read is filled", kernel = "moe_gate_up", header = "target/gfx90a/staged.h",
-    text = "&lds.octet[1 - buffer][octet]", mutant = "&lds.octet[buffer][octet]" },
+    text = "start_copy(i - PARTS, 1 - buffer, columns)", mutant = "start_copy(i - PARTS, buffer, columns)" },
+  { name = "octets are loaded from elsewhere than they are stored", kernel = "matmul_o",
+    header = "target/gfx90a/staged.h", text = "i * ROUND + index_of_token(mine, octet)", mutant = "i * ROUND + mine" },
   { name = "tokens of another wave's tile", kernel = "matmul_o", header = "target/gfx90a/staged.h",
-    text = "[first_token + n * TILE + token_of_lane(lane, 0)]", mutant = "[first_token + token_of_lane(lane, 0)]" },
+    text = "[first_token + n * TILE +", mutant = "[first_token +" },
   { name = "the sums of each kblock are rounded on their own", kernel = "matmul_qkv", header = "target/gfx90a/staged.h",
-    text = "    multiply_kblock(sum, now, load);",
-    mutant = "    sums<WEIGHTS, TOKENS> one;\n    one.clear();\n    multiply_kblock(one, now, load);\n"
+    text = "    multiply_kblock(sum, now, load, load_ahead);",
+    mutant = "    sums<WEIGHTS, TOKENS> one;\n    one.clear();\n    multiply_kblock(one, now, load, load_ahead);\n"
       .. "    for (int f = 0; f < WEIGHTS; f++)\n      for (int n = 0; n < TOKENS; n++)\n"
       .. "        for (int i = 0; i < 4; i++)\n          sum.at[f][n][0][i] += one.at[f][n][0][i];" },
   { name = "the context of the first tile's tokens for all", kernel = "matmul_qkv", header = "target/mixed/tiling.h",
