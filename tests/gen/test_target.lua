@@ -62,6 +62,7 @@ end
 
 function TestRefused.test_missing()
   assert_refused({ "T.lua: compute_units: want an integer, got nothing" }, function(t) t.compute_units = nil end)
+  assert_refused({ "T.lua: alone: want a number, got nothing" }, function(t) t.alone = nil end)
   assert_refused({ "T.lua: name: want a text, got nothing" }, function(t) t.name = nil end, "cpu")
   assert_refused({ "T.lua: kernel: want a table of functions, got nothing" }, function(t) t.kernel = nil end)
   assert_refused({ "T.lua: defaults.slots: want an integer, got nothing" },
