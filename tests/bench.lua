@@ -101,11 +101,11 @@ end
 local function print_cpu(tree, parsed)
   print(string.format("%s, %d threads: memory reads %.1f GB/s (%.1f with one stream each), multiply-adds %.0f GFLOP/s",
     tree, parsed.threads, parsed.read / 1e9, parsed.read_alone / 1e9, parsed.multiply / 1e9))
-  print("                          tok/s    median     GB/s  of reads   GFLOP/s  of multiply-adds")
+  print("                          tok/s    median     GB/s  of reads  one stream   GFLOP/s  of multiply-adds")
   for _, job in ipairs(parsed.jobs) do
     local rows = samples.rows(parsed, job)
-    print(string.format("%-22s %8.1f  %8.1f %8.2f %7.0f %%  %8.1f %15.0f %%", job.name, job.best, job.median,
-      rows[2].value, rows[3].value, rows[4].value, rows[5].value))
+    print(string.format("%-22s %8.1f  %8.1f %8.2f %7.0f %% %9.0f %%  %8.1f %15.0f %%", job.name, job.best,
+      job.median, rows[2].value, rows[3].value, rows[4].value, rows[5].value, rows[6].value))
   end
 end
 

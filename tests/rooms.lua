@@ -20,10 +20,10 @@ local GENERATED <const> = { ["arena.h"] = true, ["kernels.h"] = true, ["kv.h"] =
 -- Macros that stand for an include: each machine defines TARGET_STAGED as its own target/MACHINE/staged.h.
 local MACROS <const> = { TARGET_STAGED = true }
 
--- target/ is included by kernels only. Its machines include target/, formats/ and the row record of a pass. Its other
--- folders are shared by machines.
+-- target/ is included by kernels only. Its machines include target/, formats/, the row record of a pass and how threads
+-- of the host divide it. Its other folders are shared by machines.
 local MACHINES <const> = { cpu = true, gfx90a = true, sm_90 = true }
-local BELOW_TARGET <const> = { ["engine/pass.h"] = true }
+local BELOW_TARGET <const> = { ["engine/claims.h"] = true, ["engine/pass.h"] = true }
 
 -- Shared headers that include a machine's, so that they compile alone.
 local COMPILES_ALONE <const> = { ["target/mixed/machine.h"] = "target/gfx90a/machine.h" }
@@ -67,7 +67,7 @@ local function check_target(from, to)
       return MACHINES[own] and "that is another machine" or "a file that machines share names no machine"
     end
   elseif room_of(to) ~= "formats" and not BELOW_TARGET[to] then
-    return "target/ includes only itself, formats/ and engine/pass.h"
+    return "target/ includes only itself, formats/, engine/claims.h and engine/pass.h"
   end
 end
 

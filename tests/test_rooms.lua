@@ -100,7 +100,7 @@ function TestRooms.test_target()
   }, {
     "device/hip.c:1: includes target/hip.h: only kernels include target/",
     "target/gfx90a/mixed.h:1: includes target/sm_90/machine.h: that is another machine",
-    "target/hip.h:1: includes base/error.h: target/ includes only itself, formats/ and engine/pass.h",
+    "target/hip.h:1: includes base/error.h: target/ includes only itself, formats/, engine/claims.h and engine/pass.h",
     "target/mixed/matrix.h:1: includes target/sm_90/machine.h: a file that machines share names no machine",
   })
 end

@@ -36,8 +36,8 @@ local function matmul(op, model, weights)
   local choice = unfused[op.op](op, model, weights)
   if router then choice.template = "router" end
   return complete_product(choice, tensor_of(op, weights, qkv and "q" or "weight"),
-    router and "each thread has some rows" or qkv and "each thread has some panels of each matrix"
-    or "each thread has some panels")
+    router and "each thread has some rows" or qkv and "each thread claims panels of each matrix"
+    or "each thread claims panels")
 end
 kernel.matmul, kernel.matmul_qkv, kernel.matmul_residual = matmul, matmul, matmul
 
@@ -45,7 +45,7 @@ local function moe_matmul(op, model, weights)
   local choice = unfused[op.op](op, model, weights)
   choice.template = "moe_matmul"
   choice.parameters.n_experts, choice.parameters.gated = model.n_experts, op.op == "moe_gate_up"
-  return complete_product(choice, tensor_of(op, weights, "values"), "each thread has some panels of each expert")
+  return complete_product(choice, tensor_of(op, weights, "values"), "each thread claims panels of each expert")
 end
 kernel.moe_gate_up, kernel.moe_down = moe_matmul, moe_matmul
 

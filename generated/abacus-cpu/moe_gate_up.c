@@ -23,9 +23,11 @@ ALWAYS_INLINE void finish(int width, const float *restrict sum, const float *res
 
 // a[p] = swiglu(W_e x[r] + bias_e) for the pairs p of rows r and one expert e
 static void f32_mf4w_moe_gate_up_swiglu_n256_k192_e8_top2__cpu(
-    int pairs, const int32_t *pair, const float *in, float *out, const uint8_t *w, const float *bias) {
-  const struct range own = thread_range(PANELS);
-  for (int panel = own.first; panel < own.end; panel++) {
+    struct claim *claims, int pairs, const int32_t *pair, const float *in, float *out, const uint8_t *w,
+    const float *bias) {
+  struct pieces left = divide(claims, PANELS, PIECE(PANEL_BYTES));
+  for (struct range piece; next_piece(&left, &piece);)
+  for (int panel = piece.first; panel < piece.end; panel++) {
     const int first = panel * PANEL, width = N % PANEL == 0 || N - first >= PANEL ? PANEL : N % PANEL;
     for (int p = 0, n_pairs; p < pairs; p += n_pairs) {
       const float *from[ROWS_AT_ONCE];
@@ -45,8 +47,10 @@ void launch_moe_gate_up(const struct pass *pass, size_t in, size_t out, size_t s
     enum weight bias) {
   const int32_t *begin = pass_ints(pass, start);
   for (int e = 0; e < N_EXPERTS; e++)
-    f32_mf4w_moe_gate_up_swiglu_n256_k192_e8_top2__cpu(
-        begin[e + 1] - begin[e], pass_ints(pass, pair) + begin[e], pass_floats(pass, in), pass_floats(pass, out),
-        pass->weight[values] + (size_t)e * PANELS * PANEL_BYTES, pass_packed(pass, bias) + (size_t)e * N);
+    if (begin[e + 1] > begin[e])
+      f32_mf4w_moe_gate_up_swiglu_n256_k192_e8_top2__cpu(
+          pass->claims, begin[e + 1] - begin[e], pass_ints(pass, pair) + begin[e], pass_floats(pass, in),
+          pass_floats(pass, out), pass->weight[values] + (size_t)e * PANELS * PANEL_BYTES,
+          pass_packed(pass, bias) + (size_t)e * N);
 #pragma omp barrier
 }

@@ -8,9 +8,10 @@ enum { N = 1536, K = 192 };
 
 // y[r][n] = sum over k of W[n][k] x[r][k] for the first `features` of the N features of y
 static void f32_bf16w_matmul_n1536_k192__cpu(
-    int features, int rows, const float *x, float *y, const uint8_t *w) {
-  const struct range own = thread_range((features + PANEL - 1) / PANEL);
-  for (int panel = own.first; panel < own.end; panel++) {
+    struct claim *claims, int features, int rows, const float *x, float *y, const uint8_t *w) {
+  struct pieces left = divide(claims, (features + PANEL - 1) / PANEL, PIECE(PANEL_BYTES));
+  for (struct range piece; next_piece(&left, &piece);)
+  for (int panel = piece.first; panel < piece.end; panel++) {
     const int first = panel * PANEL, width = features - first < PANEL ? features - first : PANEL;
     for (int r = 0, n_rows; r < rows; r += n_rows) {
       const float *from[ROWS_AT_ONCE];
@@ -33,6 +34,6 @@ void launch_matmul_unembed(const struct pass *pass, size_t in, size_t out, enum 
   const float *x = pass_floats(pass, in);
   float *y = pass_floats(pass, out);
   f32_bf16w_matmul_n1536_k192__cpu(
-      N, pass->outputs, x, y, pass->weight[weight]);
+      pass->claims, N, pass->outputs, x, y, pass->weight[weight]);
 #pragma omp barrier
 }

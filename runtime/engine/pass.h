@@ -34,6 +34,7 @@ struct pass {
   const float *rope_cos;        // (context, d_head / 2), scaled by YaRN's attention factor
   const float *rope_sin;        // the same
   void *stream;                 // of the device; NULL on the host
+  struct claim *claims;         // of the host's threads; NULL on a device
   // (weights.inc) packed weights are aligned to 64 bytes; mapped ones have no alignment
   const uint8_t *const *weight;
 };

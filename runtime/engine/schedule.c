@@ -4,6 +4,7 @@
 
 #include "arena.h"
 #include "device/device.h"
+#include "engine/claims.h"
 #include "kernels.h"
 #include "kv.h"
 #include "model.h"
@@ -58,12 +59,15 @@ static void report(schedule_step_done step_done, void *context, int step) {
 // what another should have written, and take it for indices.
 void schedule_run(const struct pass *pass, enum schedule_list wanted, schedule_step_done step_done,
                   void *context) {
+  struct claim claims[STEPS_ON_ALL_THREADS ? CLAIM_THREADS : 1] = {0};
+  struct pass claimed = *pass;
+  claimed.claims = STEPS_ON_ALL_THREADS ? claims : NULL;
 #pragma omp parallel if (STEPS_ON_ALL_THREADS)
   {
     int step = 0;
 #define EACH(list, layer, role, ...)                                                               \
   if (wanted == (list) && !device_failed()) {                                                      \
-    launch_##role(pass, __VA_ARGS__);                                                              \
+    launch_##role(&claimed, __VA_ARGS__);                                                          \
     if (step_done)                                                                                 \
       report(step_done, context, step);                                                            \
   }                                                                                                \

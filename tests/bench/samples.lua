@@ -75,6 +75,7 @@ function samples.rows(parsed, job)
     { name = job.name, value = job.best, unit = "tok/s" },
     { name = job.name .. ": bytes", value = bytes / 1e9, unit = "GB/s" },
     { name = job.name .. ": of the reads", value = 100 * bytes / parsed.read, unit = "%" },
+    { name = job.name .. ": of the reads of one stream each", value = 100 * bytes / parsed.read_alone, unit = "%" },
     { name = job.name .. ": operations", value = flops / 1e9, unit = "GFLOP/s" },
     { name = job.name .. ": of the multiply-adds", value = 100 * flops / parsed.multiply, unit = "%" },
   }

@@ -257,13 +257,80 @@ static void ranges_cover_all_items(void **state) {
     assert_int_equal(owner[i], 99 - i);
 }
 
+// Threads of any number claim each item of each division once, without waiting for each other.
+static void pieces_cover_all_items(void **state) {
+  enum { DIVISIONS = 200, ITEMS = 97 };
+  static int claimed[DIVISIONS][ITEMS];
+  (void)state;
+  for (int threads = 1; threads <= 7; threads++) {
+    struct claim claims[CLAIM_THREADS] = {0};
+    memset(claimed, 0, sizeof claimed);
+#pragma omp parallel num_threads(threads)
+    for (int d = 0; d < DIVISIONS; d++) {
+      struct pieces left = divide(claims, ITEMS - d % 10, 1 + d % 13);
+      for (struct range piece; next_piece(&left, &piece);)
+        for (int i = piece.first; i < piece.end; i++)
+#pragma omp atomic
+          claimed[d][i]++;
+    }
+    for (int d = 0; d < DIVISIONS; d++)
+      for (int i = 0; i < ITEMS; i++)
+        assert_int_equal(claimed[d][i], i < ITEMS - d % 10);
+  }
+}
+
+// The items that the calling thread claims of a division.
+static int claim_all(struct claim *claims, int items) {
+  int n = 0;
+  struct pieces left = divide(claims, items, 2);
+  for (struct range piece; next_piece(&left, &piece);)
+    n += piece.end - piece.first;
+  return n;
+}
+
+// A thread that comes late finds its ranges claimed by its neighbour, those of later divisions,
+// too.
+static void neighbours_help(void **state) {
+  int early = 0, late = 0;
+  struct claim claims[CLAIM_THREADS] = {0};
+  (void)state;
+#pragma omp parallel num_threads(2)
+  {
+    if (host_thread() == 1)
+      early = claim_all(claims, 10) + claim_all(claims, 25);
+#pragma omp barrier
+    if (host_thread() == 0)
+      late = claim_all(claims, 10) + claim_all(claims, 25);
+  }
+  assert_int_equal(early, 35);
+  assert_int_equal(late, 0);
+}
+
+// More threads than have claims keep to their ranges.
+static void many_threads_have_ranges(void **state) {
+  static int claimed[1000];
+  struct claim claims[CLAIM_THREADS] = {0};
+  (void)state;
+#pragma omp parallel num_threads(CLAIM_THREADS + 2)
+  {
+    struct pieces left = divide(claims, 1000, 3);
+    for (struct range piece; next_piece(&left, &piece);)
+      for (int i = piece.first; i < piece.end; i++)
+#pragma omp atomic
+        claimed[i]++;
+  }
+  for (int i = 0; i < 1000; i++)
+    assert_int_equal(claimed[i], 1);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(exp_is_within_2_ulp),    cmocka_unit_test(bf16_is_the_upper_half),
       cmocka_unit_test(dot_of_every_length),    cmocka_unit_test(products_of_f32),
       cmocka_unit_test(products_of_bf16),       cmocka_unit_test(products_of_mxfp4),
       cmocka_unit_test(mxfp4_is_as_defined),    cmocka_unit_test(parts_are_equal),
-      cmocka_unit_test(ranges_cover_all_items),
+      cmocka_unit_test(ranges_cover_all_items), cmocka_unit_test(pieces_cover_all_items),
+      cmocka_unit_test(neighbours_help),        cmocka_unit_test(many_threads_have_ranges),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,12 @@ enum {
   OCTET = 8,              // columns whose code is in one piece
   WORD_BYTES = PANEL * 4, // of a word of each feature: a cache line
   PREFETCH_DISTANCE = 8192,
+  PIECE_BYTES = 65536,
 };
+
+// The panels that a thread claims at a time: enough bytes that claiming them costs nothing, and few
+// enough that no thread waits long for the last ones of another.
+#define PIECE(panel_bytes) ((panel_bytes) < PIECE_BYTES ? PIECE_BYTES / (panel_bytes) : 1)
 
 // A product of rows and a panel. All but the pointers are constants after inlining.
 struct product {

@@ -4,29 +4,10 @@
 #ifndef GETP_TARGET_CPU_ROWS_H
 #define GETP_TARGET_CPU_ROWS_H
 
+#include "engine/claims.h"
 #include "target/cpu/lanes.h"
 
 #include <assert.h>
-
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
-// A range of panels, rows or other items.
-struct range {
-  int first, end;
-};
-
-// The calling thread's range of n items. It is the same in every step and every pass, so the memory
-// of its panels stays near it, and a step that goes by rows finds the rows of the step before.
-ALWAYS_INLINE struct range thread_range(int n) {
-#ifdef _OPENMP
-  const long thread = omp_get_thread_num(), threads = omp_get_num_threads();
-#else
-  const long thread = 0, threads = 1;
-#endif
-  return (struct range){(int)(n * thread / threads), (int)(n * (thread + 1) / threads)};
-}
 
 // Adds the lanes pairwise.
 ALWAYS_INLINE float sum_lanes(const float *lane) {
