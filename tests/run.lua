@@ -104,6 +104,7 @@ local function list_thorough()
   suite_alone("draws, waves of 32", "lua5.4 tests/gpu/test_draws.lua simt_32 20000")
   suite_alone("50 kills of the generator", "lua5.4 tests/gen/test_disk.lua 50 -o tap TestKill")
   suite_alone("mutants of the kernels", "lua5.4 tests/gpu/mutants.lua")
+  suite_alone("tests/emulator/test_emulator.lua", "lua5.4 tests/emulator/test_emulator.lua -o tap")
   suite_alone("gfx90a kernels", "lua5.4 tests/machine_code/check_gfx90a.lua")
   suite_alone("sm_90 kernels", "lua5.4 tests/machine_code/check_sm_90.lua -o tap")
 end

@@ -52,7 +52,7 @@ struct CodeObject {
 // alone. Throws Fault.
 CodeObject read_code_object(const void *image);
 
-// Disassembles its code by llvm-objdump. Throws Fault.
-void decode_text(const CodeObject &object, Module &module);
+// Disassembles the code of each object into its module, by llvm-objdump. Throws Fault.
+void decode(const std::vector<const CodeObject *> &objects, const std::vector<Module *> &modules);
 
 #endif

@@ -45,21 +45,46 @@ std::string read_all(FILE *file) {
   return all;
 }
 
-// The disassembly. The child reads the code object from memory that it inherits.
-std::string disassemble(const std::string &elf) {
-  const int file = memfd_create("code object", 0);
-  if (file < 0 || write(file, elf.data(), elf.size()) != (ssize_t)elf.size())
-    throw Fault{"code object: out of memory for a copy of it"};
-  const std::string command =
-      format("env -u LD_PRELOAD -u LD_LIBRARY_PATH %s -d -z /proc/self/fd/%d",
-             find_program().c_str(), file);
+// Files in memory, which a child inherits.
+class MemoryFiles {
+public:
+  ~MemoryFiles() {
+    for (const int each : files)
+      close(each);
+  }
+  // Returns the path of a file with this content.
+  std::string add(const std::string &content) {
+    const int file = memfd_create("code object", 0);
+    if (file < 0 || write(file, content.data(), content.size()) != (ssize_t)content.size())
+      throw Fault{"code object: out of memory for a copy of it"};
+    files.push_back(file);
+    return format("/proc/self/fd/%d", file);
+  }
+
+private:
+  std::vector<int> files;
+};
+
+// The disassembly of each code object. One process makes all of them, since most of its time is its
+// start.
+std::vector<std::string> disassemble(const std::vector<const CodeObject *> &objects) {
+  MemoryFiles files;
+  std::vector<std::string> paths, texts;
+  std::string command = find_program() + " -d -z";
+  for (const CodeObject *each : objects) {
+    paths.push_back(files.add(each->elf));
+    command += " " + paths.back();
+  }
   FILE *pipe = popen(command.c_str(), "r");
-  const std::string text = pipe ? read_all(pipe) : "";
-  const int status = pipe ? pclose(pipe) : -1;
-  close(file);
-  if (status != 0)
-    throw Fault{command + ": the run failed"};
-  return text;
+  const std::string all = pipe ? read_all(pipe) : "";
+  if (!pipe || pclose(pipe) != 0)
+    throw Fault{find_program() + ": the run failed"};
+  for (const std::string &path : paths) {
+    const size_t begin = all.find(path + ":\tfile format");
+    const size_t end = all.find(":\tfile format", begin + path.size() + 2);
+    texts.push_back(begin == std::string::npos ? "" : all.substr(begin, end - begin));
+  }
+  return texts;
 }
 
 // ---- reading its lines ----
@@ -277,8 +302,10 @@ Instruction instruction_of(const Line &line, u64 text_address, const Index &inde
 
 } // namespace
 
-void decode_text(const CodeObject &object, Module &module) {
-  const std::vector<Line> lines = read_lines(disassemble(object.elf), object);
+static void decode_text(const std::string &text, const CodeObject &object, Module &module) {
+  const std::vector<Line> lines = read_lines(text, object);
+  if (lines.empty())
+    throw Fault{find_program() + ": want instructions of a code object, found none"};
   Index index;
   for (const Line &line : lines)
     index.insert({line.address, (s32)index.size()});
@@ -290,4 +317,10 @@ void decode_text(const CodeObject &object, Module &module) {
     module.code.push_back(instruction_of(line, object.text_address, index));
     module.text.push_back(line.text);
   }
+}
+
+void decode(const std::vector<const CodeObject *> &objects, const std::vector<Module *> &modules) {
+  const auto texts = disassemble(objects);
+  for (size_t i = 0; i < objects.size(); ++i)
+    decode_text(texts[i], *objects[i], *modules[i]);
 }

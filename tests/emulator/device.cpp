@@ -18,14 +18,16 @@ struct Allocation {
 };
 
 // A part of the address space that the devices have for themselves. Pages exist when they are used.
+// It begins at the same address in each run, if that is free: the time of a launch depends a little
+// on its addresses.
 struct Arena {
-  enum : u64 { GAP = 1 << 20, LEAST = 1ull << 30 };
+  enum : u64 { GAP = 1 << 20, LEAST = 1ull << 30, WANTED = 1ull << 45 };
   u64 begin, next, end;
 
   Arena() {
     u64 bytes = 1ull << 40;
     void *found;
-    while ((found = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+    while ((found = mmap((void *)WANTED, bytes, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) == MAP_FAILED) {
       bytes /= 2;
       if (bytes < LEAST)
@@ -36,7 +38,7 @@ struct Arena {
     end = begin + bytes;
   }
 
-  u64 take_addresses(size_t bytes, u64 alignment) {
+  u64 reserve_addresses(size_t bytes, u64 alignment) {
     const u64 at = (next + alignment - 1) / alignment * alignment;
     next = at + bytes + GAP;
     if (next > end)
@@ -63,14 +65,13 @@ void add(u64 low, u64 bytes, u32 access, const std::string &name) {
 
 } // namespace
 
-void *allocate(size_t bytes, const char *call) {
+void *allocate(size_t bytes, const char *call, bool on_device) {
   enum { ALIGNMENT = 256, FILL_BYTE = 0xaa, MOST_FILLED = 64 << 20 };
-  const u64 at = arena().take_addresses(bytes, ALIGNMENT);
+  const u64 at = arena().reserve_addresses(bytes, ALIGNMENT);
   add(at, bytes, RANGE_READ | RANGE_WRITE,
       format("%s number %u of %zu bytes", call, ++numbers, bytes));
   allocated += bytes;
-  // Large memory, and that of a timed run, has no page until it is used.
-  if (bytes <= MOST_FILLED && !environment().settings.time)
+  if (on_device && bytes <= MOST_FILLED && !environment().settings.time)
     memset((void *)at, FILL_BYTE, bytes);
   return (void *)at;
 }
@@ -108,7 +109,7 @@ size_t allocated_bytes() {
 
 u64 reserve(size_t bytes, u32 access, const char *name) {
   enum { ALIGNMENT = 4096 };
-  const u64 at = arena().take_addresses(bytes, ALIGNMENT);
+  const u64 at = arena().reserve_addresses(bytes, ALIGNMENT);
   if (access)
     add(at, bytes, access, name);
   return at;
@@ -138,26 +139,39 @@ static void relocate(const CodeObject &object, u64 base) {
   }
 }
 
-std::unique_ptr<LoadedCode> load_code(const void *image) {
-  auto code = std::make_unique<LoadedCode>();
+// Copies the segments of a code object to memory of the device.
+static void place(LoadedCode &code) {
+  u64 bytes = 0;
+  for (const Segment &each : code.object.segments)
+    bytes = std::max(bytes, each.address + each.bytes);
+  code.base = reserve(bytes, 0, "");
+  for (const Segment &each : code.object.segments) {
+    memcpy((void *)(code.base + each.address), each.content.data(), each.content.size());
+    add(code.base + each.address, each.bytes, RANGE_READ | (each.is_writable ? RANGE_WRITE : 0u),
+        "a segment of the code object");
+  }
+  relocate(code.object, code.base);
+  code.module.text_base = code.base + code.object.text_address;
+  if (environment().settings.time)
+    trace_classify(code.module);
+}
+
+std::vector<std::unique_ptr<LoadedCode>> load_codes(const std::vector<const void *> &images) {
+  std::vector<std::unique_ptr<LoadedCode>> codes;
+  std::vector<const CodeObject *> objects;
+  std::vector<Module *> modules;
   try {
-    code->object = read_code_object(image);
-    decode_text(code->object, code->module);
+    for (const void *each : images) {
+      codes.push_back(std::make_unique<LoadedCode>());
+      codes.back()->object = read_code_object(each);
+      objects.push_back(&codes.back()->object);
+      modules.push_back(&codes.back()->module);
+    }
+    decode(objects, modules);
   } catch (const Fault &fault) {
     give_up(fault.message);
   }
-  u64 bytes = 0;
-  for (const Segment &each : code->object.segments)
-    bytes = std::max(bytes, each.address + each.bytes);
-  code->base = reserve(bytes, 0, "");
-  for (const Segment &each : code->object.segments) {
-    memcpy((void *)(code->base + each.address), each.content.data(), each.content.size());
-    add(code->base + each.address, each.bytes, RANGE_READ | (each.is_writable ? RANGE_WRITE : 0u),
-        "a segment of the code object");
-  }
-  relocate(code->object, code->base);
-  code->module.text_base = code->base + code->object.text_address;
-  if (environment().settings.time)
-    trace_classify(code->module);
-  return code;
+  for (auto &each : codes)
+    place(*each);
+  return codes;
 }

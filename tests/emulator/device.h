@@ -13,8 +13,9 @@ extern std::recursive_mutex device_mutex;
 
 enum : u64 { DEVICE_BYTES = 64ull << 30 };
 
-// New memory, with no content that makes sense. It ends in front of memory that nobody may use.
-void *allocate(size_t bytes, const char *call);
+// New memory. That of a device has no content that makes sense, unless it is large or the run is
+// timed: then it has no page until it is used.
+void *allocate(size_t bytes, const char *call, bool on_device);
 
 // False: the pointer is none of allocate's.
 bool release(void *pointer);
@@ -40,8 +41,8 @@ struct LoadedCode {
   u64 base; // address of what has address 0 in the file
 };
 
-// Loads the code object of a program.
-std::unique_ptr<LoadedCode> load_code(const void *image);
+// Loads code objects of a program.
+std::vector<std::unique_ptr<LoadedCode>> load_codes(const std::vector<const void *> &images);
 
 struct Size3 {
   u32 x, y, z;

@@ -96,19 +96,24 @@ void report_bounds(Wave &wave, const Instruction &inst, const std::string &messa
     launch.faults.push_back(where(wave, inst) + message);
 }
 
-// A sentence about an access that `near`, the last range that begins at or below the address, does
-// not allow. NULL: no range does.
-static std::string refusal(u64 address, u32 bytes, u32 access, int lane, const Range *near) {
+// Where an address is beside memory that it should be in.
+static std::string position_beside(u64 address, const Range *below, const Range *above) {
+  if (above && (!below || above->low - address < address - below->high))
+    return format("%llu bytes before %s", (unsigned long long)(above->low - address), above->name);
+  if (below)
+    return format("at offset %llu of %s", (unsigned long long)(address - below->low), below->name);
+  return "no memory is allocated";
+}
+
+// A sentence about an access that no range allows. below: the last range that begins at or below
+// the address, or NULL; above: the next one, or NULL.
+static std::string refusal(u64 address, u32 bytes, u32 access, int lane, const Range *below,
+                           const Range *above) {
   const char *what = !(access & RANGE_WRITE) ? "load" : access & RANGE_READ ? "atomic" : "store";
-  const std::string begin = format("%s of %u bytes at 0x%llx by lane %d: ", what, bytes,
-                                   (unsigned long long)address, lane);
-  if (!near)
-    return begin + "out of bounds, below all memory";
-  const bool inside = address + bytes <= near->high;
-  return begin + format("%s, at offset %llu of %llu bytes: %s",
-                        inside ? "read-only memory" : "out of bounds",
-                        (unsigned long long)(address - near->low),
-                        (unsigned long long)(near->high - near->low), near->name);
+  const bool inside = below && address + bytes <= below->high;
+  return format("%s of %u bytes by lane %d %s: %s", what, bytes, lane,
+                inside ? "to memory that is only read" : "out of bounds",
+                position_beside(address, below, above).c_str());
 }
 
 bool find_range(Wave &wave, const Instruction &inst, u64 address, u32 bytes, u32 access, int lane) {
@@ -116,11 +121,12 @@ bool find_range(Wave &wave, const Instruction &inst, u64 address, u32 bytes, u32
   const auto after =
       std::upper_bound(ranges.begin(), ranges.end(), address,
                        [](u64 value, const Range &range) { return value < range.low; });
-  const Range *near = after == ranges.begin() ? nullptr : &after[-1];
-  if (near && address + bytes <= near->high && !(access & ~near->access)) {
-    wave.last_range = *near;
+  const Range *below = after == ranges.begin() ? nullptr : &after[-1];
+  const Range *above = after == ranges.end() ? nullptr : &*after;
+  if (below && address + bytes <= below->high && !(access & ~below->access)) {
+    wave.last_range = *below;
     return true;
   }
-  report_bounds(wave, inst, refusal(address, bytes, access, lane, near));
+  report_bounds(wave, inst, refusal(address, bytes, access, lane, below, above));
   return false;
 }

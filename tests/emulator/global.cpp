@@ -281,10 +281,12 @@ static inline void atomic_buffer(Wave &wave, const Instruction &inst, F f) {
   ATOMIC(T, "sub" s, 1, o - a)                                                                     \
   ATOMIC(T, "smin" s, 1, (T)std::min((ST)o, (ST)a))                                                \
   ATOMIC(T, "umin" s, 1, std::min(o, a))                                                           \
-  ATOMIC(T, "smax" s, 1, (T)std::max((ST)o, (ST)a)) ATOMIC(T, "umax" s, 1, std::max(o, a))         \
-      ATOMIC(T, "and" s, 1, o &a) ATOMIC(T, "or" s, 1, o | a) ATOMIC(T, "xor" s, 1, o ^ a)         \
-          ATOMIC(T, "inc" s, 1, o >= a ? 0 : o + 1)                                                \
-              ATOMIC(T, "dec" s, 1, (o == 0 || o > a) ? a : o - 1)
+  ATOMIC(T, "smax" s, 1, (T)std::max((ST)o, (ST)a))                                                \
+  ATOMIC(T, "umax" s, 1, std::max(o, a))                                                           \
+  ATOMIC(T, "and" s, 1, (o & a))                                                                   \
+  ATOMIC(T, "or" s, 1, o | a)                                                                      \
+  ATOMIC(T, "xor" s, 1, o ^ a)                                                                     \
+  ATOMIC(T, "inc" s, 1, o >= a ? 0 : o + 1) ATOMIC(T, "dec" s, 1, (o == 0 || o > a) ? a : o - 1)
 
 #define LOADS_AND_STORES(space, SPACE)                                                             \
   INSTRUCTION(space "_load_dword", load<SPACE, 1>);                                                \

@@ -33,9 +33,20 @@ std::vector<FatBinary *> &binaries() {
 
 thread_local std::vector<Configuration> configurations;
 
+// Loads the code of all files together when that of one is used first.
 LoadedCode &code_of(FatBinary &binary) {
-  if (!binary.code)
-    binary.code = load_code(binary.image);
+  if (binary.code)
+    return *binary.code;
+  std::vector<FatBinary *> list;
+  std::vector<const void *> images;
+  for (FatBinary *each : binaries())
+    if (!each->code) {
+      list.push_back(each);
+      images.push_back(each->image);
+    }
+  auto codes = load_codes(images);
+  for (size_t i = 0; i < list.size(); ++i)
+    list[i]->code = std::move(codes[i]);
   return *binary.code;
 }
 

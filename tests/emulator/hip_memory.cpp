@@ -3,11 +3,11 @@
 
 #include <cstdio>
 
-static hipError_t new_memory(void **pointer, size_t bytes, const char *call) {
+static hipError_t new_memory(void **pointer, size_t bytes, const char *call, bool on_device) {
   std::lock_guard<std::recursive_mutex> lock(device_mutex);
   if (!pointer)
     return remember(hipErrorInvalidValue);
-  *pointer = bytes ? allocate(bytes, call) : nullptr;
+  *pointer = bytes ? allocate(bytes, call, on_device) : nullptr;
   return hipSuccess;
 }
 
@@ -20,7 +20,7 @@ static hipError_t old_memory(void *pointer, const char *call) {
 }
 
 HIP_CALL hipError_t hipMalloc(void **pointer, size_t bytes) {
-  return new_memory(pointer, bytes, "hipMalloc");
+  return new_memory(pointer, bytes, "hipMalloc", true);
 }
 
 HIP_CALL hipError_t hipFree(void *pointer) {
@@ -28,7 +28,7 @@ HIP_CALL hipError_t hipFree(void *pointer) {
 }
 
 HIP_CALL hipError_t hipHostMalloc(void **pointer, size_t bytes, unsigned) {
-  return new_memory(pointer, bytes, "hipHostMalloc");
+  return new_memory(pointer, bytes, "hipHostMalloc", false);
 }
 
 HIP_CALL hipError_t hipHostFree(void *pointer) {

@@ -41,7 +41,7 @@ static inline float half_to_float(u16 h) {
   return (float)bits_as<_Float16>(h);
 }
 
-static inline float half_to_float_exactly(u16 h) { // keeps signalling NaNs signalling
+static inline float half_to_float_exactly(u16 h) { // a signalling NaN stays one
   if ((h & 0x7fff) > 0x7c00)
     return bits_as<float>(((u32)(h & 0x8000) << 16) | 0x7f800000u | ((u32)(h & 0x3ff) << 13));
   return (float)bits_as<_Float16>(h);
@@ -255,7 +255,7 @@ static inline void source_f16(Wave &wave, const Instruction &inst, int oi, int s
   }
 }
 
-// f16 operand as raw bits (abs/neg applied, NaNs untouched)
+// f16 operand as raw bits (abs/neg applied, NaN untouched)
 static inline void source_f16_bits(Wave &wave, const Instruction &inst, int oi, int slot,
                                    u16 *out) {
   u32 t[64];

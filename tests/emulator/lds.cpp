@@ -3,11 +3,11 @@
 
 void report_offset(Wave &wave, const Instruction &inst, u64 offset, u32 bytes, const char *what,
                    int lane) {
-  report_bounds(wave, inst,
-                format("%s of %u bytes at 0x%llx by lane %d: out of bounds, of %u bytes of LDS and "
-                       "%u bytes of scratch per lane",
-                       what, bytes, (unsigned long long)offset, lane, wave.lds_size,
-                       wave.scratch_lane));
+  report_bounds(
+      wave, inst,
+      format("%s of %u bytes by lane %d out of bounds: at offset %llu of %u bytes of LDS, "
+             "or of %u bytes of scratch per lane",
+             what, bytes, lane, (unsigned long long)offset, wave.lds_size, wave.scratch_lane));
 }
 
 // lds_writer and lds_reader have per byte the epoch, from bit 8 on, and the wave that used it last,
@@ -182,15 +182,18 @@ static inline void change_lds(Wave &wave, const Instruction &inst, F f) {
   LDS_ATOMIC(T, "min", is, 1, (T)std::min((ST)o, (ST)a))                                           \
   LDS_ATOMIC(T, "max", is, 1, (T)std::max((ST)o, (ST)a))                                           \
   LDS_ATOMIC(T, "min", us, 1, std::min(o, a))                                                      \
-  LDS_ATOMIC(T, "max", us, 1, std::max(o, a)) LDS_ATOMIC(T, "and", bs, 1, o &a)                    \
-      LDS_ATOMIC(T, "or", bs, 1, o | a) LDS_ATOMIC(T, "xor", bs, 1, o ^ a) LDS_ATOMIC(             \
-          T, "mskor", bs, 2, (o & ~a) | b) LDS_ATOMIC(T, "cmpst", bs, 2, o == a ? b : o)           \
-          LDS_ATOMIC(T, "add", fs, 1, add_floats<T>(o, a))                                         \
-              LDS_ATOMIC(T, "min", fs, 1, least_float<T>(o, a))                                    \
-                  LDS_ATOMIC(T, "max", fs, 1, greatest_float<T>(o, a))                             \
-                      INSTRUCTION("ds_wrxchg_rtn_" bs, [](Wave &wave, const Instruction &inst) {   \
-                        change_lds<T, true, 1>(wave, inst, [](T, T a, T) -> T { return a; });      \
-                      });
+  LDS_ATOMIC(T, "max", us, 1, std::max(o, a))                                                      \
+  LDS_ATOMIC(T, "and", bs, 1, (o & a))                                                             \
+  LDS_ATOMIC(T, "or", bs, 1, o | a)                                                                \
+  LDS_ATOMIC(T, "xor", bs, 1, o ^ a)                                                               \
+  LDS_ATOMIC(T, "mskor", bs, 2, (o & ~a) | b)                                                      \
+  LDS_ATOMIC(T, "cmpst", bs, 2, o == a ? b : o)                                                    \
+  LDS_ATOMIC(T, "add", fs, 1, add_floats<T>(o, a))                                                 \
+      LDS_ATOMIC(T, "min", fs, 1, least_float<T>(o, a))                                            \
+          LDS_ATOMIC(T, "max", fs, 1, greatest_float<T>(o, a))                                     \
+              INSTRUCTION("ds_wrxchg_rtn_" bs, [](Wave &wave, const Instruction &inst) {           \
+                change_lds<T, true, 1>(wave, inst, [](T, T a, T) -> T { return a; });              \
+              });
 
 INSTRUCTION("ds_nop", [](Wave &, const Instruction &) {});
 INSTRUCTION("ds_read_b32", read_lds_words<1>);

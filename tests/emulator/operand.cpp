@@ -133,8 +133,10 @@ static bool is_integer(const std::string &text) {
 
 Operand read_operand(std::string text) {
   Operand operand = {};
+  bool is_marked; // llvm 22 marks a literal that could be an inline constant
   operand.count = 1;
   operand.mod = remove_modifiers(&text);
+  text = between(text, "lit(", ")", &is_marked);
   if (text.empty() || read_register(text, &operand))
     return operand;
   const auto named = NAMED.find(text);

@@ -1,11 +1,11 @@
 -- Builds and runs tests/emulator/pass.c, and makes a table of what it writes.
 
+local emulator = require "tests.emulator.emulator"
 local lfs = require "lfs"
 
 local passes = {}
 
 local WORK <const> = "build/time"
-local EMULATOR <const> = "build/emulator"
 
 local function fail(...)
   io.stderr:write("time: ", string.format(...), "\n")
@@ -23,7 +23,8 @@ function passes.build(tree)
   local file = assert(io.open(WORK .. "/tree.ninja", "w"))
   file:write("timed = ", tree, "\n")
   file:close()
-  run("ninja --quiet -f tests/emulator/emulator.ninja")
+  local is_built, output = emulator.build()
+  if not is_built then fail("the emulator cannot be built:\n%s", output) end
   run(string.format("ninja --quiet -f tests/emulator/time.ninja %s/pass/%s", WORK, tree))
 end
 
@@ -36,7 +37,7 @@ local function parse_kernel(line)
 end
 
 local function new_step(role)
-  return { role = role, times = 0, launches = 0, us = 0, longest = nil }
+  return { role = role, times = 0, launches = 0, us = 0, longest = nil, kernels = {} }
 end
 
 -- Adds the kernels of a step that a pass runs so many times.
@@ -45,12 +46,14 @@ local function add(step, times, kernels)
   for _, kernel in ipairs(kernels) do
     step.launches, step.us = step.launches + times, step.us + times * kernel.us
     step.launch_us = kernel.launch_us
+    step.kernels[#step.kernels + 1] = kernel
     if not step.longest or kernel.us > step.longest.us then step.longest = kernel end
   end
 end
 
--- The steps of a file by role, in the order of the schedule: list of { role, times, launches, us, longest }, the last
--- of which is the kernel of the role that takes longest. us and launches count all that a pass runs.
+-- The steps of a file by role, in the order of the schedule: list of { role, times, launches, us, longest, kernels }.
+-- kernels has those that were launched, longest the one of them that takes longest. us and launches count all that a
+-- pass runs.
 function passes.parse(text)
   local steps, by_role, kernels = {}, {}, {}
   for line in text:gmatch("[^\n]+") do
@@ -73,8 +76,8 @@ end
 function passes.run(options, rows)
   local path = WORK .. "/launches.txt"
   os.remove(path)
-  run(string.format("LD_LIBRARY_PATH=%s EMULATOR_TIME=1 EMULATOR_TIME_FILE=%s %s/pass/%s %s %s %s %s %s", EMULATOR,
-    path, WORK, options.tree, rows, options.context, options.skew, path, options.roles))
+  run(string.format("%s%s/pass/%s %s %s %s %s %s", emulator.prefix("EMULATOR_TIME=1 EMULATOR_TIME_FILE=" .. path), WORK,
+    options.tree, rows, options.context, options.skew, path, options.roles))
   local file = assert(io.open(path))
   local text = file:read("a")
   file:close()

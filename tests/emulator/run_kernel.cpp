@@ -104,8 +104,8 @@ static void run_and_report(Launch &launch, const std::string &name) {
   std::string faults;
   for (const std::string &each : launch.faults)
     faults += (faults.empty() ? "" : "\n") + each;
-  if (launch.stopped)
-    give_up(name + ": " + faults);
+  if (launch.stopped) // perhaps on several threads, for one reason
+    give_up(name + ": " + launch.faults.front());
   if (!faults.empty())
     fprintf(stderr, "emulator: %s: %s\n", name.c_str(), faults.c_str());
   if (environment().verbose && !environment().settings.time)

@@ -27,7 +27,7 @@ static inline void jump(Wave &wave, const Instruction &inst, u64 addr) {
 static inline u64 next_addr(Wave &wave, const Instruction &inst) {
   return wave.module->text_base + inst.address + inst.size;
 }
-#define S2_32(n, e)                                                                                \
+#define B32_OP2(n, e)                                                                              \
   INSTRUCTION(n, [](Wave &wave, const Instruction &inst) {                                         \
     u32 a = argument32(wave, inst, 1), b = argument32(wave, inst, 2);                              \
     (void)a;                                                                                       \
@@ -35,21 +35,21 @@ static inline u64 next_addr(Wave &wave, const Instruction &inst) {
     u32 d = e;                                                                                     \
     set_result32(wave, inst, d);                                                                   \
   })
-#define S2_32z(n, e)                                                                               \
+#define B32_OP2_SCC(n, e)                                                                          \
   INSTRUCTION(n, [](Wave &wave, const Instruction &inst) {                                         \
     u32 a = argument32(wave, inst, 1), b = argument32(wave, inst, 2);                              \
     u32 d = e;                                                                                     \
     set_result32(wave, inst, d);                                                                   \
     wave.scc = d != 0;                                                                             \
   })
-#define S2_64z(n, e)                                                                               \
+#define B64_OP2_SCC(n, e)                                                                          \
   INSTRUCTION(n, [](Wave &wave, const Instruction &inst) {                                         \
     u64 a = argument64(wave, inst, 1), b = argument64(wave, inst, 2);                              \
     u64 d = e;                                                                                     \
     set_result64(wave, inst, d);                                                                   \
     wave.scc = d != 0;                                                                             \
   })
-#define S2_64sh(n, e)                                                                              \
+#define B64_SHIFT(n, e)                                                                            \
   INSTRUCTION(n, [](Wave &wave, const Instruction &inst) {                                         \
     u64 a = argument64(wave, inst, 1);                                                             \
     u32 b = argument32(wave, inst, 2);                                                             \
@@ -57,33 +57,33 @@ static inline u64 next_addr(Wave &wave, const Instruction &inst) {
     set_result64(wave, inst, d);                                                                   \
     wave.scc = d != 0;                                                                             \
   })
-#define S1_32(n, e)                                                                                \
+#define B32_OP1(n, e)                                                                              \
   INSTRUCTION(n, [](Wave &wave, const Instruction &inst) {                                         \
     u32 a = argument32(wave, inst, 1);                                                             \
     u32 d = e;                                                                                     \
     set_result32(wave, inst, d);                                                                   \
   })
-#define S1_32z(n, e)                                                                               \
+#define B32_OP1_SCC(n, e)                                                                          \
   INSTRUCTION(n, [](Wave &wave, const Instruction &inst) {                                         \
     u32 a = argument32(wave, inst, 1);                                                             \
     u32 d = e;                                                                                     \
     set_result32(wave, inst, d);                                                                   \
     wave.scc = d != 0;                                                                             \
   })
-#define S1_64z(n, e)                                                                               \
+#define B64_OP1_SCC(n, e)                                                                          \
   INSTRUCTION(n, [](Wave &wave, const Instruction &inst) {                                         \
     u64 a = argument64(wave, inst, 1);                                                             \
     u64 d = e;                                                                                     \
     set_result64(wave, inst, d);                                                                   \
     wave.scc = d != 0;                                                                             \
   })
-#define S1_6432(n, e)                                                                              \
+#define B64_TO_B32(n, e)                                                                           \
   INSTRUCTION(n, [](Wave &wave, const Instruction &inst) {                                         \
     u64 a = argument64(wave, inst, 1);                                                             \
     u32 d = e;                                                                                     \
     set_result32(wave, inst, d);                                                                   \
   })
-#define SAVEX(n, e)                                                                                \
+#define SAVE_EXEC(n, e)                                                                            \
   INSTRUCTION(n, [](Wave &wave, const Instruction &inst) {                                         \
     u64 s = argument64(wave, inst, 1), x = wave.exec();                                            \
     u64 r = e;                                                                                     \
@@ -91,12 +91,12 @@ static inline u64 next_addr(Wave &wave, const Instruction &inst) {
     wave.exec() = r;                                                                               \
     wave.scc = r != 0;                                                                             \
   })
-#define SC_32(n, e)                                                                                \
+#define COMPARE_32(n, e)                                                                           \
   INSTRUCTION(n, [](Wave &wave, const Instruction &inst) {                                         \
     u32 a = argument32(wave, inst, 0), b = argument32(wave, inst, 1);                              \
     wave.scc = (e) ? 1 : 0;                                                                        \
   })
-#define SCK(n, e)                                                                                  \
+#define COMPARE_IMMEDIATE(n, e)                                                                    \
   INSTRUCTION(n, [](Wave &wave, const Instruction &inst) {                                         \
     u32 a = argument32(wave, inst, 0);                                                             \
     s32 k = (s16)inst.immediate;                                                                   \
@@ -105,7 +105,7 @@ static inline u64 next_addr(Wave &wave, const Instruction &inst) {
     (void)uk;                                                                                      \
     wave.scc = (e) ? 1 : 0;                                                                        \
   })
-static inline u64 wqm64(u64 x) {
+static inline u64 whole_quads(u64 x) {
   u64 r = 0;
   for (int i = 0; i < 64; i += 4)
     if ((x >> i) & 15)
@@ -113,7 +113,7 @@ static inline u64 wqm64(u64 x) {
   return r;
 }
 
-static inline u32 hwreg_get(Wave &wave, u32 id) {
+static inline u32 hardware_register(Wave &wave, u32 id) {
   switch (id) {
   case 1:
     return wave.mode;
@@ -132,7 +132,7 @@ static inline u32 hwreg_get(Wave &wave, u32 id) {
   }
 }
 
-static inline void setreg(Wave &wave, const Instruction &inst, u32 val) {
+static inline void set_hardware_register(Wave &wave, const Instruction &inst, u32 val) {
   u32 id = inst.immediate & 63, off = (inst.immediate >> 6) & 31,
       w = ((inst.immediate >> 11) & 31) + 1;
   u32 mk = (w == 32 ? ~0u : ((1u << w) - 1)) << off;
@@ -144,7 +144,7 @@ static inline void setreg(Wave &wave, const Instruction &inst, u32 val) {
   }
 }
 
-static bool rd(Wave &wave, const Instruction &inst, u64 a, u32 n, void *out) {
+static bool read_bytes(Wave &wave, const Instruction &inst, u64 a, u32 n, void *out) {
   if (!(a >= wave.last_range.low && a + n <= wave.last_range.high))
     if (!find_range(wave, inst, a, n, 1, -1)) {
       memset(out, 0, n);
@@ -154,7 +154,7 @@ static bool rd(Wave &wave, const Instruction &inst, u64 a, u32 n, void *out) {
   return true;
 }
 
-template <int N> static void s_load(Wave &wave, const Instruction &inst) {
+template <int N> static void load_scalars(Wave &wave, const Instruction &inst) {
   u64 base = argument64(wave, inst, 1) + (s64)inst.offset;
   if (inst.operand[2].kind == OPERAND_SGPR)
     base += wave.sgpr[inst.operand[2].reg];
@@ -162,11 +162,11 @@ template <int N> static void s_load(Wave &wave, const Instruction &inst) {
     base += (s64)(s32)(u32)inst.operand[2].imm;
   base &= ~3ull;
   u32 t[N];
-  rd(wave, inst, base, 4 * N, t);
+  read_bytes(wave, inst, base, 4 * N, t);
   memcpy(&wave.sgpr[inst.operand[0].reg], t, 4 * N);
 }
 
-template <int N> static void s_bload(Wave &wave, const Instruction &inst) {
+template <int N> static void load_from_buffer(Wave &wave, const Instruction &inst) {
   u32 *rs = &wave.sgpr[inst.operand[1].reg];
   u64 base = (u64)rs[0] | ((u64)(rs[1] & 0xffff) << 32);
   u32 stride = (rs[1] >> 16) & 0x3fff, nr = rs[2];
@@ -181,12 +181,12 @@ template <int N> static void s_bload(Wave &wave, const Instruction &inst) {
   for (int i = 0; i < N; ++i) {
     t[i] = 0;
     if (off + 4 * i + 4 <= size)
-      rd(wave, inst, base + off + 4 * i, 4, &t[i]);
+      read_bytes(wave, inst, base + off + 4 * i, 4, &t[i]);
   }
   memcpy(&wave.sgpr[inst.operand[0].reg], t, 4 * N);
 }
 
-template <int N> static void s_store(Wave &wave, const Instruction &inst) {
+template <int N> static void store_scalars(Wave &wave, const Instruction &inst) {
   u64 base = argument64(wave, inst, 1) + (s64)inst.offset;
   if (inst.operand[2].kind == OPERAND_SGPR)
     base += wave.sgpr[inst.operand[2].reg];
@@ -195,6 +195,17 @@ template <int N> static void s_store(Wave &wave, const Instruction &inst) {
   base &= ~3ull;
   if (find_range(wave, inst, base, 4 * N, 2, -1))
     memcpy((void *)base, &wave.sgpr[inst.operand[0].reg], 4 * N);
+}
+
+// How many bits at the top are alike; ~0: all.
+static u32 sign_bits(u64 x) {
+  const u64 magnitude = (s64)x < 0 ? ~x : x;
+  return magnitude ? (u32)__builtin_clzll(magnitude) : ~0u;
+}
+
+static u32 sign_bits(u32 x) {
+  const u32 magnitude = (s32)x < 0 ? ~x : x;
+  return magnitude ? (u32)__builtin_clz(magnitude) : ~0u;
 }
 
 static u32 extract_bits(u32 a, u32 b, bool sg) {
@@ -241,53 +252,53 @@ INSTRUCTION("s_subb_u32", [](Wave &wave, const Instruction &inst) {
   set_result32(wave, inst, (u32)(a - b));
   wave.scc = b > a;
 });
-#define MM(n, T, op)                                                                               \
+#define MIN_OR_MAX(n, T, op)                                                                       \
   INSTRUCTION(n, [](Wave &wave, const Instruction &inst) {                                         \
     T a = (T)argument32(wave, inst, 1), b = (T)argument32(wave, inst, 2);                          \
     bool c = a op b;                                                                               \
     set_result32(wave, inst, (u32)(c ? a : b));                                                    \
     wave.scc = c;                                                                                  \
   })
-MM("s_min_i32", s32, <);
-MM("s_min_u32", u32, <);
-MM("s_max_i32", s32, >=);
-MM("s_max_u32", u32, >=);
+MIN_OR_MAX("s_min_i32", s32, <);
+MIN_OR_MAX("s_min_u32", u32, <);
+MIN_OR_MAX("s_max_i32", s32, >=);
+MIN_OR_MAX("s_max_u32", u32, >=);
 INSTRUCTION("s_cselect_b32", [](Wave &wave, const Instruction &inst) {
   set_result32(wave, inst, wave.scc ? argument32(wave, inst, 1) : argument32(wave, inst, 2));
 });
 INSTRUCTION("s_cselect_b64", [](Wave &wave, const Instruction &inst) {
   set_result64(wave, inst, wave.scc ? argument64(wave, inst, 1) : argument64(wave, inst, 2));
 });
-S2_32z("s_and_b32", a &b);
-S2_64z("s_and_b64", a &b);
-S2_32z("s_or_b32", a | b);
-S2_64z("s_or_b64", a | b);
-S2_32z("s_xor_b32", a ^ b);
-S2_64z("s_xor_b64", a ^ b);
-S2_32z("s_andn2_b32", a & ~b);
-S2_64z("s_andn2_b64", a & ~b);
-S2_32z("s_orn2_b32", a | ~b);
-S2_64z("s_orn2_b64", a | ~b);
-S2_32z("s_nand_b32", ~(a &b));
-S2_64z("s_nand_b64", ~(a &b));
-S2_32z("s_nor_b32", ~(a | b));
-S2_64z("s_nor_b64", ~(a | b));
-S2_32z("s_xnor_b32", ~(a ^ b));
-S2_64z("s_xnor_b64", ~(a ^ b));
-S2_32z("s_lshl_b32", a << (b & 31));
-S2_64sh("s_lshl_b64", a << (b & 63));
-S2_32z("s_lshr_b32", a >> (b & 31));
-S2_64sh("s_lshr_b64", a >> (b & 63));
-S2_32z("s_ashr_i32", (u32)((s32)a >> (b & 31)));
-S2_64sh("s_ashr_i64", (u64)((s64)a >> (b & 63)));
-S2_32("s_bfm_b32", ((1u << (a & 31)) - 1) << (b & 31));
+B32_OP2_SCC("s_and_b32", (a & b));
+B64_OP2_SCC("s_and_b64", (a & b));
+B32_OP2_SCC("s_or_b32", a | b);
+B64_OP2_SCC("s_or_b64", a | b);
+B32_OP2_SCC("s_xor_b32", a ^ b);
+B64_OP2_SCC("s_xor_b64", a ^ b);
+B32_OP2_SCC("s_andn2_b32", a & ~b);
+B64_OP2_SCC("s_andn2_b64", a & ~b);
+B32_OP2_SCC("s_orn2_b32", a | ~b);
+B64_OP2_SCC("s_orn2_b64", a | ~b);
+B32_OP2_SCC("s_nand_b32", (~(a & b)));
+B64_OP2_SCC("s_nand_b64", (~(a & b)));
+B32_OP2_SCC("s_nor_b32", ~(a | b));
+B64_OP2_SCC("s_nor_b64", ~(a | b));
+B32_OP2_SCC("s_xnor_b32", ~(a ^ b));
+B64_OP2_SCC("s_xnor_b64", ~(a ^ b));
+B32_OP2_SCC("s_lshl_b32", a << (b & 31));
+B64_SHIFT("s_lshl_b64", a << (b & 63));
+B32_OP2_SCC("s_lshr_b32", a >> (b & 31));
+B64_SHIFT("s_lshr_b64", a >> (b & 63));
+B32_OP2_SCC("s_ashr_i32", (u32)((s32)a >> (b & 31)));
+B64_SHIFT("s_ashr_i64", (u64)((s64)a >> (b & 63)));
+B32_OP2("s_bfm_b32", ((1u << (a & 31)) - 1) << (b & 31));
 INSTRUCTION("s_bfm_b64", [](Wave &wave, const Instruction &inst) {
   u32 a = argument32(wave, inst, 1), b = argument32(wave, inst, 2);
   set_result64(wave, inst, ((1ull << (a & 63)) - 1) << (b & 63));
 });
-S2_32("s_mul_i32", a *b);
-S2_32("s_mul_hi_u32", (u32)(((u64)a * b) >> 32));
-S2_32("s_mul_hi_i32", (u32)(((s64)(s32)a * (s32)b) >> 32));
+B32_OP2("s_mul_i32", (a * b));
+B32_OP2("s_mul_hi_u32", (u32)(((u64)a * b) >> 32));
+B32_OP2("s_mul_hi_i32", (u32)(((s64)(s32)a * (s32)b) >> 32));
 INSTRUCTION("s_bfe_u32", [](Wave &wave, const Instruction &inst) {
   u32 d = extract_bits(argument32(wave, inst, 1), argument32(wave, inst, 2), false);
   set_result32(wave, inst, d);
@@ -321,21 +332,21 @@ INSTRUCTION("s_absdiff_i32", [](Wave &wave, const Instruction &inst) {
   set_result32(wave, inst, d);
   wave.scc = d != 0;
 });
-#define LSA(k)                                                                                     \
+#define SHIFT_AND_ADD(k)                                                                           \
   INSTRUCTION("s_lshl" #k "_add_u32", [](Wave &wave, const Instruction &inst) {                    \
     u64 x = ((u64)argument32(wave, inst, 1) << k) + argument32(wave, inst, 2);                     \
     set_result32(wave, inst, (u32)x);                                                              \
     wave.scc = (x >> 32) != 0;                                                                     \
   })
-LSA(1);
-LSA(2);
-LSA(3);
-LSA(4);
-S2_32("s_pack_ll_b32_b16", (a & 0xffff) | (b << 16));
-S2_32("s_pack_lh_b32_b16", (a & 0xffff) | (b & 0xffff0000));
-S2_32("s_pack_hh_b32_b16", (a >> 16) | (b & 0xffff0000));
+SHIFT_AND_ADD(1);
+SHIFT_AND_ADD(2);
+SHIFT_AND_ADD(3);
+SHIFT_AND_ADD(4);
+B32_OP2("s_pack_ll_b32_b16", (a & 0xffff) | (b << 16));
+B32_OP2("s_pack_lh_b32_b16", (a & 0xffff) | (b & 0xffff0000));
+B32_OP2("s_pack_hh_b32_b16", (a >> 16) | (b & 0xffff0000));
 // SOP1
-S1_32("s_mov_b32", a);
+B32_OP1("s_mov_b32", a);
 INSTRUCTION("s_mov_b64", [](Wave &wave, const Instruction &inst) {
   set_result64(wave, inst, argument64(wave, inst, 1));
 });
@@ -347,16 +358,16 @@ INSTRUCTION("s_cmov_b64", [](Wave &wave, const Instruction &inst) {
   if (wave.scc)
     set_result64(wave, inst, argument64(wave, inst, 1));
 });
-S1_32z("s_not_b32", ~a);
-S1_64z("s_not_b64", ~a);
-S1_32z("s_wqm_b32", (u32)wqm64(a));
-S1_64z("s_wqm_b64", wqm64(a));
-S1_32("s_brev_b32", reverse_bits(a));
+B32_OP1_SCC("s_not_b32", ~a);
+B64_OP1_SCC("s_not_b64", ~a);
+B32_OP1_SCC("s_wqm_b32", (u32)whole_quads(a));
+B64_OP1_SCC("s_wqm_b64", whole_quads(a));
+B32_OP1("s_brev_b32", reverse_bits(a));
 INSTRUCTION("s_brev_b64", [](Wave &wave, const Instruction &inst) {
   set_result64(wave, inst, reverse_bits(argument64(wave, inst, 1)));
 });
-S1_32z("s_bcnt0_i32_b32", 32 - __builtin_popcount(a));
-S1_32z("s_bcnt1_i32_b32", __builtin_popcount(a));
+B32_OP1_SCC("s_bcnt0_i32_b32", 32 - __builtin_popcount(a));
+B32_OP1_SCC("s_bcnt1_i32_b32", __builtin_popcount(a));
 INSTRUCTION("s_bcnt0_i32_b64", [](Wave &wave, const Instruction &inst) {
   u32 d = 64 - __builtin_popcountll(argument64(wave, inst, 1));
   set_result32(wave, inst, d);
@@ -367,22 +378,16 @@ INSTRUCTION("s_bcnt1_i32_b64", [](Wave &wave, const Instruction &inst) {
   set_result32(wave, inst, d);
   wave.scc = d != 0;
 });
-S1_32("s_ff0_i32_b32", ~a ? (u32)__builtin_ctz(~a) : ~0u);
-S1_32("s_ff1_i32_b32", a ? (u32)__builtin_ctz(a) : ~0u);
-S1_6432("s_ff0_i32_b64", ~a ? (u32)__builtin_ctzll(~a) : ~0u);
-S1_6432("s_ff1_i32_b64", a ? (u32)__builtin_ctzll(a) : ~0u);
-S1_32("s_flbit_i32_b32", a ? (u32)__builtin_clz(a) : ~0u);
-S1_6432("s_flbit_i32_b64", a ? (u32)__builtin_clzll(a) : ~0u);
-S1_32("s_flbit_i32", ({
-        u32 x = (s32)a < 0 ? ~a : a;
-        x ? (u32)__builtin_clz(x) : ~0u;
-      }));
-S1_6432("s_flbit_i32_i64", ({
-          u64 x = (s64)a < 0 ? ~a : a;
-          x ? (u32)__builtin_clzll(x) : ~0u;
-        }));
-S1_32("s_sext_i32_i8", (u32)(s32)(s8)a);
-S1_32("s_sext_i32_i16", (u32)(s32)(s16)a);
+B32_OP1("s_ff0_i32_b32", ~a ? (u32)__builtin_ctz(~a) : ~0u);
+B32_OP1("s_ff1_i32_b32", a ? (u32)__builtin_ctz(a) : ~0u);
+B64_TO_B32("s_ff0_i32_b64", ~a ? (u32)__builtin_ctzll(~a) : ~0u);
+B64_TO_B32("s_ff1_i32_b64", a ? (u32)__builtin_ctzll(a) : ~0u);
+B32_OP1("s_flbit_i32_b32", a ? (u32)__builtin_clz(a) : ~0u);
+B64_TO_B32("s_flbit_i32_b64", a ? (u32)__builtin_clzll(a) : ~0u);
+B32_OP1("s_flbit_i32", sign_bits((u32)a));
+B64_TO_B32("s_flbit_i32_i64", sign_bits((u64)a));
+B32_OP1("s_sext_i32_i8", (u32)(s32)(s8)a);
+B32_OP1("s_sext_i32_i16", (u32)(s32)(s16)a);
 INSTRUCTION("s_bitset0_b32", [](Wave &wave, const Instruction &inst) {
   wave.sgpr[inst.operand[0].reg] &= ~(1u << (argument32(wave, inst, 1) & 31));
 });
@@ -420,16 +425,16 @@ INSTRUCTION("s_call_b64", [](Wave &wave, const Instruction &inst) {
   set_result64(wave, inst, next_addr(wave, inst));
   wave.next_pc = inst.immediate;
 });
-SAVEX("s_and_saveexec_b64", s &x);
-SAVEX("s_or_saveexec_b64", s | x);
-SAVEX("s_xor_saveexec_b64", s ^ x);
-SAVEX("s_andn2_saveexec_b64", s & ~x);
-SAVEX("s_orn2_saveexec_b64", s | ~x);
-SAVEX("s_nand_saveexec_b64", ~(s &x));
-SAVEX("s_nor_saveexec_b64", ~(s | x));
-SAVEX("s_xnor_saveexec_b64", ~(s ^ x));
-SAVEX("s_andn1_saveexec_b64", ~s &x);
-SAVEX("s_orn1_saveexec_b64", ~s | x);
+SAVE_EXEC("s_and_saveexec_b64", (s & x));
+SAVE_EXEC("s_or_saveexec_b64", s | x);
+SAVE_EXEC("s_xor_saveexec_b64", s ^ x);
+SAVE_EXEC("s_andn2_saveexec_b64", s & ~x);
+SAVE_EXEC("s_orn2_saveexec_b64", s | ~x);
+SAVE_EXEC("s_nand_saveexec_b64", (~(s & x)));
+SAVE_EXEC("s_nor_saveexec_b64", ~(s | x));
+SAVE_EXEC("s_xnor_saveexec_b64", ~(s ^ x));
+SAVE_EXEC("s_andn1_saveexec_b64", (~s & x));
+SAVE_EXEC("s_orn1_saveexec_b64", ~s | x);
 INSTRUCTION("s_andn1_wrexec_b64", [](Wave &wave, const Instruction &inst) {
   u64 r = ~argument64(wave, inst, 1) & wave.exec();
   wave.exec() = r;
@@ -465,23 +470,24 @@ INSTRUCTION("s_abs_i32", [](Wave &wave, const Instruction &inst) {
   wave.scc = d != 0;
 });
 INSTRUCTION("s_movrels_b32", [](Wave &wave, const Instruction &inst) {
-  set_result32(wave, inst, wave.sgpr[(inst.operand[1].reg + wave.sgpr[124]) & 127]);
+  set_result32(wave, inst, wave.sgpr[(inst.operand[1].reg + wave.sgpr[REGISTER_M0]) & 127]);
 });
 INSTRUCTION("s_movrels_b64", [](Wave &wave, const Instruction &inst) {
-  set_result64(wave, inst, wave.sgpr64((inst.operand[1].reg + wave.sgpr[124]) & 127));
+  set_result64(wave, inst, wave.sgpr64((inst.operand[1].reg + wave.sgpr[REGISTER_M0]) & 127));
 });
 INSTRUCTION("s_movreld_b32", [](Wave &wave, const Instruction &inst) {
-  wave.sgpr[(inst.operand[0].reg + wave.sgpr[124]) & 127] = argument32(wave, inst, 1);
+  wave.sgpr[(inst.operand[0].reg + wave.sgpr[REGISTER_M0]) & 127] = argument32(wave, inst, 1);
 });
 INSTRUCTION("s_movreld_b64", [](Wave &wave, const Instruction &inst) {
-  wave.set_sgpr64((inst.operand[0].reg + wave.sgpr[124]) & 127, argument64(wave, inst, 1));
+  wave.set_sgpr64((inst.operand[0].reg + wave.sgpr[REGISTER_M0]) & 127, argument64(wave, inst, 1));
 });
 // gpr indexing
 INSTRUCTION("s_set_gpr_idx_on", [](Wave &wave, const Instruction &inst) {
   u32 a = argument32(wave, inst, 0);
   wave.index = a & 255;
   wave.index_enable = (u32)inst.operand[1].imm & 15;
-  wave.sgpr[124] = (wave.sgpr[124] & ~0xf0ffu) | (a & 255) | (wave.index_enable << 12);
+  wave.sgpr[REGISTER_M0] =
+      (wave.sgpr[REGISTER_M0] & ~0xf0ffu) | (a & 255) | (wave.index_enable << 12);
   wave.mode |= 1u << 27;
 });
 INSTRUCTION("s_set_gpr_idx_off", [](Wave &wave, const Instruction &) {
@@ -490,34 +496,34 @@ INSTRUCTION("s_set_gpr_idx_off", [](Wave &wave, const Instruction &) {
 });
 INSTRUCTION("s_set_gpr_idx_mode", [](Wave &wave, const Instruction &inst) {
   wave.index_enable = inst.immediate & 15;
-  wave.sgpr[124] = (wave.sgpr[124] & ~0xf000u) | (wave.index_enable << 12);
+  wave.sgpr[REGISTER_M0] = (wave.sgpr[REGISTER_M0] & ~0xf000u) | (wave.index_enable << 12);
 });
 INSTRUCTION("s_set_gpr_idx_idx", [](Wave &wave, const Instruction &inst) {
   u32 a = argument32(wave, inst, 0) & 255;
   wave.index = a;
-  wave.sgpr[124] = (wave.sgpr[124] & ~255u) | a;
+  wave.sgpr[REGISTER_M0] = (wave.sgpr[REGISTER_M0] & ~255u) | a;
 });
 // SOPC
-SC_32("s_cmp_eq_i32", a == b);
-SC_32("s_cmp_lg_i32", a != b);
-SC_32("s_cmp_gt_i32", (s32)a > (s32)b);
-SC_32("s_cmp_ge_i32", (s32)a >= (s32)b);
-SC_32("s_cmp_lt_i32", (s32)a < (s32)b);
-SC_32("s_cmp_le_i32", (s32)a <= (s32)b);
-SC_32("s_cmp_eq_u32", a == b);
-SC_32("s_cmp_lg_u32", a != b);
-SC_32("s_cmp_gt_u32", a > b);
-SC_32("s_cmp_ge_u32", a >= b);
-SC_32("s_cmp_lt_u32", a < b);
-SC_32("s_cmp_le_u32", a <= b);
+COMPARE_32("s_cmp_eq_i32", a == b);
+COMPARE_32("s_cmp_lg_i32", a != b);
+COMPARE_32("s_cmp_gt_i32", (s32)a > (s32)b);
+COMPARE_32("s_cmp_ge_i32", (s32)a >= (s32)b);
+COMPARE_32("s_cmp_lt_i32", (s32)a < (s32)b);
+COMPARE_32("s_cmp_le_i32", (s32)a <= (s32)b);
+COMPARE_32("s_cmp_eq_u32", a == b);
+COMPARE_32("s_cmp_lg_u32", a != b);
+COMPARE_32("s_cmp_gt_u32", a > b);
+COMPARE_32("s_cmp_ge_u32", a >= b);
+COMPARE_32("s_cmp_lt_u32", a < b);
+COMPARE_32("s_cmp_le_u32", a <= b);
 INSTRUCTION("s_cmp_eq_u64", [](Wave &wave, const Instruction &inst) {
   wave.scc = argument64(wave, inst, 0) == argument64(wave, inst, 1);
 });
 INSTRUCTION("s_cmp_lg_u64", [](Wave &wave, const Instruction &inst) {
   wave.scc = argument64(wave, inst, 0) != argument64(wave, inst, 1);
 });
-SC_32("s_bitcmp0_b32", !((a >> (b & 31)) & 1));
-SC_32("s_bitcmp1_b32", (a >> (b & 31)) & 1);
+COMPARE_32("s_bitcmp0_b32", !((a >> (b & 31)) & 1));
+COMPARE_32("s_bitcmp1_b32", (a >> (b & 31)) & 1);
 INSTRUCTION("s_bitcmp0_b64", [](Wave &wave, const Instruction &inst) {
   wave.scc = !((argument64(wave, inst, 0) >> (argument32(wave, inst, 1) & 63)) & 1);
 });
@@ -532,18 +538,18 @@ INSTRUCTION("s_cmovk_i32", [](Wave &wave, const Instruction &inst) {
   if (wave.scc)
     set_result32(wave, inst, (u32)(s32)(s16)inst.immediate);
 });
-SCK("s_cmpk_eq_i32", (s32)a == k);
-SCK("s_cmpk_lg_i32", (s32)a != k);
-SCK("s_cmpk_gt_i32", (s32)a > k);
-SCK("s_cmpk_ge_i32", (s32)a >= k);
-SCK("s_cmpk_lt_i32", (s32)a < k);
-SCK("s_cmpk_le_i32", (s32)a <= k);
-SCK("s_cmpk_eq_u32", a == uk);
-SCK("s_cmpk_lg_u32", a != uk);
-SCK("s_cmpk_gt_u32", a > uk);
-SCK("s_cmpk_ge_u32", a >= uk);
-SCK("s_cmpk_lt_u32", a < uk);
-SCK("s_cmpk_le_u32", a <= uk);
+COMPARE_IMMEDIATE("s_cmpk_eq_i32", (s32)a == k);
+COMPARE_IMMEDIATE("s_cmpk_lg_i32", (s32)a != k);
+COMPARE_IMMEDIATE("s_cmpk_gt_i32", (s32)a > k);
+COMPARE_IMMEDIATE("s_cmpk_ge_i32", (s32)a >= k);
+COMPARE_IMMEDIATE("s_cmpk_lt_i32", (s32)a < k);
+COMPARE_IMMEDIATE("s_cmpk_le_i32", (s32)a <= k);
+COMPARE_IMMEDIATE("s_cmpk_eq_u32", a == uk);
+COMPARE_IMMEDIATE("s_cmpk_lg_u32", a != uk);
+COMPARE_IMMEDIATE("s_cmpk_gt_u32", a > uk);
+COMPARE_IMMEDIATE("s_cmpk_ge_u32", a >= uk);
+COMPARE_IMMEDIATE("s_cmpk_lt_u32", a < uk);
+COMPARE_IMMEDIATE("s_cmpk_le_u32", a <= uk);
 INSTRUCTION("s_addk_i32", [](Wave &wave, const Instruction &inst) {
   s32 a = wave.sgpr[inst.operand[0].reg], d;
   wave.scc = __builtin_add_overflow(a, (s32)(s16)inst.immediate, &d);
@@ -553,7 +559,7 @@ INSTRUCTION("s_mulk_i32", [](Wave &wave, const Instruction &inst) {
   set_result32(wave, inst, wave.sgpr[inst.operand[0].reg] * (u32)(s32)(s16)inst.immediate);
 });
 INSTRUCTION("s_getreg_b32", [](Wave &wave, const Instruction &inst) {
-  u32 v = hwreg_get(wave, inst.immediate & 63), off = (inst.immediate >> 6) & 31,
+  u32 v = hardware_register(wave, inst.immediate & 63), off = (inst.immediate >> 6) & 31,
       w = ((inst.immediate >> 11) & 31) + 1;
   v >>= off;
   if (w < 32)
@@ -561,12 +567,14 @@ INSTRUCTION("s_getreg_b32", [](Wave &wave, const Instruction &inst) {
   set_result32(wave, inst, v);
 });
 INSTRUCTION("s_setreg_b32", [](Wave &wave, const Instruction &inst) {
-  setreg(wave, inst,
-         inst.operand[0].kind == OPERAND_SGPR ? wave.sgpr[inst.operand[0].reg]
-                                              : argument32(wave, inst, inst.operands - 1));
+  set_hardware_register(wave, inst,
+                        inst.operand[0].kind == OPERAND_SGPR
+                            ? wave.sgpr[inst.operand[0].reg]
+                            : argument32(wave, inst, inst.operands - 1));
 });
-INSTRUCTION("s_setreg_imm32_b32",
-            [](Wave &wave, const Instruction &inst) { setreg(wave, inst, inst.word1); });
+INSTRUCTION("s_setreg_imm32_b32", [](Wave &wave, const Instruction &inst) {
+  set_hardware_register(wave, inst, inst.word1);
+});
 // SOPP
 #define NOTHING(mnemonic) INSTRUCTION(mnemonic, [](Wave &, const Instruction &) {})
 NOTHING("s_nop");
@@ -635,19 +643,19 @@ INSTRUCTION("s_trap", [](Wave &wave, const Instruction &inst) {
 INSTRUCTION("s_sendmsghalt",
             [](Wave &wave, const Instruction &inst) { raise_fault(wave, inst, "s_sendmsghalt"); });
 // SMEM
-INSTRUCTION("s_load_dword", s_load<1>);
-INSTRUCTION("s_load_dwordx2", s_load<2>);
-INSTRUCTION("s_load_dwordx4", s_load<4>);
-INSTRUCTION("s_load_dwordx8", s_load<8>);
-INSTRUCTION("s_load_dwordx16", s_load<16>);
-INSTRUCTION("s_buffer_load_dword", s_bload<1>);
-INSTRUCTION("s_buffer_load_dwordx2", s_bload<2>);
-INSTRUCTION("s_buffer_load_dwordx4", s_bload<4>);
-INSTRUCTION("s_buffer_load_dwordx8", s_bload<8>);
-INSTRUCTION("s_buffer_load_dwordx16", s_bload<16>);
-INSTRUCTION("s_store_dword", s_store<1>);
-INSTRUCTION("s_store_dwordx2", s_store<2>);
-INSTRUCTION("s_store_dwordx4", s_store<4>);
+INSTRUCTION("s_load_dword", load_scalars<1>);
+INSTRUCTION("s_load_dwordx2", load_scalars<2>);
+INSTRUCTION("s_load_dwordx4", load_scalars<4>);
+INSTRUCTION("s_load_dwordx8", load_scalars<8>);
+INSTRUCTION("s_load_dwordx16", load_scalars<16>);
+INSTRUCTION("s_buffer_load_dword", load_from_buffer<1>);
+INSTRUCTION("s_buffer_load_dwordx2", load_from_buffer<2>);
+INSTRUCTION("s_buffer_load_dwordx4", load_from_buffer<4>);
+INSTRUCTION("s_buffer_load_dwordx8", load_from_buffer<8>);
+INSTRUCTION("s_buffer_load_dwordx16", load_from_buffer<16>);
+INSTRUCTION("s_store_dword", store_scalars<1>);
+INSTRUCTION("s_store_dwordx2", store_scalars<2>);
+INSTRUCTION("s_store_dwordx4", store_scalars<4>);
 INSTRUCTION("s_memtime", [](Wave &wave, const Instruction &inst) {
   set_result64(wave, inst, 1000 + wave.instructions * 4);
 });

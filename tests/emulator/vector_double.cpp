@@ -10,7 +10,7 @@ static const unsigned TWO_OVER_PI[38] = {
     0x3d0739f7, 0x8a5292ea, 0x6bfb5fb1, 0x1f8d5d08, 0x56033046, 0xfc7b6bab};
 // --- f64 ---
 F64_OP2("v_add_f64", a + b);
-F64_OP2("v_mul_f64", a *b);
+F64_OP2("v_mul_f64", (a * b));
 F64_OP2("v_min_f64", minimum(a, b));
 F64_OP2("v_max_f64", maximum(a, b));
 F64_OP3("v_fma_f64", fma(a, b, c));

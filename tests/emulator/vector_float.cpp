@@ -22,8 +22,8 @@ static inline void transcendental(Wave &wave, const Instruction &inst, F f,
 F32_OP2("v_add_f32", a + b);
 F32_OP2("v_sub_f32", a - b);
 F32_OP2("v_subrev_f32", b - a);
-F32_OP2("v_mul_f32", a *b);
-F32_OP2("v_mul_legacy_f32", (a == 0 || b == 0) ? 0.f : a *b);
+F32_OP2("v_mul_f32", (a * b));
+F32_OP2("v_mul_legacy_f32", (a == 0 || b == 0) ? 0.f : (a *b));
 F32_OP2("v_min_f32", minimum(a, b));
 F32_OP2("v_max_f32", maximum(a, b));
 F32_OP3("v_fma_f32", __builtin_fmaf(a, b, c));

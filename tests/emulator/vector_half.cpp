@@ -1,6 +1,13 @@
 // Vector instructions on F16 and on 16-bit integers.
 #include "vector_math.h"
 
+static inline u16 fraction_f16(float a) {
+  const float LARGEST = 0.99951171875f; // below 1
+  if (a != a || std::isinf(a))
+    return float_to_half(a != a ? a : NAN);
+  return float_to_half(std::min(a - floorf(a), LARGEST));
+}
+
 // --- f16 ---
 F16_OP2("v_add_f16", float_to_half(a + b));
 F16_OP2("v_sub_f16", float_to_half(a - b));
@@ -38,10 +45,7 @@ F16_OP1("v_floor_f16", float_to_half(floorf(a)));
 F16_OP1("v_ceil_f16", float_to_half(ceilf(a)));
 F16_OP1("v_trunc_f16", float_to_half(truncf(a)));
 F16_OP1("v_rndne_f16", float_to_half(rintf(a)));
-F16_OP1("v_fract_f16", ({
-          float r = a - floorf(a);
-          float_to_half(a != a ? a : std::isinf(a) ? NAN : r < 0.99951171875f ? r : 0.99951171875f);
-        }));
+F16_OP1("v_fract_f16", fraction_f16(a));
 F16_OP1("v_sin_f16", float_to_half(sin_f32(a)));
 F16_OP1("v_cos_f16", float_to_half(cos_f32(a)));
 F16_OP1("v_frexp_mant_f16", float_to_half(frexp_mantissa(a)));
@@ -137,7 +141,7 @@ INSTRUCTION("v_sub_i16", [](Wave &wave, const Instruction &inst) {
       },
       true);
 });
-U16_OP2("v_mul_lo_u16", a *b);
+U16_OP2("v_mul_lo_u16", (a * b));
 U16_OP2("v_lshlrev_b16", b << (a & 15));
 U16_OP2("v_lshrrev_b16", b >> (a & 15));
 U16_OP2("v_ashrrev_i16", (s16)b >> (a & 15));
@@ -145,10 +149,10 @@ U16_OP2("v_max_u16", std::max(a, b));
 U16_OP2("v_min_u16", std::min(a, b));
 U16_OP2("v_max_i16", std::max((s16)a, (s16)b));
 U16_OP2("v_min_i16", std::min((s16)a, (s16)b));
-U16_OP3("v_mad_u16", a *b + c, true);
-U16_OP3("v_mad_i16", a *b + c, true);
-U16_OP3("v_mad_legacy_u16", a *b + c, false);
-U16_OP3("v_mad_legacy_i16", a *b + c, false);
+U16_OP3("v_mad_u16", (a * b) + c, true);
+U16_OP3("v_mad_i16", (a * b) + c, true);
+U16_OP3("v_mad_legacy_u16", (a * b) + c, false);
+U16_OP3("v_mad_legacy_i16", (a * b) + c, false);
 U16_OP3("v_min3_u16", std::min(std::min(a, b), c), true);
 U16_OP3("v_max3_u16", std::max(std::max(a, b), c), true);
 U16_OP3("v_med3_u16", median_of<u32>(a, b, c), true);

@@ -9,110 +9,122 @@ static inline int leading_zeros(u32 x) {
   return x ? __builtin_clz(x) : -1;
 }
 
-// ---------- carry ----------
+// ---- sums with carry ----
+
+// sum(a, b, carry) has the carry, or the borrow, in bit 32. A clamped result that has one is
+// `clamped`. The carry comes from operand 4, or from vcc if there is none.
 template <class F>
-static inline void add_with_carry(Wave &wave, const Instruction &inst, bool cin,
-                                  F f) { // f(a,b,c) -> u64 with carry in bit 32
+static inline void add_with_carry(Wave &wave, const Instruction &inst, bool has_carry, u32 clamped,
+                                  F sum) {
   u32 t0[64], t1[64], r[64];
   const u32 *a = source32(wave, inst, 2, 0, t0), *b = source32(wave, inst, 3, 1, t1);
-  u64 c = 0, m = 0, wm = write_mask(wave, inst);
-  if (cin)
-    c = inst.operands > 4 ? scalar64(wave, inst.operand[4]) : wave.vcc();
+  const u64 given = inst.operands > 4 ? scalar64(wave, inst.operand[4]) : wave.vcc();
+  const u64 carries = has_carry ? given : 0, written = write_mask(wave, inst);
+  u64 made = 0;
   EACH_LANE {
-    u64 x = f((u64)a[lane], (u64)b[lane], (c >> lane) & 1);
-    u32 co = (x >> 32) & 1;
-    r[lane] = (u32)x;
-    m |= (u64)co << lane;
-    if (inst.clamp && co)
-      r[lane] = 0xffffffffu;
+    const u64 value = sum((u64)a[lane], (u64)b[lane], (carries >> lane) & 1);
+    const u64 carry = (value >> 32) & 1;
+    made |= carry << lane;
+    r[lane] = inst.clamp && carry ? clamped : (u32)value;
   }
   write32(wave, inst, r);
-  write_scalar64(wave, inst.operand[1], m & wm);
+  write_scalar64(wave, inst.operand[1], made & written);
 }
+
+#define SUM_WITH_CARRY(mnemonic, has_carry, clamped, expression)                                   \
+  INSTRUCTION(mnemonic, [](Wave &wave, const Instruction &inst) {                                  \
+    add_with_carry(wave, inst, has_carry, clamped,                                                 \
+                   [](u64 a, u64 b, [[maybe_unused]] u64 c) { return expression; });               \
+  })
+SUM_WITH_CARRY("v_add_co_u32", false, ~0u, a + b);
+SUM_WITH_CARRY("v_addc_co_u32", true, ~0u, a + b + c);
+SUM_WITH_CARRY("v_sub_co_u32", false, 0, a - b);
+SUM_WITH_CARRY("v_subrev_co_u32", false, 0, b - a);
+SUM_WITH_CARRY("v_subb_co_u32", true, 0, a - b - c);
+SUM_WITH_CARRY("v_subbrev_co_u32", true, 0, b - a - c);
+
+// ---- sums that may be clamped ----
 
 template <class F>
-static inline void subtract_with_borrow(Wave &wave, const Instruction &inst, bool cin, F f) {
-  u32 t0[64], t1[64], r[64];
-  const u32 *a = source32(wave, inst, 2, 0, t0), *b = source32(wave, inst, 3, 1, t1);
-  u64 c = 0, m = 0, wm = write_mask(wave, inst);
-  if (cin)
-    c = inst.operands > 4 ? scalar64(wave, inst.operand[4]) : wave.vcc();
-  EACH_LANE {
-    u64 x = f((u64)a[lane], (u64)b[lane], (c >> lane) & 1);
-    u32 co = (x >> 32) & 1;
-    r[lane] = (u32)x;
-    m |= (u64)co << lane;
-    if (inst.clamp && co)
-      r[lane] = 0;
-  }
-  write32(wave, inst, r);
-  write_scalar64(wave, inst.operand[1], m & wm);
+static inline void add_clamped(Wave &wave, const Instruction &inst, s64 least, s64 most, F sum) {
+  if (!inst.clamp)
+    return map_u32<2>(wave, inst, [=](u32 a, u32 b) { return (u32)sum(a, b); });
+  map_u32<2>(wave, inst,
+             [=](u32 a, u32 b) { return (u32)std::min(std::max(sum(a, b), least), most); });
 }
 
-static inline void add_saturating(Wave &wave, const Instruction &inst,
-                                  int kind) { // v_add_u32 & co with clamp
-  u32 t0[64], t1[64], r[64];
-  const u32 *a = source32(wave, inst, 1, 0, t0), *b = source32(wave, inst, 2, 1, t1);
-  bool cl = inst.clamp;
-  EACH_LANE {
-    u32 x = a[lane], y = b[lane];
-    s64 v;
-    switch (kind) {
-    case 0:
-      v = (s64)x + y;
-      r[lane] = cl && v > 0xffffffffll ? 0xffffffffu : (u32)v;
-      break;
-    case 1:
-      v = (s64)x - y;
-      r[lane] = cl && v < 0 ? 0 : (u32)v;
-      break;
-    case 2:
-      v = (s64)y - x;
-      r[lane] = cl && v < 0 ? 0 : (u32)v;
-      break;
-    case 3:
-      v = (s64)(s32)x + (s32)y;
-      r[lane] = cl ? (u32)(v > 0x7fffffff      ? 0x7fffffff
-                           : v < -0x80000000ll ? (s64)0x80000000
-                                               : v)
-                   : (u32)v;
-      break;
-    default:
-      v = (s64)(s32)x - (s32)y;
-      r[lane] = cl ? (u32)(v > 0x7fffffff      ? 0x7fffffff
-                           : v < -0x80000000ll ? (s64)0x80000000
-                                               : v)
-                   : (u32)v;
-      break;
-    }
-  }
-  write32(wave, inst, r);
+#define CLAMPED_SUM(mnemonic, least, most, expression)                                             \
+  INSTRUCTION(mnemonic, [](Wave &wave, const Instruction &inst) {                                  \
+    add_clamped(wave, inst, least, most, [](u32 a, u32 b) { return expression; });                 \
+  })
+CLAMPED_SUM("v_add_u32", 0, UINT32_MAX, (s64)a + b);
+CLAMPED_SUM("v_sub_u32", 0, UINT32_MAX, (s64)a - b);
+CLAMPED_SUM("v_subrev_u32", 0, UINT32_MAX, (s64)b - a);
+CLAMPED_SUM("v_add_i32", INT32_MIN, INT32_MAX, (s64)(s32)a + (s32)b);
+CLAMPED_SUM("v_sub_i32", INT32_MIN, INT32_MAX, (s64)(s32)a - (s32)b);
+
+// ---- functions of a lane ----
+
+static inline u32 extracted_signed(u32 from, u32 offset, u32 width) {
+  const s32 shifted = (s32)from >> (offset & 31);
+  width &= 31;
+  if (width == 0)
+    return 0;
+  return (offset & 31) + width < 32 ? (u32)((s32)((u32)shifted << (32 - width)) >> (32 - width))
+                                    : (u32)shifted;
 }
 
-// --- VOP2 / VOP3 integer ---
-INSTRUCTION("v_add_u32", [](Wave &wave, const Instruction &inst) {
-  if (inst.clamp)
-    add_saturating(wave, inst, 0);
-  else
-    map_u32<2>(wave, inst, [](u32 a, u32 b) { return a + b; });
-});
-INSTRUCTION("v_sub_u32", [](Wave &wave, const Instruction &inst) {
-  if (inst.clamp)
-    add_saturating(wave, inst, 1);
-  else
-    map_u32<2>(wave, inst, [](u32 a, u32 b) { return a - b; });
-});
-INSTRUCTION("v_subrev_u32", [](Wave &wave, const Instruction &inst) {
-  if (inst.clamp)
-    add_saturating(wave, inst, 2);
-  else
-    map_u32<2>(wave, inst, [](u32 a, u32 b) { return b - a; });
-});
-INSTRUCTION("v_add_i32",
-            [](Wave &wave, const Instruction &inst) { add_saturating(wave, inst, 3); });
-INSTRUCTION("v_sub_i32",
-            [](Wave &wave, const Instruction &inst) { add_saturating(wave, inst, 4); });
-U32_OP2("v_and_b32", a &b);
+static inline u32 byte_of(u32 from, int number) {
+  return (from >> (8 * number)) & 255;
+}
+
+// A byte of the result of v_perm_b32: one of eight bytes, the sign of one of four halves, 0 or 255.
+static inline u32 selected_byte(u64 from, u32 select) {
+  if (select < 8)
+    return (u32)(from >> (8 * select)) & 255;
+  if (select < 12)
+    return (from >> (16 * (select - 8) + 15)) & 1 ? 255 : 0;
+  return select == 12 ? 0 : 255;
+}
+
+static inline u32 permuted(u32 a, u32 b, u32 selects) {
+  u32 r = 0;
+  for (int i = 0; i < 4; ++i)
+    r |= selected_byte((u64)a << 32 | b, byte_of(selects, i)) << (8 * i);
+  return r;
+}
+
+static inline u32 distance(u32 a, u32 b) {
+  return a > b ? a - b : b - a;
+}
+
+// The sum of the distances of bytes; those where b is 0 count only if all do.
+static inline u32 distance_of_bytes(u32 a, u32 b, bool all = true) {
+  u32 sum = 0;
+  for (int i = 0; i < 4; ++i)
+    if (all || byte_of(b, i))
+      sum += distance(byte_of(a, i), byte_of(b, i));
+  return sum;
+}
+
+// The means of bytes, rounded up where c is odd.
+static inline u32 means(u32 a, u32 b, u32 c) {
+  u32 r = 0;
+  for (int i = 0; i < 4; ++i)
+    r |= ((byte_of(a, i) + byte_of(b, i) + (byte_of(c, i) & 1)) >> 1 & 255) << (8 * i);
+  return r;
+}
+
+static inline u32 sign_bits(u32 x) {
+  const u32 magnitude = (s32)x < 0 ? ~x : x;
+  return magnitude ? (u32)__builtin_clz(magnitude) : ~0u;
+}
+
+static inline u32 saturated_byte(s16 x) {
+  return (u32)std::min(std::max((int)x, 0), 255);
+}
+
+U32_OP2("v_and_b32", (a & b));
 U32_OP2("v_or_b32", a | b);
 U32_OP2("v_xor_b32", a ^ b);
 U32_OP2("v_xnor_b32", ~(a ^ b));
@@ -123,7 +135,7 @@ U32_OP2("v_min_i32", (u32)std::min((s32)a, (s32)b));
 U32_OP2("v_max_i32", (u32)std::max((s32)a, (s32)b));
 U32_OP2("v_min_u32", std::min(a, b));
 U32_OP2("v_max_u32", std::max(a, b));
-U32_OP2("v_mul_lo_u32", a *b);
+U32_OP2("v_mul_lo_u32", (a * b));
 U32_OP2("v_mul_hi_u32", (u32)(((u64)a * b) >> 32));
 U32_OP2("v_mul_hi_i32", (u32)(((s64)(s32)a * (s32)b) >> 32));
 U32_OP2("v_mul_i32_i24", (u32)((s64)sign_extend_24(a) * sign_extend_24(b)));
@@ -160,31 +172,11 @@ U32_OP3("v_lshl_add_u32", (a << (b & 31)) + c);
 U32_OP3("v_add_lshl_u32", (a + b) << (c & 31));
 U32_OP3("v_xad_u32", (a ^ b) + c);
 U32_OP3("v_bfe_u32", (a >> (b & 31)) & ((c & 31) ? (0xffffffffu >> (32 - (c & 31))) : 0));
-U32_OP3("v_bfe_i32", (c & 31) == 0 ? 0 : ({
-          u32 o = b & 31, w = c & 31;
-          s32 x = (s32)a >> o;
-          o + w < 32 ? (u32)((s32)((u32)x << (32 - w)) >> (32 - w)) : (u32)x;
-        }));
+U32_OP3("v_bfe_i32", extracted_signed(a, b, c));
 U32_OP3("v_bfi_b32", (a & b) | (~a & c));
 U32_OP3("v_alignbit_b32", (u32)((((u64)a << 32) | b) >> (c & 31)));
 U32_OP3("v_alignbyte_b32", (u32)((((u64)a << 32) | b) >> (8 * (c & 3))));
-U32_OP3("v_perm_b32", ({
-          u64 d = ((u64)a << 32) | b;
-          u32 r = 0;
-          for (int i = 0; i < 4; ++i) {
-            u32 s = (c >> (8 * i)) & 255, v;
-            if (s >= 13)
-              v = 255;
-            else if (s == 12)
-              v = 0;
-            else if (s >= 8)
-              v = ((d >> (16 * (s - 8) + 15)) & 1) ? 255 : 0;
-            else
-              v = (d >> (8 * s)) & 255;
-            r |= v << (8 * i);
-          }
-          r;
-        }));
+U32_OP3("v_perm_b32", permuted(a, b, c));
 U32_OP3("v_min3_i32", (u32)std::min(std::min((s32)a, (s32)b), (s32)c));
 U32_OP3("v_max3_i32", (u32)std::max(std::max((s32)a, (s32)b), (s32)c));
 U32_OP3("v_min3_u32", std::min(std::min(a, b), c));
@@ -209,63 +201,21 @@ INSTRUCTION("v_mad_u32_u24", [](Wave &wave, const Instruction &inst) {
     return (u32)v;
   });
 });
-U32_OP3("v_sad_u8", ({
-          u32 s = c;
-          for (int i = 0; i < 4; ++i) {
-            int x = (a >> (8 * i)) & 255, y = (b >> (8 * i)) & 255;
-            s += x > y ? x - y : y - x;
-          }
-          s;
-        }));
-U32_OP3("v_sad_hi_u8", ({
-          u32 s = 0;
-          for (int i = 0; i < 4; ++i) {
-            int x = (a >> (8 * i)) & 255, y = (b >> (8 * i)) & 255;
-            s += x > y ? x - y : y - x;
-          }
-          (s << 16) + c;
-        }));
-U32_OP3("v_msad_u8", ({
-          u32 s = c;
-          for (int i = 0; i < 4; ++i) {
-            int x = (a >> (8 * i)) & 255, y = (b >> (8 * i)) & 255;
-            if (y)
-              s += x > y ? x - y : y - x;
-          }
-          s;
-        }));
-U32_OP3("v_sad_u16", ({
-          u32 s = c;
-          for (int i = 0; i < 2; ++i) {
-            int x = (a >> (16 * i)) & 65535, y = (b >> (16 * i)) & 65535;
-            s += x > y ? x - y : y - x;
-          }
-          s;
-        }));
-U32_OP3("v_sad_u32", (a > b ? a - b : b - a) + c);
-U32_OP3("v_lerp_u8", ({
-          u32 r = 0;
-          for (int i = 0; i < 4; ++i) {
-            u32 x = (a >> (8 * i)) & 255, y = (b >> (8 * i)) & 255, z = (c >> (8 * i)) & 1;
-            r |= (((x + y + z) >> 1) & 255) << (8 * i);
-          }
-          r;
-        }));
+U32_OP3("v_sad_u8", distance_of_bytes(a, b) + c);
+U32_OP3("v_sad_hi_u8", (distance_of_bytes(a, b) << 16) + c);
+U32_OP3("v_msad_u8", distance_of_bytes(a, b, false) + c);
+U32_OP3("v_sad_u16", distance(a & 0xffff, b & 0xffff) + distance(a >> 16, b >> 16) + c);
+U32_OP3("v_sad_u32", distance(a, b) + c);
+U32_OP3("v_lerp_u8", means(a, b, c));
 U32_OP3("v_mad_u32_u16", (a & 0xffff) * (b & 0xffff) + c);
-U32_OP3("v_mad_i32_i16", (u32)((s32)(s16)a *(s32)(s16)b + (s32)c));
+U32_OP3("v_mad_i32_i16", (u32)(((s32)(s16)a * (s32)(s16)b) + (s32)c));
 // --- VOP1 integer ---
 U32_OP1("v_not_b32", ~a);
 U32_OP1("v_bfrev_b32", reverse_bits(a));
 U32_OP1("v_ffbh_u32", (u32)leading_zeros(a));
 U32_OP1("v_ffbl_b32", a ? (u32)__builtin_ctz(a) : ~0u);
-U32_OP1("v_ffbh_i32", ({
-          u32 x = (s32)a < 0 ? ~a : a;
-          x ? (u32)__builtin_clz(x) : ~0u;
-        }));
-U32_OP1("v_sat_pk_u8_i16", ({
-          s16 x = (s16)a, y = (s16)(a >> 16);
-          (u32)(x < 0 ? 0 : x > 255 ? 255 : x) | ((u32)(y < 0 ? 0 : y > 255 ? 255 : y) << 8);
-        }));
+U32_OP1("v_ffbh_i32", sign_bits(a));
+U32_OP1("v_sat_pk_u8_i16", saturated_byte((s16)a) | saturated_byte((s16)(a >> 16)) << 8);
 INSTRUCTION("v_nop", [](Wave &, const Instruction &) {});
 INSTRUCTION("v_clrexcp", [](Wave &, const Instruction &) {});
 INSTRUCTION("v_swap_b32", [](Wave &wave, const Instruction &inst) {
@@ -338,24 +288,6 @@ INSTRUCTION("v_cndmask_b32", [](Wave &wave, const Instruction &inst) {
   write32(wave, inst, r);
 });
 // --- carry ---
-INSTRUCTION("v_add_co_u32", [](Wave &wave, const Instruction &inst) {
-  add_with_carry(wave, inst, false, [](u64 a, u64 b, u64) { return a + b; });
-});
-INSTRUCTION("v_addc_co_u32", [](Wave &wave, const Instruction &inst) {
-  add_with_carry(wave, inst, true, [](u64 a, u64 b, u64 c) { return a + b + c; });
-});
-INSTRUCTION("v_sub_co_u32", [](Wave &wave, const Instruction &inst) {
-  subtract_with_borrow(wave, inst, false, [](u64 a, u64 b, u64) { return a - b; });
-});
-INSTRUCTION("v_subrev_co_u32", [](Wave &wave, const Instruction &inst) {
-  subtract_with_borrow(wave, inst, false, [](u64 a, u64 b, u64) { return b - a; });
-});
-INSTRUCTION("v_subb_co_u32", [](Wave &wave, const Instruction &inst) {
-  subtract_with_borrow(wave, inst, true, [](u64 a, u64 b, u64 c) { return a - b - c; });
-});
-INSTRUCTION("v_subbrev_co_u32", [](Wave &wave, const Instruction &inst) {
-  subtract_with_borrow(wave, inst, true, [](u64 a, u64 b, u64 c) { return b - a - c; });
-});
 INSTRUCTION("v_mad_u64_u32", [](Wave &wave, const Instruction &inst) {
   u32 t0[64], t1[64];
   const u32 *a = source32(wave, inst, 2, 0, t0), *b = source32(wave, inst, 3, 1, t1);

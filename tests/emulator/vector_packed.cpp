@@ -188,7 +188,7 @@ PACKED_U16_OP2("v_pk_add_u16", cl ? sat_u16((s32)a + b) : a + b);
 PACKED_U16_OP2("v_pk_sub_u16", cl ? sat_u16((s32)a - b) : a - b);
 PACKED_U16_OP2("v_pk_add_i16", cl ? sat_s16((s16)a + (s16)b) : a + b);
 PACKED_U16_OP2("v_pk_sub_i16", cl ? sat_s16((s16)a - (s16)b) : a - b);
-PACKED_U16_OP2("v_pk_mul_lo_u16", (u32)a *b);
+PACKED_U16_OP2("v_pk_mul_lo_u16", (u16)((u32)a *(u32)b));
 PACKED_U16_OP2("v_pk_lshlrev_b16", b << (a & 15));
 PACKED_U16_OP2("v_pk_lshrrev_b16", b >> (a & 15));
 PACKED_U16_OP2("v_pk_ashrrev_i16", (s16)b >> (a & 15));
