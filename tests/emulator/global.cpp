@@ -252,41 +252,36 @@ static inline void atomic_buffer(Wave &wave, const Instruction &inst, F f) {
       merge(d + 64, r[1], active);
   }
 }
-#define ATOMIC(T, name, SOURCES, e)                                                                \
+#define ATOMIC(T, name, SOURCES, expression)                                                       \
   INSTRUCTION("global_atomic_" name, [](Wave &wave, const Instruction &inst) {                     \
-    atomic<GLOBAL, T, SOURCES>(wave, inst, [](T o, T a, T b) -> T {                                \
-      (void)b;                                                                                     \
-      (void)o;                                                                                     \
-      return e;                                                                                    \
-    });                                                                                            \
+    atomic<GLOBAL, T, SOURCES>(                                                                    \
+        wave, inst,                                                                                \
+        []([[maybe_unused]] T old, T a, [[maybe_unused]] T b) -> T { return expression; });        \
   });                                                                                              \
   INSTRUCTION("flat_atomic_" name, [](Wave &wave, const Instruction &inst) {                       \
-    atomic<FLAT, T, SOURCES>(wave, inst, [](T o, T a, T b) -> T {                                  \
-      (void)b;                                                                                     \
-      (void)o;                                                                                     \
-      return e;                                                                                    \
-    });                                                                                            \
+    atomic<FLAT, T, SOURCES>(                                                                      \
+        wave, inst,                                                                                \
+        []([[maybe_unused]] T old, T a, [[maybe_unused]] T b) -> T { return expression; });        \
   });                                                                                              \
   INSTRUCTION("buffer_atomic_" name, [](Wave &wave, const Instruction &inst) {                     \
-    atomic_buffer<T, SOURCES>(wave, inst, [](T o, T a, T b) -> T {                                 \
-      (void)b;                                                                                     \
-      (void)o;                                                                                     \
-      return e;                                                                                    \
-    });                                                                                            \
-  });
-#define ATOMICS(T, ST, s)                                                                          \
-  ATOMIC(T, "swap" s, 1, a)                                                                        \
-  ATOMIC(T, "cmpswap" s, 2, o == b ? a : o)                                                        \
-  ATOMIC(T, "add" s, 1, o + a)                                                                     \
-  ATOMIC(T, "sub" s, 1, o - a)                                                                     \
-  ATOMIC(T, "smin" s, 1, (T)std::min((ST)o, (ST)a))                                                \
-  ATOMIC(T, "umin" s, 1, std::min(o, a))                                                           \
-  ATOMIC(T, "smax" s, 1, (T)std::max((ST)o, (ST)a))                                                \
-  ATOMIC(T, "umax" s, 1, std::max(o, a))                                                           \
-  ATOMIC(T, "and" s, 1, (o & a))                                                                   \
-  ATOMIC(T, "or" s, 1, o | a)                                                                      \
-  ATOMIC(T, "xor" s, 1, o ^ a)                                                                     \
-  ATOMIC(T, "inc" s, 1, o >= a ? 0 : o + 1) ATOMIC(T, "dec" s, 1, (o == 0 || o > a) ? a : o - 1)
+    atomic_buffer<T, SOURCES>(                                                                     \
+        wave, inst,                                                                                \
+        []([[maybe_unused]] T old, T a, [[maybe_unused]] T b) -> T { return expression; });        \
+  })
+#define ATOMICS(T, SIGNED, suffix)                                                                 \
+  ATOMIC(T, "swap" suffix, 1, a);                                                                  \
+  ATOMIC(T, "cmpswap" suffix, 2, old == b ? a : old);                                              \
+  ATOMIC(T, "add" suffix, 1, old + a);                                                             \
+  ATOMIC(T, "sub" suffix, 1, old - a);                                                             \
+  ATOMIC(T, "smin" suffix, 1, (T)std::min((SIGNED)old, (SIGNED)a));                                \
+  ATOMIC(T, "umin" suffix, 1, std::min(old, a));                                                   \
+  ATOMIC(T, "smax" suffix, 1, (T)std::max((SIGNED)old, (SIGNED)a));                                \
+  ATOMIC(T, "umax" suffix, 1, std::max(old, a));                                                   \
+  ATOMIC(T, "and" suffix, 1, (old & a));                                                           \
+  ATOMIC(T, "or" suffix, 1, old | a);                                                              \
+  ATOMIC(T, "xor" suffix, 1, old ^ a);                                                             \
+  ATOMIC(T, "inc" suffix, 1, old >= a ? 0 : old + 1);                                              \
+  ATOMIC(T, "dec" suffix, 1, (old == 0 || old > a) ? a : old - 1)
 
 #define LOADS_AND_STORES(space, SPACE)                                                             \
   INSTRUCTION(space "_load_dword", load<SPACE, 1>);                                                \
@@ -315,13 +310,14 @@ static inline void atomic_buffer(Wave &wave, const Instruction &inst, F f) {
 LOADS_AND_STORES("global", GLOBAL);
 LOADS_AND_STORES("flat", FLAT);
 LOADS_AND_STORES("scratch", SCRATCH);
-ATOMICS(u32, s32, "")
-ATOMICS(u64, s64, "_x2")
-ATOMIC(u32, "add_f32", 1, add_floats<u32>(o, a))
-ATOMIC(u32, "pk_add_f16", 1, add_half_pairs(o, a))
-ATOMIC(u64, "add_f64", 1, add_floats<u64>(o, a))
-ATOMIC(u64, "min_f64", 1, least_float<u64>(o, a))
-ATOMIC(u64, "max_f64", 1, greatest_float<u64>(o, a))
+ATOMICS(u32, s32, "");
+ATOMICS(u64, s64, "_x2");
+ATOMIC(u32, "add_f32", 1, add_floats<u32>(old, a));
+ATOMIC(u32, "pk_add_f16", 1, add_half_pairs(old, a));
+ATOMIC(u64, "add_f64", 1, add_floats<u64>(old, a));
+ATOMIC(u64, "min_f64", 1, least_float<u64>(old, a));
+ATOMIC(u64, "max_f64", 1, greatest_float<u64>(old, a));
+
 INSTRUCTION("buffer_load_dword", load_buffer<1>);
 INSTRUCTION("buffer_load_dwordx2", load_buffer<2>);
 INSTRUCTION("buffer_load_dwordx3", load_buffer<3>);

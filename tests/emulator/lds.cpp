@@ -160,40 +160,37 @@ static inline void change_lds(Wave &wave, const Instruction &inst, F f) {
   }
 }
 
-#define LDS_ATOMIC(T, base, suf, SOURCES, e)                                                       \
-  INSTRUCTION("ds_" base "_" suf, [](Wave &wave, const Instruction &inst) {                        \
-    change_lds<T, false, SOURCES>(wave, inst, [](T o, T a, T b) -> T {                             \
-      (void)b;                                                                                     \
-      return e;                                                                                    \
-    });                                                                                            \
+// old: the value in LDS; a, b: the operands. An atomic of its own name returns the old value.
+#define LDS_ATOMIC(T, name, type, SOURCES, expression)                                             \
+  INSTRUCTION("ds_" name "_" type, [](Wave &wave, const Instruction &inst) {                       \
+    change_lds<T, false, SOURCES>(                                                                 \
+        wave, inst, [](T old, T a, [[maybe_unused]] T b) -> T { return expression; });             \
   });                                                                                              \
-  INSTRUCTION("ds_" base "_rtn_" suf, [](Wave &wave, const Instruction &inst) {                    \
-    change_lds<T, true, SOURCES>(wave, inst, [](T o, T a, T b) -> T {                              \
-      (void)b;                                                                                     \
-      return e;                                                                                    \
-    });                                                                                            \
-  });
-#define LDS_ATOMICS(T, ST, us, is, bs, fs)                                                         \
-  LDS_ATOMIC(T, "add", us, 1, o + a)                                                               \
-  LDS_ATOMIC(T, "sub", us, 1, o - a)                                                               \
-  LDS_ATOMIC(T, "rsub", us, 1, a - o)                                                              \
-  LDS_ATOMIC(T, "inc", us, 1, o >= a ? 0 : o + 1)                                                  \
-  LDS_ATOMIC(T, "dec", us, 1, (o == 0 || o > a) ? a : o - 1)                                       \
-  LDS_ATOMIC(T, "min", is, 1, (T)std::min((ST)o, (ST)a))                                           \
-  LDS_ATOMIC(T, "max", is, 1, (T)std::max((ST)o, (ST)a))                                           \
-  LDS_ATOMIC(T, "min", us, 1, std::min(o, a))                                                      \
-  LDS_ATOMIC(T, "max", us, 1, std::max(o, a))                                                      \
-  LDS_ATOMIC(T, "and", bs, 1, (o & a))                                                             \
-  LDS_ATOMIC(T, "or", bs, 1, o | a)                                                                \
-  LDS_ATOMIC(T, "xor", bs, 1, o ^ a)                                                               \
-  LDS_ATOMIC(T, "mskor", bs, 2, (o & ~a) | b)                                                      \
-  LDS_ATOMIC(T, "cmpst", bs, 2, o == a ? b : o)                                                    \
-  LDS_ATOMIC(T, "add", fs, 1, add_floats<T>(o, a))                                                 \
-      LDS_ATOMIC(T, "min", fs, 1, least_float<T>(o, a))                                            \
-          LDS_ATOMIC(T, "max", fs, 1, greatest_float<T>(o, a))                                     \
-              INSTRUCTION("ds_wrxchg_rtn_" bs, [](Wave &wave, const Instruction &inst) {           \
-                change_lds<T, true, 1>(wave, inst, [](T, T a, T) -> T { return a; });              \
-              });
+  INSTRUCTION("ds_" name "_rtn_" type, [](Wave &wave, const Instruction &inst) {                   \
+    change_lds<T, true, SOURCES>(                                                                  \
+        wave, inst, [](T old, T a, [[maybe_unused]] T b) -> T { return expression; });             \
+  })
+#define LDS_ATOMICS(T, SIGNED, u, i, b32, f)                                                       \
+  LDS_ATOMIC(T, "add", u, 1, old + a);                                                             \
+  LDS_ATOMIC(T, "sub", u, 1, old - a);                                                             \
+  LDS_ATOMIC(T, "rsub", u, 1, a - old);                                                            \
+  LDS_ATOMIC(T, "inc", u, 1, old >= a ? 0 : old + 1);                                              \
+  LDS_ATOMIC(T, "dec", u, 1, (old == 0 || old > a) ? a : old - 1);                                 \
+  LDS_ATOMIC(T, "min", i, 1, (T)std::min((SIGNED)old, (SIGNED)a));                                 \
+  LDS_ATOMIC(T, "max", i, 1, (T)std::max((SIGNED)old, (SIGNED)a));                                 \
+  LDS_ATOMIC(T, "min", u, 1, std::min(old, a));                                                    \
+  LDS_ATOMIC(T, "max", u, 1, std::max(old, a));                                                    \
+  LDS_ATOMIC(T, "and", b32, 1, (old & a));                                                         \
+  LDS_ATOMIC(T, "or", b32, 1, old | a);                                                            \
+  LDS_ATOMIC(T, "xor", b32, 1, old ^ a);                                                           \
+  LDS_ATOMIC(T, "mskor", b32, 2, (old & ~a) | b);                                                  \
+  LDS_ATOMIC(T, "cmpst", b32, 2, old == a ? b : old);                                              \
+  LDS_ATOMIC(T, "add", f, 1, add_floats<T>(old, a));                                               \
+  LDS_ATOMIC(T, "min", f, 1, least_float<T>(old, a));                                              \
+  LDS_ATOMIC(T, "max", f, 1, greatest_float<T>(old, a));                                           \
+  INSTRUCTION("ds_wrxchg_rtn_" b32, [](Wave &wave, const Instruction &inst) {                      \
+    change_lds<T, true, 1>(wave, inst, [](T, T a, T) -> T { return a; });                          \
+  })
 
 INSTRUCTION("ds_nop", [](Wave &, const Instruction &) {});
 INSTRUCTION("ds_read_b32", read_lds_words<1>);
@@ -226,8 +223,8 @@ INSTRUCTION("ds_write2_b32", write_lds_twice<1, 1>);
 INSTRUCTION("ds_write2st64_b32", write_lds_twice<1, 64>);
 INSTRUCTION("ds_write2_b64", write_lds_twice<2, 1>);
 INSTRUCTION("ds_write2st64_b64", write_lds_twice<2, 64>);
-LDS_ATOMICS(u32, s32, "u32", "i32", "b32", "f32")
-LDS_ATOMICS(u64, s64, "u64", "i64", "b64", "f64")
+LDS_ATOMICS(u32, s32, "u32", "i32", "b32", "f32");
+LDS_ATOMICS(u64, s64, "u64", "i64", "b64", "f64");
 INSTRUCTION("ds_bpermute_b32", [](Wave &wave, const Instruction &inst) {
   const u32 *ad = registers(wave, inst.operand[1]), *d = registers(wave, inst.operand[2]);
   u64 active = wave.exec();
