@@ -6,7 +6,7 @@ template <int SPACE, int N> static void load(Wave &wave, const Instruction &inst
   addresses<SPACE>(wave, inst, 1, 2, address);
   u32 r[N][64];
   if (SPACE == GLOBAL && N <= 4 && active) {
-    // fast path: every active address inside the cached range
+    // Most loads are inside the range of the last one.
     u64 lo = ~0ull, hi = 0;
     EACH_ACTIVE(active) {
       lo = std::min(lo, address[lane]);
@@ -76,8 +76,8 @@ template <int SPACE, int n, int HIGH> static void store_small(Wave &wave, const 
   }
 }
 
-template <class T, class F>
-static inline T change_atomically(u8 *p, F f) { // atomic across emulator threads
+// Workgroups on other threads may change it at the same time.
+template <class T, class F> static inline T change_atomically(u8 *p, F f) {
   T *q = (T *)p;
   T old = __atomic_load_n(q, __ATOMIC_SEQ_CST);
   for (;;) {
@@ -268,6 +268,7 @@ static inline void atomic_buffer(Wave &wave, const Instruction &inst, F f) {
         wave, inst,                                                                                \
         []([[maybe_unused]] T old, T a, [[maybe_unused]] T b) -> T { return expression; });        \
   })
+
 #define ATOMICS(T, SIGNED, suffix)                                                                 \
   ATOMIC(T, "swap" suffix, 1, a);                                                                  \
   ATOMIC(T, "cmpswap" suffix, 2, old == b ? a : old);                                              \

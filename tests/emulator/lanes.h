@@ -41,7 +41,8 @@ static inline float half_to_float(u16 h) {
   return (float)bits_as<_Float16>(h);
 }
 
-static inline float half_to_float_exactly(u16 h) { // a signalling NaN stays one
+// A signalling NaN stays one.
+static inline float half_to_float_exactly(u16 h) {
   if ((h & 0x7fff) > 0x7c00)
     return bits_as<float>(((u32)(h & 0x8000) << 16) | 0x7f800000u | ((u32)(h & 0x3ff) << 13));
   return (float)bits_as<_Float16>(h);
@@ -51,18 +52,15 @@ static inline u16 float_to_half(float f) {
   return bits_as<u16>((_Float16)f);
 }
 
-static inline u16 double_to_half(double d) { // single rounding double -> half (round to odd through
-                                             // float is not needed for exact floats)
-  float f = (float)d;
-  if ((double)f == d || d != d)
+// Rounds once. A float that is rounded to odd, not to even, makes the second rounding harmless.
+static inline u16 double_to_half(double d) {
+  const float f = (float)d;
+  u32 bits = bits_as<u32>(f);
+  if ((double)f == d || d != d || (bits & 1))
     return float_to_half(f);
-  u32 b = bits_as<u32>(f); // force round-to-odd in the float, then RNE to half is correctly rounded
-  if (!(b & 1)) {
-    bool up = fabs((double)f) > fabs(d);
-    b = up ? b - 1 : b;
-    b |= 1;
-  }
-  return float_to_half(bits_as<float>(b));
+  const bool is_above = fabs((double)f) > fabs(d);
+  bits = (is_above ? bits - 1 : bits) | 1;
+  return float_to_half(bits_as<float>(bits));
 }
 
 enum { LITERAL_32, LITERAL_16 };
@@ -83,7 +81,7 @@ static inline u32 scalar32(Wave &wave, const Operand &o) {
   case OPERAND_EXECZ:
     return wave.exec() == 0;
   default:
-    return 0; // aperture registers read as 0 when used as 32-bit operands
+    return 0; // the base and limit registers have 64 bits
   }
 }
 
@@ -122,8 +120,8 @@ static inline void fill64(u32 *t, u32 x) {
 
 enum { DPP_PATTERNS = 512 };
 extern s8 dpp_source[DPP_PATTERNS][64]; // the lane that each lane reads; -1: none
-static inline u64 dpp_valid(Wave &wave,
-                            const Instruction &inst) { // lanes whose source lane is usable
+// The lanes whose source lane of DPP is active.
+static inline u64 dpp_valid(Wave &wave, const Instruction &inst) {
   u64 ex = wave.exec(), m = 0;
   const s8 *t = dpp_source[inst.dpp & 511];
   EACH_LANE {
@@ -134,7 +132,8 @@ static inline u64 dpp_valid(Wave &wave,
   return m;
 }
 
-static inline u64 dpp_mask(Wave &wave, const Instruction &inst) { // lanes that may be written
+// The lanes that DPP writes.
+static inline u64 dpp_mask(Wave &wave, const Instruction &inst) {
   u64 m = 0;
   EACH_LANE if (((inst.row_mask >> (lane / 16)) & 1) && ((inst.bank_mask >> ((lane % 16) / 4)) & 1))
       m |= 1ull << lane;
@@ -183,10 +182,15 @@ static inline const u32 *apply_dpp_or_sdwa(Wave &wave, const Instruction &inst, 
   return tmp;
 }
 
-// raw 32-bit vector source. oi: operand index, slot: 0..2 = src0..src2
+// ---- sources ----
+// `number` is the operand's, `slot` 0, 1 or 2 for src0, src1 or src2 of the ISA manual. `tmp` (64)
+// is where the values go that are not those of a register; the result may point to it.
+
+// 32 bits as they are.
 template <int T = LITERAL_32>
-static inline const u32 *source32(Wave &wave, const Instruction &inst, int oi, int slot, u32 *tmp) {
-  const Operand &o = inst.operand[oi];
+static inline const u32 *source32(Wave &wave, const Instruction &inst, int number, int slot,
+                                  u32 *tmp) {
+  const Operand &o = inst.operand[number];
   const u32 *p;
   if (o.kind == OPERAND_VGPR) {
     int r = o.reg;
@@ -218,11 +222,11 @@ static inline u16 flush_f16(u16 x) {
   return (x & 0x7c00) ? x : x & 0x8000;
 }
 
-// f32 source with abs/neg and input flush
-static inline const float *source_f32(Wave &wave, const Instruction &inst, int oi, int slot,
+// F32 with its modifiers; subnormal numbers are zeros if the wave says so.
+static inline const float *source_f32(Wave &wave, const Instruction &inst, int number, int slot,
                                       u32 *tmp) {
-  const u32 *p = source32<LITERAL_32>(wave, inst, oi, slot, tmp);
-  u8 m = inst.operand[oi].mod;
+  const u32 *p = source32<LITERAL_32>(wave, inst, number, slot, tmp);
+  u8 m = inst.operand[number].mod;
   if (UNLIKELY(wave.flush32)) {
     EACH_LANE tmp[lane] = flush_f32(p[lane]);
     p = tmp;
@@ -238,10 +242,11 @@ static inline const float *source_f32(Wave &wave, const Instruction &inst, int o
   return (const float *)p;
 }
 
-static inline void source_f16(Wave &wave, const Instruction &inst, int oi, int slot, float *out) {
+static inline void source_f16(Wave &wave, const Instruction &inst, int number, int slot,
+                              float *out) {
   u32 t[64];
-  const u32 *p = source32<LITERAL_16>(wave, inst, oi, slot, t);
-  u8 m = inst.operand[oi].mod;
+  const u32 *p = source32<LITERAL_16>(wave, inst, number, slot, t);
+  u8 m = inst.operand[number].mod;
   int sh = (inst.flags & FLAG_VOP3) && ((inst.opsel >> slot) & 1) ? 16 : 0;
   EACH_LANE {
     u16 h = p[lane] >> sh;
@@ -255,12 +260,12 @@ static inline void source_f16(Wave &wave, const Instruction &inst, int oi, int s
   }
 }
 
-// f16 operand as raw bits (abs/neg applied, NaN untouched)
-static inline void source_f16_bits(Wave &wave, const Instruction &inst, int oi, int slot,
+// The bits of F16 with its modifiers.
+static inline void source_f16_bits(Wave &wave, const Instruction &inst, int number, int slot,
                                    u16 *out) {
   u32 t[64];
-  const u32 *p = source32<LITERAL_16>(wave, inst, oi, slot, t);
-  u8 m = inst.operand[oi].mod;
+  const u32 *p = source32<LITERAL_16>(wave, inst, number, slot, t);
+  u8 m = inst.operand[number].mod;
   int sh = (inst.flags & FLAG_VOP3) && ((inst.opsel >> slot) & 1) ? 16 : 0;
   EACH_LANE {
     u16 h = p[lane] >> sh;
@@ -274,16 +279,16 @@ static inline void source_f16_bits(Wave &wave, const Instruction &inst, int oi, 
   }
 }
 
-static inline void source_u16(Wave &wave, const Instruction &inst, int oi, int slot, u32 *out) {
+static inline void source_u16(Wave &wave, const Instruction &inst, int number, int slot, u32 *out) {
   u32 t[64];
-  const u32 *p = source32<LITERAL_16>(wave, inst, oi, slot, t);
+  const u32 *p = source32<LITERAL_16>(wave, inst, number, slot, t);
   int sh = (inst.flags & FLAG_VOP3) && ((inst.opsel >> slot) & 1) ? 16 : 0;
   EACH_LANE out[lane] = (p[lane] >> sh) & 0xffff;
 }
 
-static inline void source_u64(Wave &wave, const Instruction &inst, int oi, u64 *out,
+static inline void source_u64(Wave &wave, const Instruction &inst, int number, u64 *out,
                               bool f64 = false, int slot = 0) {
-  const Operand &o = inst.operand[oi];
+  const Operand &o = inst.operand[number];
   if (o.kind == OPERAND_VGPR || o.kind == OPERAND_AGPR) {
     int r = o.reg;
     if (UNLIKELY(o.kind == OPERAND_VGPR && (wave.index_enable & (1u << slot))))
@@ -303,11 +308,11 @@ static inline void source_u64(Wave &wave, const Instruction &inst, int oi, u64 *
   }
 }
 
-static inline void source_f64(Wave &wave, const Instruction &inst, int oi, double *out,
+static inline void source_f64(Wave &wave, const Instruction &inst, int number, double *out,
                               int slot = 0) {
   u64 *p = (u64 *)out;
-  source_u64(wave, inst, oi, p, true, slot);
-  u8 m = inst.operand[oi].mod;
+  source_u64(wave, inst, number, p, true, slot);
+  u8 m = inst.operand[number].mod;
   if (UNLIKELY(wave.flush64))
     EACH_LANE p[lane] = flush_f64(p[lane]);
   if (m & MODIFIER_ABS)
@@ -337,8 +342,8 @@ static inline void merge(u32 *p, const u32 *r, u64 m) {
 #endif
 }
 
-static inline u32 *destination(Wave &wave, const Instruction &inst, int oi = 0) {
-  const Operand &o = inst.operand[oi];
+static inline u32 *destination(Wave &wave, const Instruction &inst, int number = 0) {
+  const Operand &o = inst.operand[number];
   if (o.kind == OPERAND_AGPR)
     return wave.agpr[o.reg];
   int r = o.reg;
@@ -347,8 +352,8 @@ static inline u32 *destination(Wave &wave, const Instruction &inst, int oi = 0) 
   return wave.vgpr[r];
 }
 
-static inline void write32(Wave &wave, const Instruction &inst, const u32 *r, int oi = 0) {
-  u32 *p = destination(wave, inst, oi);
+static inline void write32(Wave &wave, const Instruction &inst, const u32 *r, int number = 0) {
+  u32 *p = destination(wave, inst, number);
   u64 m = write_mask(wave, inst);
   if (UNLIKELY(inst.flags & FLAG_SDWA) && inst.dst_sel != 6) {
     int sh = inst.dst_sel < 4 ? 8 * inst.dst_sel : 16 * (inst.dst_sel - 4),
@@ -369,8 +374,8 @@ static inline void write32(Wave &wave, const Instruction &inst, const u32 *r, in
   merge(p, r, m);
 }
 
-static inline void write64(Wave &wave, const Instruction &inst, const u64 *r, int oi = 0) {
-  u32 *p = destination(wave, inst, oi);
+static inline void write64(Wave &wave, const Instruction &inst, const u64 *r, int number = 0) {
+  u32 *p = destination(wave, inst, number);
   u64 m = write_mask(wave, inst);
   u32 lo[64], hi[64];
   EACH_LANE {
@@ -381,8 +386,8 @@ static inline void write64(Wave &wave, const Instruction &inst, const u64 *r, in
   merge(p + 64, hi, m);
 }
 
-// f32 result: output modifiers, clamp, flush, NaN canonicalisation
-static inline void write_f32(Wave &wave, const Instruction &inst, float *r, int oi = 0) {
+// An F32 result: its modifiers, the clamp, subnormal numbers, and the device's NaN.
+static inline void write_f32(Wave &wave, const Instruction &inst, float *r, int number = 0) {
   if (UNLIKELY(inst.omod)) {
     float k = inst.omod == 1 ? 2.f : inst.omod == 2 ? 4.f : .5f;
     EACH_LANE r[lane] *= k;
@@ -399,10 +404,10 @@ static inline void write_f32(Wave &wave, const Instruction &inst, float *r, int 
   EACH_LANE b[lane] = (b[lane] & 0x7fffffff) > 0x7f800000
                           ? (b[lane] == 0xffc00000 ? 0x7fc00000 : b[lane] | 0x00400000)
                           : b[lane];
-  write32(wave, inst, b, oi);
+  write32(wave, inst, b, number);
 }
 
-static inline void write_f64(Wave &wave, const Instruction &inst, double *r, int oi = 0) {
+static inline void write_f64(Wave &wave, const Instruction &inst, double *r, int number = 0) {
   if (UNLIKELY(inst.omod)) {
     double k = inst.omod == 1 ? 2. : inst.omod == 2 ? 4. : .5;
     EACH_LANE r[lane] *= k;
@@ -420,23 +425,23 @@ static inline void write_f64(Wave &wave, const Instruction &inst, double *r, int
       (b[lane] & 0x7fffffffffffffff) > 0x7ff0000000000000
           ? (b[lane] == 0xfff8000000000000 ? 0x7ff8000000000000 : b[lane] | 0x0008000000000000)
           : b[lane];
-  write64(wave, inst, b, oi);
+  write64(wave, inst, b, number);
 }
 
-// 16-bit result. preserve: gfx9 VOP3 op_sel capable instructions keep the other half; all others
-// write zeros there
+// A result of 16 bits. VOP3 instructions with op_sel preserve the other half of the register, all
+// others set it to zero.
 static inline void write16(Wave &wave, const Instruction &inst, const u16 *h, bool preserve,
-                           int oi = 0) {
+                           int number = 0) {
   u32 r[64];
   if (preserve && (inst.flags & FLAG_VOP3)) {
-    u32 *p = destination(wave, inst, oi);
+    u32 *p = destination(wave, inst, number);
     if (inst.opsel & 8)
       EACH_LANE r[lane] = (p[lane] & 0xffff) | ((u32)h[lane] << 16);
     else
       EACH_LANE r[lane] = (p[lane] & 0xffff0000) | h[lane];
   } else
     EACH_LANE r[lane] = h[lane];
-  write32(wave, inst, r, oi);
+  write32(wave, inst, r, number);
 }
 
 static inline void write_f16(Wave &wave, const Instruction &inst, u16 *h, bool preserve = false) {

@@ -94,8 +94,8 @@ template <int n, int HIGH> static void write_lds_small(Wave &wave, const Instruc
   }
 }
 
-template <int N, int ST>
-static void read_lds_twice(Wave &wave, const Instruction &inst) { // N dwords each
+// Two pieces of N dwords each; offsets count pieces, or 64 of them.
+template <int N, int ST> static void read_lds_twice(Wave &wave, const Instruction &inst) {
   u32 r[2 * N][64];
   const u32 *ad = registers(wave, inst.operand[1]);
   u64 active = wave.exec();
@@ -128,8 +128,7 @@ template <int N, int ST> static void write_lds_twice(Wave &wave, const Instructi
   }
 }
 
-// read-modify-write on LDS. RETURNS: old value returned. operands: returns: vdst, addr, d0 [, d1];
-// else addr, d0 [, d1]
+// f(old, first source, second source) is the new value. RETURNS: operand 0 gets the old one.
 template <class T, bool RETURNS, int SOURCES, class F>
 static inline void change_lds(Wave &wave, const Instruction &inst, F f) {
   int k = RETURNS ? 1 : 0;
@@ -170,6 +169,7 @@ static inline void change_lds(Wave &wave, const Instruction &inst, F f) {
     change_lds<T, true, SOURCES>(                                                                  \
         wave, inst, [](T old, T a, [[maybe_unused]] T b) -> T { return expression; });             \
   })
+
 #define LDS_ATOMICS(T, SIGNED, u, i, b32, f)                                                       \
   LDS_ATOMIC(T, "add", u, 1, old + a);                                                             \
   LDS_ATOMIC(T, "sub", u, 1, old - a);                                                             \

@@ -65,8 +65,8 @@ void report_offset(Wave &wave, const Instruction &inst, u64 offset, u32 bytes, c
 void check_race(Wave &wave, const Instruction &inst, u32 offset, u32 bytes, int lane,
                 const u8 *value);
 
-static inline u8 *lds_at(Wave &wave, const Instruction &inst, u32 a, u32 n, u32 acc,
-                         int lane) { // acc 1 read 2 write; nullptr: dropped
+// Where an offset is in LDS, or NULL, after a report, if it is outside. access: as of a range.
+static inline u8 *lds_at(Wave &wave, const Instruction &inst, u32 a, u32 n, u32 acc, int lane) {
   if (UNLIKELY((u64)a + n > wave.lds_size)) {
     report_offset(wave, inst, a, n, acc & 2 ? "LDS write" : "LDS read", lane);
     return nullptr;
@@ -222,7 +222,8 @@ static inline Buffer read_buffer(Wave &wave, const Operand &o) {
   return b;
 }
 
-// host address of dword/byte at offset +i for lane; 0: out of range (reads 0, writes dropped)
+// The address of byte i, and of n bytes, that a lane uses. 0: outside the buffer; then the hardware
+// loads 0 and stores nothing.
 static inline u64 buffer_address(Wave &wave, const Instruction &inst, const Buffer &b, int va,
                                  u32 so, int lane, u32 i, u32 n) {
   u32 idx = 0, off = (u32)inst.offset + i;

@@ -35,6 +35,7 @@ static inline u64 next_addr(Wave &wave, const Instruction &inst) {
     u32 d = e;                                                                                     \
     set_result32(wave, inst, d);                                                                   \
   })
+
 #define B32_OP2_SCC(n, e)                                                                          \
   INSTRUCTION(n, [](Wave &wave, const Instruction &inst) {                                         \
     u32 a = argument32(wave, inst, 1), b = argument32(wave, inst, 2);                              \
@@ -42,6 +43,7 @@ static inline u64 next_addr(Wave &wave, const Instruction &inst) {
     set_result32(wave, inst, d);                                                                   \
     wave.scc = d != 0;                                                                             \
   })
+
 #define B64_OP2_SCC(n, e)                                                                          \
   INSTRUCTION(n, [](Wave &wave, const Instruction &inst) {                                         \
     u64 a = argument64(wave, inst, 1), b = argument64(wave, inst, 2);                              \
@@ -49,6 +51,7 @@ static inline u64 next_addr(Wave &wave, const Instruction &inst) {
     set_result64(wave, inst, d);                                                                   \
     wave.scc = d != 0;                                                                             \
   })
+
 #define B64_SHIFT(n, e)                                                                            \
   INSTRUCTION(n, [](Wave &wave, const Instruction &inst) {                                         \
     u64 a = argument64(wave, inst, 1);                                                             \
@@ -57,12 +60,14 @@ static inline u64 next_addr(Wave &wave, const Instruction &inst) {
     set_result64(wave, inst, d);                                                                   \
     wave.scc = d != 0;                                                                             \
   })
+
 #define B32_OP1(n, e)                                                                              \
   INSTRUCTION(n, [](Wave &wave, const Instruction &inst) {                                         \
     u32 a = argument32(wave, inst, 1);                                                             \
     u32 d = e;                                                                                     \
     set_result32(wave, inst, d);                                                                   \
   })
+
 #define B32_OP1_SCC(n, e)                                                                          \
   INSTRUCTION(n, [](Wave &wave, const Instruction &inst) {                                         \
     u32 a = argument32(wave, inst, 1);                                                             \
@@ -70,6 +75,7 @@ static inline u64 next_addr(Wave &wave, const Instruction &inst) {
     set_result32(wave, inst, d);                                                                   \
     wave.scc = d != 0;                                                                             \
   })
+
 #define B64_OP1_SCC(n, e)                                                                          \
   INSTRUCTION(n, [](Wave &wave, const Instruction &inst) {                                         \
     u64 a = argument64(wave, inst, 1);                                                             \
@@ -77,12 +83,14 @@ static inline u64 next_addr(Wave &wave, const Instruction &inst) {
     set_result64(wave, inst, d);                                                                   \
     wave.scc = d != 0;                                                                             \
   })
+
 #define B64_TO_B32(n, e)                                                                           \
   INSTRUCTION(n, [](Wave &wave, const Instruction &inst) {                                         \
     u64 a = argument64(wave, inst, 1);                                                             \
     u32 d = e;                                                                                     \
     set_result32(wave, inst, d);                                                                   \
   })
+
 #define SAVE_EXEC(n, e)                                                                            \
   INSTRUCTION(n, [](Wave &wave, const Instruction &inst) {                                         \
     u64 s = argument64(wave, inst, 1), x = wave.exec();                                            \
@@ -91,11 +99,13 @@ static inline u64 next_addr(Wave &wave, const Instruction &inst) {
     wave.exec() = r;                                                                               \
     wave.scc = r != 0;                                                                             \
   })
+
 #define COMPARE_32(n, e)                                                                           \
   INSTRUCTION(n, [](Wave &wave, const Instruction &inst) {                                         \
     u32 a = argument32(wave, inst, 0), b = argument32(wave, inst, 1);                              \
     wave.scc = (e) ? 1 : 0;                                                                        \
   })
+
 #define COMPARE_IMMEDIATE(n, e)                                                                    \
   INSTRUCTION(n, [](Wave &wave, const Instruction &inst) {                                         \
     u32 a = argument32(wave, inst, 0);                                                             \
@@ -105,6 +115,7 @@ static inline u64 next_addr(Wave &wave, const Instruction &inst) {
     (void)uk;                                                                                      \
     wave.scc = (e) ? 1 : 0;                                                                        \
   })
+
 static inline u64 whole_quads(u64 x) {
   u64 r = 0;
   for (int i = 0; i < 64; i += 4)
@@ -252,6 +263,7 @@ INSTRUCTION("s_subb_u32", [](Wave &wave, const Instruction &inst) {
   set_result32(wave, inst, (u32)(a - b));
   wave.scc = b > a;
 });
+
 #define MIN_OR_MAX(n, T, op)                                                                       \
   INSTRUCTION(n, [](Wave &wave, const Instruction &inst) {                                         \
     T a = (T)argument32(wave, inst, 1), b = (T)argument32(wave, inst, 2);                          \
@@ -332,6 +344,7 @@ INSTRUCTION("s_absdiff_i32", [](Wave &wave, const Instruction &inst) {
   set_result32(wave, inst, d);
   wave.scc = d != 0;
 });
+
 #define SHIFT_AND_ADD(k)                                                                           \
   INSTRUCTION("s_lshl" #k "_add_u32", [](Wave &wave, const Instruction &inst) {                    \
     u64 x = ((u64)argument32(wave, inst, 1) << k) + argument32(wave, inst, 2);                     \
@@ -345,7 +358,7 @@ SHIFT_AND_ADD(4);
 B32_OP2("s_pack_ll_b32_b16", (a & 0xffff) | (b << 16));
 B32_OP2("s_pack_lh_b32_b16", (a & 0xffff) | (b & 0xffff0000));
 B32_OP2("s_pack_hh_b32_b16", (a >> 16) | (b & 0xffff0000));
-// SOP1
+// ---- one source ----
 B32_OP1("s_mov_b32", a);
 INSTRUCTION("s_mov_b64", [](Wave &wave, const Instruction &inst) {
   set_result64(wave, inst, argument64(wave, inst, 1));
@@ -481,7 +494,8 @@ INSTRUCTION("s_movreld_b32", [](Wave &wave, const Instruction &inst) {
 INSTRUCTION("s_movreld_b64", [](Wave &wave, const Instruction &inst) {
   wave.set_sgpr64((inst.operand[0].reg + wave.sgpr[REGISTER_M0]) & 127, argument64(wave, inst, 1));
 });
-// gpr indexing
+
+// ---- registers by an index ----
 INSTRUCTION("s_set_gpr_idx_on", [](Wave &wave, const Instruction &inst) {
   u32 a = argument32(wave, inst, 0);
   wave.index = a & 255;
@@ -503,7 +517,8 @@ INSTRUCTION("s_set_gpr_idx_idx", [](Wave &wave, const Instruction &inst) {
   wave.index = a;
   wave.sgpr[REGISTER_M0] = (wave.sgpr[REGISTER_M0] & ~255u) | a;
 });
-// SOPC
+
+// ---- comparisons ----
 COMPARE_32("s_cmp_eq_i32", a == b);
 COMPARE_32("s_cmp_lg_i32", a != b);
 COMPARE_32("s_cmp_gt_i32", (s32)a > (s32)b);
@@ -530,7 +545,8 @@ INSTRUCTION("s_bitcmp0_b64", [](Wave &wave, const Instruction &inst) {
 INSTRUCTION("s_bitcmp1_b64", [](Wave &wave, const Instruction &inst) {
   wave.scc = (argument64(wave, inst, 0) >> (argument32(wave, inst, 1) & 63)) & 1;
 });
-// SOPK
+
+// ---- with a constant of 16 bits ----
 INSTRUCTION("s_movk_i32", [](Wave &wave, const Instruction &inst) {
   set_result32(wave, inst, (u32)(s32)(s16)inst.immediate);
 });
@@ -575,7 +591,8 @@ INSTRUCTION("s_setreg_b32", [](Wave &wave, const Instruction &inst) {
 INSTRUCTION("s_setreg_imm32_b32", [](Wave &wave, const Instruction &inst) {
   set_hardware_register(wave, inst, inst.word1);
 });
-// SOPP
+
+// ---- branches, waits, the end ----
 #define NOTHING(mnemonic) INSTRUCTION(mnemonic, [](Wave &, const Instruction &) {})
 NOTHING("s_nop");
 NOTHING("s_waitcnt");
@@ -642,7 +659,7 @@ INSTRUCTION("s_trap", [](Wave &wave, const Instruction &inst) {
 });
 INSTRUCTION("s_sendmsghalt",
             [](Wave &wave, const Instruction &inst) { raise_fault(wave, inst, "s_sendmsghalt"); });
-// SMEM
+// ---- memory ----
 INSTRUCTION("s_load_dword", load_scalars<1>);
 INSTRUCTION("s_load_dwordx2", load_scalars<2>);
 INSTRUCTION("s_load_dwordx4", load_scalars<4>);

@@ -4,6 +4,8 @@
 
 #include "lanes.h"
 
+// Each applies f to N sources, which are operands 1 to N, and writes operand 0.
+
 template <int N, class F>
 static inline void map_u32(Wave &wave, const Instruction &inst, F f, int s = 1) {
   u32 t0[64], t1[64], t2[64];
@@ -57,9 +59,9 @@ template <int N, class F> static inline void map_f64(Wave &wave, const Instructi
   write_f64(wave, inst, r);
 }
 
+// F16, which f gets as float and returns as bits.
 template <int N, class F>
-static inline void map_f16(Wave &wave, const Instruction &inst, F f,
-                           bool preserve = false) { // f16, computed in float by f -> u16 bits
+static inline void map_f16(Wave &wave, const Instruction &inst, F f, bool preserve = false) {
   alignas(64) float a[64], b[64], c[64];
   u16 r[64];
   source_f16(wave, inst, 1, 0, a);
@@ -79,8 +81,7 @@ static inline void map_f16(Wave &wave, const Instruction &inst, F f,
 }
 
 template <int N, class F>
-static inline void map_u16(Wave &wave, const Instruction &inst, F f,
-                           bool preserve = false) { // 16-bit integers
+static inline void map_u16(Wave &wave, const Instruction &inst, F f, bool preserve = false) {
   u32 a[64], b[64], c[64];
   u16 r[64];
   source_u16(wave, inst, 1, 0, a);

@@ -15,6 +15,7 @@ INSTRUCTION("v_cvt_f32_u32", [](Wave &wave, const Instruction &inst) {
   EACH_LANE r[lane] = (float)a[lane];
   write_f32(wave, inst, r);
 });
+
 #define F32_TO_INTEGER(n, e)                                                                       \
   INSTRUCTION(n, [](Wave &wave, const Instruction &inst) {                                         \
     u32 t[64], r[64];                                                                              \
@@ -36,6 +37,7 @@ INSTRUCTION("v_cvt_off_f32_i4", [](Wave &wave, const Instruction &inst) {
   EACH_LANE r[lane] = ((s32)(a[lane] << 28) >> 28) / 16.f;
   write_f32(wave, inst, r);
 });
+
 #define F32_OF_BYTE(k)                                                                             \
   INSTRUCTION("v_cvt_f32_ubyte" #k, [](Wave &wave, const Instruction &inst) {                      \
     u32 t[64];                                                                                     \

@@ -69,7 +69,6 @@ static inline void dot_integers(Wave &wave, const Instruction &inst, bool acc) {
   write32(wave, inst, r);
 }
 
-// --- dot ---
 INSTRUCTION("v_dot2_f32_f16",
             [](Wave &wave, const Instruction &inst) { dot_f16(wave, inst, false); });
 INSTRUCTION("v_dot2c_f32_f16",

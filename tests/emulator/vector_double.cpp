@@ -1,14 +1,13 @@
 // Vector instructions on F64.
 #include "vector_math.h"
 
-// fraction bits of 2/pi, most significant first
+// The bits of the fraction 2 / pi, the highest first.
 static const unsigned TWO_OVER_PI[38] = {
     0xa2f9836e, 0x4e441529, 0xfc2757d1, 0xf534ddc0, 0xdb629599, 0x3c439041, 0xfe5163ab, 0xdebbc561,
     0xb7246e3a, 0x424dd2e0, 0x06492eea, 0x09d1921c, 0xfe1deb1c, 0xb129a73e, 0xe88235f5, 0x2ebb4484,
     0xe99c7026, 0xb45f7e41, 0x3991d639, 0x835339f4, 0x9c845f8b, 0xbdf9283b, 0x1ff897ff, 0xde05980f,
     0xef2f118b, 0x5a0a6d1f, 0x6d367ecf, 0x27cb09b7, 0x4f463f66, 0x9e5fea2d, 0x7527bac7, 0xebe5f17b,
     0x3d0739f7, 0x8a5292ea, 0x6bfb5fb1, 0x1f8d5d08, 0x56033046, 0xfc7b6bab};
-// --- f64 ---
 F64_OP2("v_add_f64", a + b);
 F64_OP2("v_mul_f64", (a * b));
 F64_OP2("v_min_f64", minimum(a, b));
@@ -83,7 +82,7 @@ INSTRUCTION("v_trig_preop_f64", [](Wave &wave, const Instruction &inst) {
     int sh = (b[lane] & 31) * 53, e = exponent(a[lane]);
     if (e > 1077)
       sh += e - 1077;
-    // bits [1200-sh .. 1200-sh-52] of the 1201-bit fraction 2/pi
+    // 53 of the 1201 bits of 2 / pi
     u64 v = 0;
     for (int i = 0; i < 53; ++i) {
       int k = sh + i;

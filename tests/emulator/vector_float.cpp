@@ -18,7 +18,6 @@ static inline void transcendental(Wave &wave, const Instruction &inst, F f,
   write_f32(wave, inst, r);
 }
 
-// --- f32 ---
 F32_OP2("v_add_f32", a + b);
 F32_OP2("v_sub_f32", a - b);
 F32_OP2("v_subrev_f32", b - a);
@@ -30,7 +29,7 @@ F32_OP3("v_fma_f32", __builtin_fmaf(a, b, c));
 F32_OP3("v_min3_f32", minimum(minimum(a, b), c));
 F32_OP3("v_max3_f32", maximum(maximum(a, b), c));
 F32_OP3("v_med3_f32", median(a, b, c));
-// v_mad/v_mac: unfused, always flush denormals
+// v_mad and v_mac round the product, and their subnormal numbers are always zeros.
 F32_OP3("v_mad_f32", flush(flush(flush(a) * flush(b)) + flush(c)));
 F32_OP3("v_mad_legacy_f32",
         flush(((a == 0 || b == 0) ? 0.f : flush(flush(a) * flush(b))) + flush(c)));

@@ -8,7 +8,6 @@ static inline u16 fraction_f16(float a) {
   return float_to_half(std::min(a - floorf(a), LARGEST));
 }
 
-// --- f16 ---
 F16_OP2("v_add_f16", float_to_half(a + b));
 F16_OP2("v_sub_f16", float_to_half(a - b));
 F16_OP2("v_subrev_f16", float_to_half(b - a));

@@ -209,7 +209,6 @@ U32_OP3("v_sad_u32", distance(a, b) + c);
 U32_OP3("v_lerp_u8", means(a, b, c));
 U32_OP3("v_mad_u32_u16", (a & 0xffff) * (b & 0xffff) + c);
 U32_OP3("v_mad_i32_i16", (u32)(((s32)(s16)a * (s32)(s16)b) + (s32)c));
-// --- VOP1 integer ---
 U32_OP1("v_not_b32", ~a);
 U32_OP1("v_bfrev_b32", reverse_bits(a));
 U32_OP1("v_ffbh_u32", (u32)leading_zeros(a));
@@ -225,6 +224,7 @@ INSTRUCTION("v_swap_b32", [](Wave &wave, const Instruction &inst) {
   merge(a, b, wave.exec());
   merge(b, t, wave.exec());
 });
+
 static void move_accumulator(Wave &wave, const Instruction &inst) {
   u32 t[64];
   const u32 *p = source32(wave, inst, 1, 0, t);
@@ -287,7 +287,8 @@ INSTRUCTION("v_cndmask_b32", [](Wave &wave, const Instruction &inst) {
   }
   write32(wave, inst, r);
 });
-// --- carry ---
+
+// ---- 64 bits ----
 INSTRUCTION("v_mad_u64_u32", [](Wave &wave, const Instruction &inst) {
   u32 t0[64], t1[64];
   const u32 *a = source32(wave, inst, 2, 0, t0), *b = source32(wave, inst, 3, 1, t1);
@@ -314,7 +315,6 @@ INSTRUCTION("v_mad_i64_i32", [](Wave &wave, const Instruction &inst) {
   write64(wave, inst, r);
   write_scalar64(wave, inst.operand[1], m & wave.exec());
 });
-// --- 64-bit shifts ---
 INSTRUCTION("v_lshlrev_b64", [](Wave &wave, const Instruction &inst) {
   u32 t[64];
   const u32 *a = source32(wave, inst, 1, 0, t);

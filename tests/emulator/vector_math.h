@@ -228,7 +228,7 @@ static inline float cos_f32(float x) {
   return (float)cos(y * TWOPI);
 }
 
-// ---------- division ----------
+// ---- division ----
 static inline int exponent(float x) {
   return (bits_as<u32>(x) >> 23) & 255;
 }

@@ -1,4 +1,4 @@
-// Vector instructions on packed pairs, mixed precision and dot products of F16.
+// Vector instructions on pairs, and with F16 and F32 sources mixed.
 #include "vector_math.h"
 
 static inline float mix_src(const Instruction &inst, u32 raw, u16 raw16inl, int k, bool isc) {
@@ -38,7 +38,7 @@ static inline void fma_mix(Wave &wave, const Instruction &inst, float *r) {
     }
 }
 
-// ---------- packed 16 ----------
+// ---- packed halves ----
 template <int N, class F>
 static inline void map_packed_16(Wave &wave, const Instruction &inst, F f, bool flt) {
   u32 t[3][64];
@@ -89,6 +89,7 @@ static inline void map_packed_16(Wave &wave, const Instruction &inst, F f, bool 
         },                                                                                         \
         true);                                                                                     \
   })
+
 #define PACKED_U16_OP2(n, e)                                                                       \
   INSTRUCTION(n, [](Wave &wave, const Instruction &inst) {                                         \
     bool cl = inst.clamp;                                                                          \
@@ -100,7 +101,10 @@ static inline void map_packed_16(Wave &wave, const Instruction &inst, F f, bool 
         },                                                                                         \
         false);                                                                                    \
   })
-// packed f32: v_pk_{fma,mul,add}_f32, v_pk_mov_b32
+
+// ---- packed F32 ----
+
+// The halves of N sources from which the low and the high result are computed.
 template <int N>
 static inline void packed_sources(Wave &wave, const Instruction &inst, u32 (*lo)[64], u32 (*hi)[64],
                                   bool flt) {
@@ -154,7 +158,6 @@ static inline void map_packed_f32(Wave &wave, const Instruction &inst, F f) {
   write_f32(wave, J, r1);
 }
 
-// --- packed ---
 PACKED_F16_OP2("v_pk_add_f16", float_to_half(a + b));
 PACKED_F16_OP2("v_pk_mul_f16", float_to_half(a *b));
 PACKED_F16_OP2("v_pk_min_f16", float_to_half(minimum(a, b)));
@@ -227,17 +230,11 @@ INSTRUCTION("v_pk_add_f32", [](Wave &wave, const Instruction &inst) {
 });
 INSTRUCTION("v_pk_mov_b32", [](Wave &wave, const Instruction &inst) {
   u32 lo[3][64], hi[3][64];
-  packed_sources<2>(wave, inst, lo, hi, false); // D.lo = S0[op_sel[0]], D.hi = S1[op_sel[1]]
-  // op_sel bit k selects the half of source k for both results' use
-  u32 a[64], b[64];
-  const Instruction &J = inst;
-  (void)J;
-  memcpy(a, lo[0], 256);
-  memcpy(b, lo[1], 256);
-  Instruction K = inst;
-  K.operand[0].reg++;
-  write32(wave, inst, a);
-  write32(wave, K, b);
+  packed_sources<2>(wave, inst, lo, hi, false);
+  Instruction second = inst;
+  second.operand[0].reg++;
+  write32(wave, inst, lo[0]); // op_sel says which half of each source
+  write32(wave, second, lo[1]);
 });
 INSTRUCTION("v_fma_mix_f32", [](Wave &wave, const Instruction &inst) {
   float r[64];
