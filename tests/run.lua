@@ -105,6 +105,8 @@ local function list_thorough()
   suite_alone("50 kills of the generator", "lua5.4 tests/gen/test_disk.lua 50 -o tap TestKill")
   suite_alone("mutants of the kernels", "lua5.4 tests/gpu/mutants.lua")
   suite_alone("tests/emulator/test_emulator.lua", "lua5.4 tests/emulator/test_emulator.lua -o tap")
+  suite_alone("gpt-oss-20b's dimensions on the emulator", "lua5.4 tests/emulator/test_dimensions.lua 20b")
+  suite_alone("gpt-oss-120b's dimensions on the emulator", "lua5.4 tests/emulator/test_dimensions.lua 120b")
   suite_alone("gfx90a kernels", "lua5.4 tests/machine_code/check_gfx90a.lua")
   suite_alone("sm_90 kernels", "lua5.4 tests/machine_code/check_sm_90.lua -o tap")
 end
