@@ -50,8 +50,8 @@ local COMMAND = "lua5.4 gen/main.lua"
 local RESERVED = {}
 for name in ([[
   bench build chat check checkpoint current demo emulator figures fuzz fuzz_targets gen generated gpu harness
-  license make_checkpoint near_ties pass read_config readme.md regen runtime sanitize simt simt_32 simt_64 templates
-  test test-gpu test-thorough tests time trees units
+  license make_checkpoint near_ties pass programs read_config readme.md regen runtime sanitize simt simt_32 simt_64
+  templates test test-gpu test-thorough tests time trees units
   ]]):gmatch("%S+") do
   RESERVED[name] = true
 end
