@@ -244,7 +244,7 @@ void set_sdwa(const Line &line, Instruction *inst) {
   enum { WHOLE = 6, VOP1 = 0x3f };
   inst->flags |= FLAG_SDWA;
   inst->s0_sel = bits(inst->word1, 16, 3);
-  inst->s1_sel = bits(inst->word0, 25, 7) == VOP1 ? WHOLE : bits(inst->word1, 24, 3);
+  inst->s1_sel = bits(inst->word0, 25, 7) == VOP1 ? (u32)WHOLE : bits(inst->word1, 24, 3);
   inst->dst_sel = WHOLE;
   if (begins(line.base, "v_cmp"))
     return;

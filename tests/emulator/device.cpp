@@ -147,8 +147,8 @@ static void place(LoadedCode &code) {
   code.base = reserve(bytes, 0, "");
   for (const Segment &each : code.object.segments) {
     memcpy((void *)(code.base + each.address), each.content.data(), each.content.size());
-    add(code.base + each.address, each.bytes, RANGE_READ | (each.is_writable ? RANGE_WRITE : 0u),
-        "a segment of the code object");
+    add(code.base + each.address, each.bytes,
+        RANGE_READ | (each.is_writable ? (u32)RANGE_WRITE : 0u), "a segment of the code object");
   }
   relocate(code.object, code.base);
   code.module.text_base = code.base + code.object.text_address;

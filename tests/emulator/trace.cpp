@@ -127,8 +127,8 @@ static void classify_wait(TraceInstruction &about, const Instruction &inst, cons
     about.vmcnt = about.lgkmcnt = 0;
     return;
   }
-  about.vmcnt = vmcnt == NO_VMCNT ? ANY : (u8)vmcnt;
-  about.lgkmcnt = lgkmcnt == NO_LGKMCNT ? ANY : (u8)lgkmcnt;
+  about.vmcnt = vmcnt == NO_VMCNT ? (u8)ANY : (u8)vmcnt;
+  about.lgkmcnt = lgkmcnt == NO_LGKMCNT ? (u8)ANY : (u8)lgkmcnt;
 }
 
 static void classify_scalar(TraceInstruction &about, const Instruction &inst, const Mnemonic &is) {
