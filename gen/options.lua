@@ -49,13 +49,13 @@ local COMMAND = "lua5.4 gen/main.lua"
 -- into build/ and generated/. tests/gen/test_names.lua reads the ninja files and checks that none is missing.
 local RESERVED = {}
 for name in ([[
-  bench build chat check checkpoint current demo figures fuzz fuzz_targets gen generated gpu harness license
-  make_checkpoint near_ties read_config readme.md regen runtime sanitize simt simt_32 simt_64 templates test test-gpu
-  test-thorough tests trees units
+  bench build chat check checkpoint current demo emulator figures fuzz fuzz_targets gen generated gpu harness
+  license make_checkpoint near_ties pass programs read_config readme.md regen runtime sanitize simt simt_32 simt_64
+  templates test test-gpu test-thorough tests time trees units
   ]]):gmatch("%S+") do
   RESERVED[name] = true
 end
-local RESERVED_PATTERNS <const> = { "%.ninja$", "%.stamp$", "%.[ado]$", "%.getp%-%l+$", "^test_[%w_]*$" }
+local RESERVED_PATTERNS <const> = { "%.ninja$", "%.stamp$", "%.[ado]$", "%.so%.%d$", "%.getp%-%l+$", "^test_[%w_]*$" }
 
 local MOST_LETTERS <const> = 100 -- of a name
 

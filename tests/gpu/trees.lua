@@ -92,6 +92,12 @@ function trees.large_vocabulary(machine, config)
     { config = config, target = machine.target, precision = "mixed" })
 end
 
+-- The tree of a config for any target, with 4 sequences of 256 positions.
+function trees.of_config(machine, config, name, target)
+  return named(machine, name .. "-" .. target,
+    { config = config, target = target, precision = "mixed", slots = 4, context = 256 })
+end
+
 -- The tree of the CPU that a model's other trees are compared with.
 function trees.reference(machine, model)
   return named(machine, model .. "-cpu", { model = model, target = "cpu", precision = "mixed" })
