@@ -17,10 +17,13 @@ local function buffers(model, target, limits)
   local top = model.top_k
   local list = {
     { name = "x", count = model.d_model },
+    { name = "residual", count = model.d_model }, -- x after attention
     { name = "h", count = padded(model.d_model, 64), dtype = "F16" },
     { name = "q", count = model.n_heads * padded(model.d_head, 32), dtype = "F16" },
     { name = "attn", count = padded(model.n_heads * model.d_head, 64), dtype = "F16" },
     { name = "splits", count = target.splits(model) * model.d_model },
+    { name = "router_logits", count = model.n_experts },
+    { name = "arrived", count = 1, dtype = "I32" },
     { name = "expert", count = top, dtype = "I32" },
     { name = "expert_weight", count = top },
     { name = "pair", count = top, dtype = "I32" },
@@ -58,8 +61,9 @@ end
 
 -- next_norm: the weight of the norm after the layer.
 local function mlp_ops(add, model, w, next_norm)
-  local norm = { reads("in", "splits"), updates("x", "x"), writes("out", "h"), writes("expert", "expert"),
-    writes("expert_weight", "expert_weight"), weight("weight", w("MLP_NORM")), weight("router", w("ROUTER")),
+  local norm = { reads("in", "splits"), reads("x", "x"), writes("residual", "residual"), writes("out", "h"),
+    writes("expert", "expert"), writes("expert_weight", "expert_weight"), updates("arrived", "arrived"),
+    writes("logits", "router_logits"), weight("weight", w("MLP_NORM")), weight("router", w("ROUTER")),
     weight("router_bias", w("ROUTER_BIAS")) }
   if model.attention_bias then norm[#norm + 1] = weight("bias", w("O_BIAS")) end
   local expert, pair, work = reads("expert", "expert"), reads("pair", "pair"), reads("work", "work")
@@ -69,8 +73,8 @@ local function mlp_ops(add, model, w, next_norm)
     weight("weight", w("GATE_UP")), weight("bias", w("GATE_UP_BIAS")))
   add("moe_down", "moe_down", reads("in", "gated"), writes("out", "down"), expert, pair, work,
     weight("weight", w("DOWN")), weight("bias", w("DOWN_BIAS")))
-  add("moe_combine", "moe_combine", reads("in", "down"), reads("expert_weight", "expert_weight"), updates("x", "x"),
-    writes("out", "h"), weight("weight", next_norm))
+  add("moe_combine", "moe_combine", reads("in", "down"), reads("expert_weight", "expert_weight"),
+    reads("residual", "residual"), writes("x", "x"), writes("out", "h"), weight("weight", next_norm))
 end
 
 local function symbol_of(layer)
@@ -96,7 +100,7 @@ function fused.build(model, target, limits)
   local function add(op, role, ...)
     list[#list + 1] = { op = op, role = role, layer = layer and layer.index, when = when, arguments = { ... } }
   end
-  add("embed", "embed", writes("x", "x"), writes("out", "h"), weight("table", "W_EMBED"),
+  add("embed", "embed", writes("x", "x"), writes("out", "h"), writes("arrived", "arrived"), weight("table", "W_EMBED"),
     weight("weight", symbol_of(model.layers[1])("ATTN_NORM")))
   for i, each in ipairs(model.layers) do
     local after, w = model.layers[i + 1], symbol_of(each)

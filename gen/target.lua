@@ -47,7 +47,8 @@ local FIELDS = {
   { name = "figures", type = "table", means = "figures of compiled kernels for summary.txt: list, with compiler" },
 
   { name = "code_layout", type = "text", needed = "fused", means = "the layout of MXFP4 tiles" },
-  { name = "router_rows", type = "integer", needed = "fused", means = "rows of a norm_router block in large passes" },
+  { name = "router", type = "integers", needed = "fused", keys = { "rows", "quads", "at_once" },
+    means = "norm_router in large passes: rows of a block, quads of a row per thread, experts of a wave at a time" },
   { name = "few", type = "table", needed = "fused", means = "tilings of dense matrices for few rows" },
   { name = "forms", type = "table", needed = "fused", means = "candidates for tilings of dense matrices, more rows" },
   { name = "unembed", type = "table", needed = "fused", means = "tilings of the unembedding" },

@@ -188,12 +188,11 @@ end
 
 -- ---- kernels ----
 
--- Threads of a block that has a whole row: about eight elements each, so that a single row does not wait for memory
--- many times over.
-local function row_threads(model)
-  local threads = 128
-  while threads < 512 and threads * 8 < model.d_model do threads = 2 * threads end
-  return threads
+-- Threads of a block that has whole rows: each has `most` quads of a row, or as many as blocks of 1024 threads need.
+local function row_threads(model, most)
+  local quads = model.d_model // 4
+  local each = math.max(most, pieces(quads, 1024))
+  return math.max(128, padded(pieces(quads, each), 64))
 end
 
 function kernel.embed(op, model, weights, target)
@@ -202,7 +201,7 @@ function kernel.embed(op, model, weights, target)
     template = "embed", because = "one block per row: the row and its first norm", weight = WEIGHT_NAME[dtype],
     name = "embed", fused = "norm", dims = { { "k", model.d_model } }, flops = 4 * model.d_model,
     parameters = { vocab = model.vocab, d_model = model.d_model, padded = padded(model.d_model, KBLOCK),
-      threads = row_threads(model), eps = ctext.f32(model.eps), weight_type = WEIGHT_TYPE[dtype] },
+      threads = row_threads(model, 1), eps = ctext.f32(model.eps), weight_type = WEIGHT_TYPE[dtype] },
   })
 end
 
@@ -270,19 +269,24 @@ function kernel.matmul_o(_, model, _, target)
   })
 end
 
+-- A row of a small pass has at most so many blocks for the experts of its router: each reads all of the row.
+local MOST_GROUPS <const> = 4
+
 function kernel.norm_router(op, model, weights, target)
-  local dtype = tensor_of(op, weights, "router").stored
+  local dtype, experts, router = tensor_of(op, weights, "router").stored, model.n_experts, target.router
+  local few_threads = row_threads(model, 1)
+  local few_waves = few_threads * target.waves // 256
+  local groups = math.min(pieces(experts, few_waves), MOST_GROUPS)
   return choice(target, {
-    template = "norm_router", because = "one block per row, or per few rows that use the router's weights together",
+    template = "norm_router", because = "few rows: several blocks per row, else one for several rows",
     act = "f32", weight = WEIGHT_NAME[dtype], name = "norm_router", fused = "residual_topk",
-    dims = { { "k", model.d_model }, { "e", model.n_experts }, { "top", model.top_k } },
-    flops = 2 * model.n_experts * model.d_model,
+    dims = { { "k", model.d_model }, { "e", experts }, { "top", model.top_k } }, flops = 2 * experts * model.d_model,
     parameters = {
-      d_model = model.d_model, padded = padded(model.d_model, KBLOCK), threads = row_threads(model),
-      splits = target.splits(model), bias = model.attention_bias, n_experts = model.n_experts, top_k = model.top_k,
-      eps = ctext.f32(model.eps), weight_type = WEIGHT_TYPE[dtype],
-      single_rows = 2 * target.compute_units, -- so many rows have a block each
-      block_rows = target.router_rows, -- more rows go to blocks of so many
+      d_model = model.d_model, padded = padded(model.d_model, KBLOCK), eps = ctext.f32(model.eps),
+      splits = target.splits(model), bias = model.attention_bias, n_experts = experts, top_k = model.top_k,
+      weight_type = WEIGHT_TYPE[dtype], few = 2 * target.compute_units // groups, groups = groups,
+      few_threads = few_threads, few_at_once = math.min(pieces(experts, few_waves * groups), 4),
+      block_rows = router.rows, threads = row_threads(model, router.quads), at_once = router.at_once,
     },
   })
 end
@@ -352,7 +356,7 @@ function kernel.moe_combine(_, model, _, target)
     template = "moe_combine", because = "one block per row: the experts' sum and the next norm", name = "moe_combine",
     act = "f32", fused = "norm", dims = { { "n", model.d_model }, { "top", model.top_k } },
     flops = 2 * model.d_model * model.top_k,
-    parameters = { d_model = model.d_model, padded = padded(model.d_model, KBLOCK), threads = row_threads(model),
+    parameters = { d_model = model.d_model, padded = padded(model.d_model, KBLOCK), threads = row_threads(model, 1),
       top_k = model.top_k, eps = ctext.f32(model.eps) },
   })
 end

@@ -16,9 +16,9 @@ local facts = {
   flops = 181000000000000, bytes_per_second = 1638000000000, -- the matrix instructions on halves at 1.7 GHz; HBM2e
   compute_units = 104, waves = 4, -- a block has 256 threads, 4 waves of 64 lanes
 
-  -- For precision `mixed`: the order of MXFP4 codes; the cost of a staged block besides its products; the rows of a
-  -- norm_router block for large passes, limited by LDS; and the tilings (gen/precision/mixed.lua).
-  code_layout = "TILES", block_overhead = 4, alone = 0.25, router_rows = 2,
+  -- For precision `mixed`: the order of MXFP4 codes; the cost of a staged block besides its products; the blocks of
+  -- norm_router in large passes, two of which fit LDS; and the tilings (gen/precision/mixed.lua).
+  code_layout = "TILES", block_overhead = 4, alone = 0.25, router = { rows = 2, quads = 2, at_once = 1 },
   -- dense matrices, few rows
   few = {
     { upto = 16, tiling = single_wave },

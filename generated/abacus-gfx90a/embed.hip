@@ -8,11 +8,11 @@ static const float EPS = 1e-05f;
 
 // x = the embedding of a row's token, which may be one that the device picked in the previous pass. If that pass
 // picked no id (PICKED_NAN), its sequence has ended, and the row may be anything: it is token 0.
-// h = x / sqrt(mean of x^2 + eps) * weight, the first layer's norm. One block per row.
+// h = x / sqrt(mean of x^2 + eps) * weight, the first layer's norm. No block of a router has arrived. One block per row.
 static __global__ void __launch_bounds__(THREADS, 1)
 f16_bf16w_embed_norm_k192__gfx90a(
     const int32_t *counts, const int32_t *token, const int32_t *picked, const uint16_t *table,
-    const float *weight, float *x, uint16_t *h) {
+    const float *weight, float *x, uint16_t *h, int32_t *arrived) {
   const int r = (int)blockIdx.x;
   row_slice<D_MODEL, THREADS> row, gain;
   let_next_begin();
@@ -20,6 +20,8 @@ f16_bf16w_embed_norm_k192__gfx90a(
   await_inputs();
   if (r >= counts[PASS_ROWS])
     return;
+  if (threadIdx.x == 0)
+    arrived[r] = 0;
   const int id = IS_HANDED_TOKEN(token[r]) ? picked[HANDED_TOKEN(token[r])] : token[r];
   const uint16_t *from = table + (size_t)((uint32_t)id < (uint32_t)V ? id : 0) * D_MODEL;
   float *to = x + (size_t)r * D_MODEL;
@@ -37,9 +39,10 @@ f16_bf16w_embed_norm_k192__gfx90a(
   pad_row<D_MODEL, PADDED, THREADS>(normed);
 }
 
-void launch_embed(const struct pass *pass, size_t x, size_t out, enum weight table, enum weight weight) {
+void launch_embed(const struct pass *pass, size_t x, size_t out, size_t arrived, enum weight table,
+    enum weight weight) {
   LAUNCH_STEP(pass, f16_bf16w_embed_norm_k192__gfx90a,
       dim3((unsigned)pass->rows), THREADS, pass->counts, pass->token, pass->picked_before,
       (const uint16_t *)pass->weight[table], pass_packed(pass, weight), pass_floats(pass, x),
-      pass_halves(pass, out));
+      pass_halves(pass, out), pass_ints(pass, arrived));
 }

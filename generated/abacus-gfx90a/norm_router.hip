@@ -4,49 +4,86 @@
 #include "target/gfx90a/mixed.h"
 
 constexpr int D_MODEL = 192, PADDED = 192, SPLITS = 1;
-constexpr int N_EXPERTS = 8, TOP_K = 2, THREADS = 128, WAVES = THREADS / WAVE;
-// Passes of up to SINGLE_ROWS rows have a block per row, larger ones a block per BLOCK_ROWS rows.
-constexpr int SINGLE_ROWS = 208, BLOCK_ROWS = 2;
+constexpr int N_EXPERTS = 8, TOP_K = 2;
 static const float EPS = 1e-05f;
 
-// The router's weights of two experts, as a wave holds them: each lane some quads of each. They are loaded together,
-// so that a wave waits for memory once.
-struct expert_weights {
-  static constexpr int STEPS = (D_MODEL / 4 + WAVE - 1) / WAVE;
-  quad_of<uint16_t> quad[2][STEPS];
+// A block of a pass of up to FEW rows has one row, and some of the experts: those of one of GROUPS blocks.
+constexpr int FEW = 52;
+struct few_rows {
+  static constexpr int ROWS = 1, GROUPS = 4, THREADS = 128, RESIDENT = 2;
+  static constexpr int AT_ONCE = 1; // experts that a wave computes together
+};
+// A block of a larger pass uses the router's weights for some rows. RESIDENT of them wait for memory in turns.
+struct many_rows {
+  static constexpr int ROWS = 2, GROUPS = 1, THREADS = 128, RESIDENT = 2;
+  static constexpr int AT_ONCE = 1;
+};
 
-  static DEVICE_MEMBER size_t first(int s) {
-    return (threadIdx.x % WAVE + (size_t)s * WAVE) * 4;
+constexpr int divide_up(int a, int b) {
+  return (a + b - 1) / b;
+}
+
+// The router's weights of some experts, as a wave holds them: each lane some quads of each. They are loaded together,
+// so that a wave waits for memory once.
+template <int COUNT> struct expert_weights {
+  static constexpr int STEPS = divide_up(D_MODEL / 4, WAVE);
+  quad_of<uint16_t> quad[COUNT][STEPS];
+
+  static DEVICE_MEMBER uint32_t first(int s) {
+    return (threadIdx.x % WAVE + (uint32_t)s * WAVE) * 4;
   }
   // Only the last step may be outside.
   static DEVICE_MEMBER bool has(int s) {
     return s + 1 < STEPS || first(s) < D_MODEL;
   }
-  // Loads expert e as the i-th.
-  DEVICE_MEMBER void load(int i, const uint16_t *router, int e) {
-    const uint16_t *from = router + (size_t)(e < N_EXPERTS ? e : N_EXPERTS - 1) * D_MODEL;
+  // Loads COUNT experts from e on, `stride` apart; in place of one that is not there the last one.
+  DEVICE_MEMBER void load(const uint16_t *router, int e, int stride) {
 #pragma unroll
-    for (int s = 0; s < STEPS; s++)
-      quad[i][s].load(from + first(has(s) ? s : 0));
+    for (int i = 0; i < COUNT; i++, e += stride) {
+      const uint16_t *from = router + (size_t)uniform(e < N_EXPERTS ? e : N_EXPERTS - 1) * D_MODEL;
+#pragma unroll
+      for (int s = 0; s < STEPS; s++)
+        quad[i][s].load(from + first(has(s) ? s : 0));
+    }
   }
-  // sum = the products of both experts with each of ROWS normed rows.
-  template <int ROWS> DEVICE_MEMBER void multiply(const float (*normed)[D_MODEL], float (&sum)[2][ROWS]) const {
-    float4 of_lane[2][ROWS] = {};
+  // sum = the products of the experts with each of ROWS normed rows.
+  template <int ROWS> DEVICE_MEMBER void multiply(const float (*normed)[D_MODEL], float (&sum)[COUNT][ROWS]) const {
+    float4 of_lane[COUNT][ROWS] = {};
 #pragma unroll
-    for (int s = 0; s < STEPS; s++)
+    for (int s = 0; s < STEPS; s++) {
       if (has(s))
         for (int r = 0; r < ROWS; r++) {
           const float4 x = load_quad(&normed[r][first(s)]);
-          for (int i = 0; i < 2; i++)
+          for (int i = 0; i < COUNT; i++)
             of_lane[i][r] = add_products(of_lane[i][r], quad[i][s].get(), x);
         }
-    for (int i = 0; i < 2; i++)
+      if (ROWS > 1 && s % 4 == 3)
+        keep_order(); // else all of the rows are loaded first, into more registers than there are
+    }
+    for (int i = 0; i < COUNT; i++)
       for (int r = 0; r < ROWS; r++) {
         const float4 p = of_lane[i][r];
         sum[i][r] = wave_reduce(p.x + p.y + (p.z + p.w), [](float a, float b) { return a + b; });
       }
   }
 };
+
+// A key that orders the logits of a row: greater for a better one. NaN is the best; of equal logits, the one with the
+// lower index is better.
+DEVICE uint64_t key_of(float logit, int e) {
+  const uint32_t bits = bits_as<uint32_t>(logit + 0.0f); // -0 becomes 0
+  const uint32_t ordered = logit != logit ? ~0u : bits >> 31 ? ~bits : bits | 0x80000000u;
+  return (uint64_t)ordered << 32 | (uint32_t)(N_EXPERTS - e);
+}
+
+// How many of the keys of a row are greater than `own`.
+DEVICE int rank_of(const uint64_t *key, uint64_t own) {
+  int greater = 0;
+#pragma unroll 8
+  for (int i = 0; i < N_EXPERTS; i++)
+    greater += key[i] > own;
+  return greater;
+}
 
 // The index of chosen[k] among the TOP_K ids in ascending order.
 DEVICE int order_of(const int *chosen, int k) {
@@ -56,57 +93,81 @@ DEVICE int order_of(const int *chosen, int k) {
   return before;
 }
 
-// exp(logit[k]) / the sum of exp(logit) over all TOP_K
-DEVICE float weight_of(const float *logit, int k) {
-  float max = logit[0], total = 0;
-  for (int i = 1; i < TOP_K; i++)
-    max = fmaxf(max, logit[i]);
-  for (int i = 0; i < TOP_K; i++)
-    total += expf(logit[i] - max);
-  return expf(logit[k] - max) / total;
-}
-
-// Stores the TOP_K experts of ROWS rows from `first` on, in ascending order of id, and their weights. All threads of
-// the block must call it; logits may be stored right before, there is a barrier.
-template <int ROWS>
+// Stores the TOP_K experts of ROWS rows from `first` on, in ascending order of id, and their weights: exp(logit) over
+// its sum for all TOP_K. All threads of the block must call it; logits may be stored right before, there is a barrier.
+template <int ROWS, int THREADS>
 DEVICE void choose(const float (*logit)[N_EXPERTS], int first, int rows, int32_t *expert, float *expert_weight) {
   static_assert(ROWS * TOP_K <= THREADS, "one thread per choice");
-  __shared__ int chosen[ROWS][TOP_K]; // ids, the best first
-  __shared__ float best[ROWS][TOP_K]; // logits of the chosen, in ascending order of their ids
+  __shared__ __align__(16) uint64_t key[ROWS][N_EXPERTS];
+  __shared__ int chosen[ROWS][TOP_K];  // ids, the best first
+  __shared__ float power[ROWS][TOP_K]; // of the chosen, in ascending order of their ids
   const int t = (int)threadIdx.x, r = t / TOP_K, k = t % TOP_K;
   __syncthreads();
+  for (int i = t; i < ROWS * N_EXPERTS; i += THREADS)
+    key[i / N_EXPERTS][i % N_EXPERTS] = key_of(logit[i / N_EXPERTS][i % N_EXPERTS], i % N_EXPERTS);
+  __syncthreads();
   for (int i = t; i < ROWS * N_EXPERTS; i += THREADS) {
-    const int rank = ranked_before(logit[i / N_EXPERTS], N_EXPERTS, i % N_EXPERTS);
+    const int rank = rank_of(key[i / N_EXPERTS], key[i / N_EXPERTS][i % N_EXPERTS]);
     if (rank < TOP_K)
       chosen[i / N_EXPERTS][rank] = i % N_EXPERTS;
   }
   __syncthreads();
   const int order = r < ROWS ? order_of(chosen[r], k) : 0;
   if (r < ROWS)
-    best[r][order] = logit[r][chosen[r][k]];
+    power[r][order] = expf(logit[r][chosen[r][k]] - logit[r][chosen[r][0]]);
   __syncthreads();
   if (r < ROWS && first + r < rows) {
+    float total = 0;
+    for (int i = 0; i < TOP_K; i++)
+      total += power[r][i];
     expert[(size_t)(first + r) * TOP_K + order] = chosen[r][k];
-    expert_weight[(size_t)(first + r) * TOP_K + order] = weight_of(best[r], order);
+    expert_weight[(size_t)(first + r) * TOP_K + order] = power[r][order] / total;
   }
 }
 
-// x += the attention's output, bias and splits in order; h = norm of x; the router's choice for h. One block per ROWS
-// rows. A thread may use all registers, so that it seldom waits for memory.
-template <int ROWS>
-static __global__ void __launch_bounds__(THREADS, 1)
+// Stores this block's logits of a row for the other blocks of the row. True in the one that comes last, which gets
+// those of the others. All threads of the block must call it; logits may be stored right before, there is a barrier.
+template <class Shape> DEVICE bool gather(float *logit, int group, int *arrived, float *of_row) {
+  __shared__ int before;
+  const int t = (int)threadIdx.x;
+  __syncthreads();
+  for (int e = t; e < N_EXPERTS; e += Shape::THREADS)
+    if (e / (Shape::THREADS / WAVE) % Shape::GROUPS == group)
+      of_row[e] = logit[e];
+  // What a thread stored is seen by the other blocks before its block is counted.
+  __threadfence();
+  __syncthreads();
+  if (t == 0)
+    before = atomicAdd(arrived, 1);
+  __syncthreads();
+  if (before < Shape::GROUPS - 1)
+    return false;
+  if (t == 0)
+    *arrived = 0; // for the next layer
+  __threadfence();
+  for (int e = t; e < N_EXPERTS; e += Shape::THREADS)
+    logit[e] = of_row[e];
+  return true;
+}
+
+// residual = x + the attention's output, bias and splits in order; h = norm of the residual; the router's choice for h.
+template <class Shape>
+static __global__ void __launch_bounds__(Shape::THREADS, resident_blocks(Shape::RESIDENT, Shape::THREADS))
 f32_bf16w_norm_router_residual_topk_k192_e8_top2__gfx90a(
     const int32_t *counts, const float *splits, const float *bias, const float *weight,
-    const uint16_t *router, const float *router_bias, float *x, uint16_t *h, int32_t *expert,
-    float *expert_weight) {
+    const uint16_t *router, const float *router_bias, const float *x, float *residual, uint16_t *h,
+    int32_t *expert, float *expert_weight, int *arrived, float *logits) {
+  constexpr int ROWS = Shape::ROWS, GROUPS = Shape::GROUPS, THREADS = Shape::THREADS, AT_ONCE = Shape::AT_ONCE;
+  constexpr int WAVES = THREADS / WAVE, STRIDE = WAVES * GROUPS; // from an expert of a wave to its next one
   __shared__ __align__(sizeof(float4)) float normed[ROWS][D_MODEL];
   __shared__ float logit[ROWS][N_EXPERTS];
   const int rows = counts[PASS_ROWS], first = (int)blockIdx.x * ROWS;
-  const int t = (int)threadIdx.x, wave = t / WAVE;
+  const int t = (int)threadIdx.x, group = GROUPS > 1 ? (int)blockIdx.y : 0;
+  const int first_expert = t / WAVE + group * WAVES;
   const auto row_at = [&](int i) { return (size_t)(first + i < rows ? first + i : first); };
   row_slice<D_MODEL, THREADS> row[ROWS], gain, o_bias;
-  expert_weights held;
-  held.load(0, router, wave);
+  expert_weights<AT_ONCE> held;
+  held.load(router, first_expert, STRIDE);
   gain.fill([&](size_t k) { return load_quad(weight + k); });
   o_bias.fill([&](size_t k) { return load_quad(bias + k); });
   await_inputs();
@@ -128,61 +189,66 @@ f32_bf16w_norm_router_residual_topk_k192_e8_top2__gfx90a(
       row[i].value[j] = add(row[i].value[j], sum);
     }
   }
-  held.load(1, router, wave + WAVES);
 #pragma unroll
   for (int i = 0; i < ROWS; i++) {
     const float factor = row[i].inverse_rms(EPS);
-    float *residual = x + row_at(i) * D_MODEL;
+    float *sum = residual + row_at(i) * D_MODEL;
     uint16_t *out = h + row_at(i) * PADDED;
     row[i].each(gain, [&](size_t k, float4 value, float4 g) {
       const float4 norm = scaled(value, factor, g);
       store_quad(&normed[i][k], norm);
-      if (first + i < rows) {
-        store_quad(residual + k, value);
+      if (group == 0 && first + i < rows) {
+        store_quad(sum + k, value);
         store_halves(out + k, norm);
       }
     });
-    pad_row<D_MODEL, PADDED, THREADS>(out);
+    if (group == 0)
+      pad_row<D_MODEL, PADDED, THREADS>(out);
   }
   __syncthreads();
 #pragma unroll 1
-  for (int e = wave; e < N_EXPERTS; e += WAVES * 2) {
-    float sum[2][ROWS];
-    if (e > wave) {
-      held.load(0, router, e);
-      held.load(1, router, e + WAVES);
-    }
+  for (int e = first_expert; e < N_EXPERTS; e += STRIDE * AT_ONCE) {
+    float sum[AT_ONCE][ROWS];
+    if (STRIDE * AT_ONCE < N_EXPERTS && e > first_expert)
+      held.load(router, e, STRIDE);
     held.multiply(normed, sum);
 #pragma unroll
-    for (int i = 0; i < 2; i++)
-      if (t % WAVE == 0 && e + i * WAVES < N_EXPERTS)
+    for (int i = 0; i < AT_ONCE; i++)
+      if (t % WAVE == 0 && e + i * STRIDE < N_EXPERTS)
         for (int r = 0; r < ROWS; r++)
-          logit[r][e + i * WAVES] = sum[i][r] + router_bias[e + i * WAVES];
+          logit[r][e + i * STRIDE] = sum[i][r] + router_bias[e + i * STRIDE];
   }
-  choose<ROWS>(logit, first, rows, expert, expert_weight);
+  if (GROUPS > 1 && !gather<Shape>(logit[0], group, arrived + first, logits + (size_t)first * N_EXPERTS))
+    return;
+  choose<ROWS, THREADS>(logit, first, rows, expert, expert_weight);
 }
 
 struct operands {
   const float *splits, *bias, *weight, *router_bias;
   const uint16_t *router;
-  float *x, *expert_weight;
+  const float *x;
+  float *residual, *expert_weight;
   uint16_t *h;
   int32_t *expert;
+  int *arrived;
+  float *logits;
 };
 
-template <int ROWS> static void launch(const struct pass *pass, const operands &with) {
-  LAUNCH_STEP(pass, f32_bf16w_norm_router_residual_topk_k192_e8_top2__gfx90a<ROWS>,
-      dim3((unsigned)(pass->rows + ROWS - 1) / ROWS), THREADS,
-      pass->counts, with.splits, with.bias, with.weight, with.router, with.router_bias, with.x, with.h, with.expert,
-      with.expert_weight);
+template <class Shape> static void launch(const struct pass *pass, const operands &with) {
+  LAUNCH_STEP(pass, f32_bf16w_norm_router_residual_topk_k192_e8_top2__gfx90a<Shape>,
+      dim3((unsigned)divide_up(pass->rows, Shape::ROWS), Shape::GROUPS), Shape::THREADS,
+      pass->counts, with.splits, with.bias, with.weight, with.router, with.router_bias, with.x, with.residual,
+      with.h, with.expert, with.expert_weight, with.arrived, with.logits);
 }
 
-void launch_norm_router(const struct pass *pass, size_t in, size_t x, size_t out, size_t expert, size_t expert_weight,
-    enum weight weight, enum weight router, enum weight router_bias, enum weight bias) {
+void launch_norm_router(const struct pass *pass, size_t in, size_t x, size_t residual, size_t out, size_t expert,
+    size_t expert_weight, size_t arrived, size_t logits, enum weight weight, enum weight router,
+    enum weight router_bias, enum weight bias) {
   const operands with = {pass_floats(pass, in), pass_packed(pass, bias), pass_packed(pass, weight),
       pass_packed(pass, router_bias), (const uint16_t *)pass->weight[router], pass_floats(pass, x),
-      pass_floats(pass, expert_weight), pass_halves(pass, out), pass_ints(pass, expert)};
-  if (pass->rows <= SINGLE_ROWS)
-    return launch<1>(pass, with);
-  launch<BLOCK_ROWS>(pass, with);
+      pass_floats(pass, residual), pass_floats(pass, expert_weight), pass_halves(pass, out), pass_ints(pass, expert),
+      pass_ints(pass, arrived), pass_floats(pass, logits)};
+  if (pass->rows <= FEW)
+    return launch<few_rows>(pass, with);
+  launch<many_rows>(pass, with);
 }

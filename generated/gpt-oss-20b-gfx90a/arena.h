@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 
+#define BUF_ARRIVED ((size_t)132784128) // 6144 bytes, embed .. norm_router
 #define BUF_ATTN ((size_t)35389440) // 12582912 bytes, attn_sliding .. matmul_o
 #define BUF_BEST ((size_t)0) // 38608896 bytes, unembed_best .. pick_best
 #define BUF_DOWN ((size_t)0) // 70778880 bytes, moe_down .. moe_combine
@@ -17,12 +18,14 @@
 #define BUF_LOGITS ((size_t)0) // 102957056 bytes, unembed .. draw
 #define BUF_PAIR ((size_t)132759552) // 24576 bytes, moe_sort .. moe_down
 #define BUF_Q ((size_t)0) // 12582912 bytes, matmul_qkv .. attn_full
+#define BUF_RESIDUAL ((size_t)106168320) // 17694720 bytes, norm_router .. moe_combine
+#define BUF_ROUTER_LOGITS ((size_t)35389440) // 196608 bytes, norm_router .. norm_router
 #define BUF_SPLITS ((size_t)0) // 35389440 bytes, matmul_o .. norm_router
 #define BUF_SUMS ((size_t)102957056) // 806912 bytes, unembed .. draw
-#define BUF_WORK ((size_t)132784128) // 964 bytes, moe_sort .. moe_down
-#define BUF_X ((size_t)106168320) // 17694720 bytes, embed .. moe_combine
+#define BUF_WORK ((size_t)132790272) // 964 bytes, moe_sort .. moe_down
+#define BUF_X ((size_t)70778880) // 17694720 bytes, embed .. moe_combine
 
-#define ARENA_BYTES ((size_t)132785152)
+#define ARENA_BYTES ((size_t)132791296)
 
 // Memory outside the arena.
 #define ROPE_BYTES ((size_t)262144) // cos, then sin, of every position

@@ -15,6 +15,12 @@ constexpr int residents(int, int) {
   return 2;
 }
 
+// The second argument of __launch_bounds__ for blocks of `threads` threads, of which a compute unit
+// runs at least so many at a time: waves per SIMD, of which it has four.
+constexpr int resident_blocks(int blocks, int threads) {
+  return (blocks * threads / WAVE + 3) / 4;
+}
+
 // The L2 cache of 8 MiB holds the tokens of a few work items, not of all; see item_order.
 constexpr bool ITEMS_FIRST = false;
 

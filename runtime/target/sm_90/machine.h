@@ -20,6 +20,12 @@ constexpr int residents(int warps, int tiles) {
   return (tiles <= 12 ? 16 : 8) / warps;
 }
 
+// The second argument of __launch_bounds__ for blocks of which a multiprocessor runs at least so
+// many at a time.
+constexpr int resident_blocks(int blocks, int) {
+  return blocks;
+}
+
 // A value that is the same in all lanes of a warp.
 DEVICE int uniform(int value) {
   return value;
