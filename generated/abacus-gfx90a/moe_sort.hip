@@ -4,43 +4,52 @@
 #include "target/gfx90a/mixed.h"
 
 constexpr int N_EXPERTS = 8, TOP_K = 2, BOUNDS = 2;
-static_assert(N_EXPERTS <= BLOCK, "one thread per expert");
+constexpr int THREADS = 1024; // one block does all, so it is as large as can be
 // A work item has at most HEIGHT[i] pairs in passes of up to ROWS[i] rows, HEIGHT[BOUNDS] in larger ones. The tilings
 // of the expert matrices have the same bounds.
 constexpr int ROWS[BOUNDS] = {1, 16}, HEIGHT[BOUNDS + 1] = {1, 16, 128};
 
+// The sum of the first n of N_EXPERTS numbers.
+DEVICE int sum_before(const int *number, int n) {
+  int sum = 0;
+#pragma unroll 8
+  for (int e = 0; e < N_EXPERTS; e++)
+    sum += e < n ? number[e] : 0;
+  return sum;
+}
+
 // Sorts the pairs of a row and one of its experts by expert. Divides the pairs of each expert into work items of at
-// most `height` pairs. One block.
-static __global__ void __launch_bounds__(BLOCK)
+// most `height` pairs. One block; each thread has some rows, and then one expert.
+static __global__ void __launch_bounds__(THREADS, 1)
 i32_moe_sort_e8_top2__gfx90a(
     const int32_t *counts, int height, const int32_t *expert, int32_t *pair, struct moe_work *work) {
-  __shared__ int count[N_EXPERTS], start[N_EXPERTS], item[N_EXPERTS];
-  const int t = (int)threadIdx.x, pairs = counts[PASS_ROWS] * TOP_K;
+  __shared__ __align__(16) int count[N_EXPERTS], items[N_EXPERTS], next[N_EXPERTS];
+  const int t = (int)threadIdx.x, rows = counts[PASS_ROWS];
   if (t < N_EXPERTS)
     count[t] = 0;
   await_inputs();
   let_next_begin();
   __syncthreads();
-  for (int i = t; i < pairs; i += BLOCK)
-    atomicAdd(&count[expert[i]], 1);
+  for (int r = t; r < rows; r += THREADS)
+    for (int k = 0; k < TOP_K; k++)
+      atomicAdd(&count[expert[r * TOP_K + k]], 1);
   __syncthreads();
-  if (t == 0) {
-    int pairs_before = 0, items_before = 0;
-    for (int e = 0; e < N_EXPERTS; e++) {
-      start[e] = pairs_before;
-      item[e] = items_before;
-      pairs_before += count[e];
-      items_before += (count[e] + height - 1) / height;
-    }
-    work->items = items_before;
+  const int pairs = t < N_EXPERTS ? count[t] : 0, own = (pairs + height - 1) / height;
+  if (t < N_EXPERTS)
+    items[t] = own;
+  __syncthreads();
+  if (t < N_EXPERTS) {
+    const int first = sum_before(count, t), item = sum_before(items, t);
+    next[t] = first;
+    for (int i = 0, left = pairs; i < own; i++, left -= height)
+      work->item[item + i] = {t, first + i * height, left < height ? left : height};
+    if (t == N_EXPERTS - 1)
+      work->items = item + own;
   }
   __syncthreads();
-  if (t < N_EXPERTS)
-    for (int done = 0, i = item[t]; done < count[t]; done += height, i++)
-      work->item[i] = {t, start[t] + done, count[t] - done < height ? count[t] - done : height};
-  __syncthreads();
-  for (int i = t; i < pairs; i += BLOCK)
-    pair[atomicAdd(&start[expert[i]], 1)] = i;
+  for (int r = t; r < rows; r += THREADS)
+    for (int k = 0; k < TOP_K; k++)
+      pair[atomicAdd(&next[expert[r * TOP_K + k]], 1)] = r * TOP_K + k;
 }
 
 static int item_height(int rows) {
@@ -54,6 +63,6 @@ void launch_moe_sort(const struct pass *pass, size_t expert, size_t pair, size_t
   if (pass->rows == 1)
     return; // the expert kernels of a single row read its experts, which are in order
   LAUNCH_STEP(pass, i32_moe_sort_e8_top2__gfx90a,
-      dim3(1), BLOCK, pass->counts, item_height(pass->rows), pass_ints(pass, expert), pass_ints(pass, pair),
+      dim3(1), THREADS, pass->counts, item_height(pass->rows), pass_ints(pass, expert), pass_ints(pass, pair),
       (struct moe_work *)(pass->arena + work));
 }
