@@ -5,7 +5,7 @@
 -- A tiling says how the blocks of a matrix kernel divide its product (runtime/target/mixed/tiling.h). A target writes
 -- its numbers by name:
 --   staged   { weights, tokens (tiles of a wave), split (waves that divide a block's tokens), waves,
---              ring (kblocks in shared memory, or a function of the tiling and the stored dtype) }
+--              ring (kblocks on their way or being multiplied, or a function of the tiling and the product) }
 --   direct   { weights, tokens (tiles of a wave), weights_ahead, tokens_ahead (kblocks loaded ahead, at most), waves }
 --   streamed { capacity (tokens), round (kblocks loaded at a time, at most),
 --              ring (rounds in shared memory, or a function of the product and the round) }
@@ -58,17 +58,19 @@ local function type_text(name, ...)
 end
 
 -- The largest divisor of `number` that is at most `most`.
-local function divisor(number, most)
+function mixed.divisor(number, most)
   for each = math.min(number, most), 1, -1 do
     if number % each == 0 then return each end
   end
 end
 
+local divisor = mixed.divisor
+
 -- Each of these takes the named numbers of a tiling and returns a function: product -> type.
 
 function mixed.staged(t)
   return function(product)
-    local ring = type(t.ring) == "function" and t.ring(t, product.dtype) or t.ring
+    local ring = type(t.ring) == "function" and t.ring(t, product) or t.ring
     return type_text("staged", t.weights, t.tokens, t.split, t.waves, ring)
   end
 end

@@ -4,6 +4,11 @@ local mixed = require "gen.precision.mixed"
 
 local direct, staged = mixed.direct, mixed.staged
 
+-- The ring of a staged tiling that has at most so many kblocks on their way.
+local function ahead(most)
+  return function(_, product) return 1 + mixed.divisor(product.kblocks, most) end
+end
+
 -- One wave with one tile of weights, for up to 16 tokens.
 local single_wave = direct { weights = 1, tokens = 1, weights_ahead = 8, tokens_ahead = 8, waves = 1 }
 
@@ -28,7 +33,7 @@ local facts = {
   forms = {
     { weights = 4, tokens = 8, split = 1, ring = 2 }, { weights = 3, tokens = 8, split = 1, ring = 2 },
     { weights = 2, tokens = 8, split = 1, ring = 2 }, { weights = 4, tokens = 4, split = 1, ring = 2 },
-    { weights = 2, tokens = 4, split = 1, ring = 2 }, { weights = 1, tokens = 4, split = 1, ring = 2 },
+    { weights = 2, tokens = 4, split = 1, ring = 2 }, { weights = 1, tokens = 4, split = 1, ring = ahead(5) },
   },
   unembed = {
     { upto = 16, tiling = direct { weights = 4, tokens = 1, weights_ahead = 2, tokens_ahead = 2, waves = 1 } },

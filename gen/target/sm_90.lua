@@ -12,9 +12,9 @@ local TOKEN_BYTES <const> = 64 * 2
 
 -- The ring of a staged tiling: `most` kblocks, or as many as there is room for.
 local function up_to(most)
-  return function(t, dtype)
+  return function(t, product)
     local weights, octets = t.waves // t.split * t.weights, 8 * (t.tokens * t.split * 16 + 1)
-    return math.min(most, SHARED // (weights * KBLOCK_BYTES[dtype] + octets * 16))
+    return math.min(most, SHARED // (weights * KBLOCK_BYTES[product.dtype] + octets * 16))
   end
 end
 

@@ -24,6 +24,10 @@ constexpr int resident_blocks(int blocks, int threads) {
 // The L2 cache of 8 MiB holds the tokens of a few work items, not of all; see item_order.
 constexpr bool ITEMS_FIRST = false;
 
+// Whether the use of sums is a loop over tokens. The instruction cache has 32 KiB for two compute
+// units, and what a block runs once costs as much to fetch as to run.
+constexpr bool ROLLED_USE = true;
+
 typedef _Float16 half2v __attribute__((vector_size(4)));
 typedef _Float16 half4v __attribute__((vector_size(8)));
 typedef float float4v __attribute__((vector_size(16)));
@@ -55,6 +59,16 @@ DEVICE void await_inputs() {}
 // Lets the next step's blocks start prefetching weights once every block of this step has called
 // it. On gfx90a the next step begins when this one has ended.
 DEVICE void let_next_begin() {}
+
+// A barrier of the block, after which it can read what its threads stored to LDS before. Unlike
+// __syncthreads, it does not wait for loads from global memory that are on their way to registers.
+DEVICE void lds_barrier() {
+#ifdef __AMDGCN__
+  asm volatile("s_waitcnt lgkmcnt(0)\n\ts_barrier" ::: "memory");
+#else
+  __syncthreads();
+#endif
+}
 
 // Keeps the compiler from moving instructions across this point. It would delay loads to save
 // registers, and so expose the latency of memory.

@@ -27,13 +27,15 @@ constexpr int copied_tokens(int waves) {
   return waves * WAVE / OCTETS;
 }
 
-// The tokens of a block in LDS, in whole rounds of copies: two buffers of one kblock each. The
+// The tokens of a block in LDS, in whole rounds of copies: two buffers of one kblock each, one is
+// filled while the other is read. RING - 1 kblocks are on their way from memory to registers. The
 // octets of all tokens at the same columns lie side by side; index_of_token says in which order.
 template <class Kblock, int WEIGHTS, int TOKENS, int SPLIT, int WAVES, int RING> struct ring_of {
-  static_assert(RING == 2, "one buffer is filled while the other is read");
+  static_assert(RING >= 2, "a kblock is loaded while another one is multiplied");
+  static constexpr int BUFFERS = 2, AHEAD = RING - 1;
   static constexpr int ROUND = copied_tokens(WAVES);
   static constexpr int COPIES = (TOKENS * SPLIT * TILE + ROUND - 1) / ROUND;
-  uint4 octet[RING][OCTETS][COPIES * ROUND];
+  uint4 octet[BUFFERS][OCTETS][COPIES * ROUND];
 };
 
 // Where octet `octet` of a token lies among those of all tokens. Eight lanes store the octets of
@@ -44,15 +46,16 @@ DEVICE int index_of_token(int token, int octet) {
 
 // sums = weights x tokens over KBLOCKS kblocks from `first_kblock` on. Tile i of the block's
 // weights is tile_at(i). Token t of the block begins at byte offset(t) of `tokens`, t < present;
-// the sums of other tokens are meaningless. Weights are loaded one kblock before they are
-// multiplied.
+// the sums of other tokens are meaningless. Weights and tokens are loaded AHEAD kblocks before they
+// are multiplied; the loop advances by so many, since registers have no index.
 template <class Kblock, int KBLOCKS, int WEIGHTS, int TOKENS, int SPLIT, int WAVES, int RING,
           class Tile, class Offset>
 DEVICE void product_staged(sums<WEIGHTS, TOKENS> &sum, Tile tile_at, int first_kblock,
                            ring_of<Kblock, WEIGHTS, TOKENS, SPLIT, WAVES, RING> &lds,
                            const char *tokens, Offset offset, int present) {
   using ring = ring_of<Kblock, WEIGHTS, TOKENS, SPLIT, WAVES, RING>;
-  constexpr int ROUND = ring::ROUND, COPIES = ring::COPIES;
+  constexpr int ROUND = ring::ROUND, COPIES = ring::COPIES, AHEAD = ring::AHEAD;
+  static_assert(KBLOCKS % AHEAD == 0, "whole rounds");
   const int octet = (int)threadIdx.x % OCTETS, mine = (int)threadIdx.x / OCTETS,
             lane = lane_of_wave();
   const int first_tile = first_tile_of_wave<WEIGHTS, SPLIT>(),
@@ -62,53 +65,61 @@ DEVICE void product_staged(sums<WEIGHTS, TOKENS> &sum, Tile tile_at, int first_k
   for (int f = 0; f < WEIGHTS; f++)
     tile[f] = tile_at(first_tile + f);
   uint32_t from[COPIES];
-  lds_copy<COPIES> copy;
-  Kblock now[WEIGHTS], next[WEIGHTS];
-  const auto start_copy = [&](int i, int buffer, const char *columns) {
-    copy.start(i, &lds.octet[buffer][octet][i * ROUND + index_of_token(mine, octet)],
-               (const uint4 *)(columns + offset_of_lane(from[i])));
+  lds_copy<COPIES> copy[AHEAD];
+  Kblock now[WEIGHTS], next[AHEAD][WEIGHTS];
+  const auto columns_of = [&](int u) { return tokens + (first_kblock + u) * KBLOCK * 2; };
+  const auto start_copy = [&](int d, int i, int buffer, const char *columns) {
+    copy[d].start(i, &lds.octet[buffer][octet][i * ROUND + index_of_token(mine, octet)],
+                  (const uint4 *)(columns + offset_of_lane(from[i])));
   };
 #pragma unroll
   for (int i = 0; i < COPIES; i++) {
     const int t = mine + i * ROUND;
     from[i] = offset(t < present ? t : present - 1) + (uint32_t)octet * 16;
-    start_copy(i, 0, tokens + first_kblock * KBLOCK * 2);
   }
 #pragma unroll
-  for (int f = 0; f < WEIGHTS; f++)
-    next[f].load(tile[f], first_kblock);
-  sum.clear();
-  copy.finish();
-  __syncthreads();
-#pragma unroll 1
-  for (int u = 0; u < KBLOCKS; u++) {
-    const int ahead = u + 1 < KBLOCKS ? u + 1 : u, buffer = u % 2;
-    const char *columns = tokens + (first_kblock + ahead) * KBLOCK * 2;
+  for (int d = 0; d < AHEAD; d++) {
+#pragma unroll
+    for (int i = 0; i < COPIES; i++)
+      start_copy(d, i, d % 2, columns_of(d));
 #pragma unroll
     for (int f = 0; f < WEIGHTS; f++)
-      now[f] = next[f];
-    const auto load = [&](int s, int n) {
-      fragments both;
-      const int octet = s * 4 + first_column(lane) / 4;
-      both.set(0, lds.octet[buffer][octet][first_token + n * TILE +
-                                           index_of_token(token_of_lane(lane, 0), octet)]);
-      return both;
-    };
-    // The loads of the next kblock are spread over the rounds; the first ones have to wait longest.
-    const auto load_ahead = [&](int round) {
-      constexpr int PARTS = WEIGHTS * Kblock::PARTS, LOADS = PARTS + COPIES, ROUNDS = 2 * TOKENS;
-#pragma unroll
-      for (int i = round * LOADS / ROUNDS; i < (round + 1) * LOADS / ROUNDS; i++)
-        if (i < PARTS)
-          next[i % WEIGHTS].load_part(i / WEIGHTS, tile[i % WEIGHTS], first_kblock + ahead);
-        else
-          start_copy(i - PARTS, 1 - buffer, columns);
-    };
-    multiply_kblock(sum, now, load, load_ahead);
-    keep_order();
-    copy.finish();
-    __syncthreads();
+      next[d][f].load(tile[f], first_kblock + d);
   }
+  sum.clear();
+  copy[0].finish();
+  lds_barrier();
+#pragma unroll 1
+  for (int round = 0; round < KBLOCKS; round += AHEAD)
+#pragma unroll
+    for (int d = 0; d < AHEAD; d++) {
+      const int u = round + d, ahead = u + AHEAD < KBLOCKS ? u + AHEAD : u, buffer = u % 2;
+      const char *columns = columns_of(ahead);
+#pragma unroll
+      for (int f = 0; f < WEIGHTS; f++)
+        now[f] = next[d][f];
+      const auto load = [&](int s, int n) {
+        fragments both;
+        const int octet = s * 4 + first_column(lane) / 4;
+        both.set(0, lds.octet[buffer][octet][first_token + n * TILE +
+                                             index_of_token(token_of_lane(lane, 0), octet)]);
+        return both;
+      };
+      // The loads are spread over the rounds of products; the first ones have to wait longest.
+      const auto load_ahead = [&](int round) {
+        constexpr int PARTS = WEIGHTS * Kblock::PARTS, LOADS = PARTS + COPIES, ROUNDS = 2 * TOKENS;
+#pragma unroll
+        for (int i = round * LOADS / ROUNDS; i < (round + 1) * LOADS / ROUNDS; i++)
+          if (i < PARTS)
+            next[d][i % WEIGHTS].load_part(i / WEIGHTS, tile[i % WEIGHTS], first_kblock + ahead);
+          else
+            start_copy(d, i - PARTS, (u + AHEAD) % 2, columns);
+      };
+      multiply_kblock(sum, now, load, load_ahead);
+      keep_order();
+      copy[(d + 1) % AHEAD].finish();
+      lds_barrier();
+    }
 }
 
 // Declares `name`, the LDS that a kernel needs for its tiling.

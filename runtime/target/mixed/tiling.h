@@ -163,31 +163,57 @@ DEVICE auto context_of(const Tiling &, const char *weights, int first_tile,
       weights, first_tile, weight_context, token_context);
 }
 
+// Moves the rows of an array to the index before their own, the first row to the end.
+template <class T, int N, int M> DEVICE void advance_rows(T (&row)[N][M]) {
+#pragma unroll
+  for (int j = 0; j < M; j++) {
+    const T first = row[0][j];
+#pragma unroll
+    for (int i = 0; i + 1 < N; i++)
+      row[i][j] = row[i + 1][j];
+    row[N - 1][j] = first;
+  }
+}
+
 // Calls use(n, weight_context(n), t, token_context(t), sums) for every quad of the lane: the scaled
 // sums of features n..n+3 for token t of the block. Tiles past the last one are left out, tokens
-// past the last one are not.
+// past the last one are not. With ROLLED_USE the tokens of a tile are a loop: registers have no
+// index, so the next token moves to those of the first one.
 template <class Kblock, int TILES, int KBLOCKS_PER_TILE, class Tiling, class WeightContext,
           class TokenContext, class Use>
 DEVICE void each_quad(
     Tiling &tiling,
     quad_context<Kblock, TILES, KBLOCKS_PER_TILE, Tiling, WeightContext, TokenContext> &context,
     Use use) {
+  constexpr int TOKENS = Tiling::WAVE_TOKENS;
   if (!Tiling::EARLY)
     context.load();
 #pragma unroll
   for (int f = 0; f < Tiling::WAVE_TILES; f++) {
     if (context.tile_at(f) >= TILES)
       break;
-#pragma unroll
-    for (int n = 0; n < Tiling::WAVE_TOKENS; n++)
+    const float4 scale = context.scale[f];
+    const auto use_token = [&](int n, int at) {
 #pragma unroll
       for (int h = 0; h < HELD; h++) {
-        quad &q = tiling.sum.at[f][n][h];
-        const float4 scale = context.scale[f];
+        quad &q = tiling.sum.at[f][at][h];
         use(context.tile_at(f) * TILE + first_column(lane_of_wave()), context.weight[f],
-            context.token_at(n, h), context.token[n][h],
+            context.token_at(n, h), context.token[at][h],
             make_float4(q[0] * scale.x, q[1] * scale.y, q[2] * scale.z, q[3] * scale.w));
       }
+    };
+    if (ROLLED_USE) {
+#pragma unroll 1
+      for (int n = 0; n < TOKENS; n++) {
+        use_token(n, 0);
+        advance_rows(tiling.sum.at[f]);
+        advance_rows(context.token);
+      }
+    } else {
+#pragma unroll
+      for (int n = 0; n < TOKENS; n++)
+        use_token(n, n);
+    }
   }
 }
 

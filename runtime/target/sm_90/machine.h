@@ -26,6 +26,9 @@ constexpr int resident_blocks(int blocks, int) {
   return blocks;
 }
 
+// Whether the use of sums is a loop over tokens: here unrolled code is faster.
+constexpr bool ROLLED_USE = false;
+
 // A value that is the same in all lanes of a warp.
 DEVICE int uniform(int value) {
   return value;
