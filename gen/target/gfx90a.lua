@@ -33,7 +33,7 @@ local facts = {
   forms = {
     { weights = 4, tokens = 8, split = 1, ring = 2 }, { weights = 3, tokens = 8, split = 1, ring = 2 },
     { weights = 2, tokens = 8, split = 1, ring = 2 }, { weights = 4, tokens = 4, split = 1, ring = 2 },
-    { weights = 2, tokens = 4, split = 1, ring = 2 }, { weights = 1, tokens = 4, split = 1, ring = ahead(5) },
+    { weights = 2, tokens = 4, split = 1, ring = 2 }, { weights = 1, tokens = 4, split = 1, ring = ahead(3) },
   },
   unembed = {
     { upto = 16, tiling = direct { weights = 4, tokens = 1, weights_ahead = 2, tokens_ahead = 2, waves = 1 } },
@@ -44,6 +44,10 @@ local facts = {
   experts = {
     { upto = 1, name = "one", heights = { { upto = 1, tiling = single_wave } } },
     { upto = 16, name = "few", heights = { { upto = 16, tiling = single_wave } } },
+    { upto = 256, name = "some", heights = {
+      { upto = 16, tiling = item(1) }, { upto = 32, tiling = item(2) }, { upto = 48, tiling = item(3) },
+      { upto = 64, tiling = item(4) },
+    } },
     { name = "many", heights = {
       { upto = 16, tiling = item(1) },
       { upto = 32, tiling = item(2) }, { upto = 48, tiling = item(3) }, { upto = 64, tiling = item(4) },

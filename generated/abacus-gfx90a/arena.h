@@ -22,7 +22,7 @@
 #define BUF_ROUTER_LOGITS ((size_t)0) // 4096 bytes, norm_router .. norm_router
 #define BUF_SPLITS ((size_t)294912) // 98304 bytes, matmul_o .. norm_router
 #define BUF_SUMS ((size_t)573440) // 6144 bytes, unembed .. draw
-#define BUF_WORK ((size_t)361472) // 100 bytes, moe_sort .. moe_down
+#define BUF_WORK ((size_t)361472) // 148 bytes, moe_sort .. moe_down
 #define BUF_X ((size_t)393216) // 98304 bytes, embed .. moe_combine
 
 #define ARENA_BYTES ((size_t)579584)

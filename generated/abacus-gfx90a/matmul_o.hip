@@ -48,5 +48,5 @@ void launch_matmul_o(const struct pass *pass, size_t in, size_t out, enum weight
     return launch<direct<1, 1, 8, 8, 1>>(pass, x, weights, y);
   if (pass->rows <= 32)
     return launch<direct<1, 2, 4, 2, 1>>(pass, x, weights, y);
-  launch<staged<1, 4, 1, 4, 5>>(pass, x, weights, y);
+  launch<staged<1, 4, 1, 4, 3>>(pass, x, weights, y);
 }

@@ -10,6 +10,11 @@ using one = direct<1, 1, 2, 2, 1>;
 constexpr int one_height = 1; // pairs of a work item at most
 using few = direct<1, 1, 2, 2, 1>;
 constexpr int few_height = 16; // pairs of a work item at most
+using some = staged<3, 4, 1, 4, 2>;
+constexpr int some_height = 64; // pairs of a work item at most
+static_assert(fits<staged<3, 1, 1, 4, 2>, some, kblock>(), "one block for every height");
+static_assert(fits<staged<3, 2, 1, 4, 2>, some, kblock>(), "one block for every height");
+static_assert(fits<staged<3, 3, 1, 4, 2>, some, kblock>(), "one block for every height");
 using many = staged<3, 8, 1, 4, 2>;
 constexpr int many_height = 128; // pairs of a work item at most
 static_assert(fits<staged<3, 1, 1, 4, 2>, many, kblock>(), "one block for every height");
@@ -107,6 +112,39 @@ static void launch_few(const struct pass *pass, const operands &with) {
       with.work, with.pair, with.x, with.weights, with.bias, with.y);
 }
 
+static __global__ void __launch_bounds__(some::THREADS, some::BLOCKS)
+f16_mf4w_moe_down_n192_k128_e8_top2__gfx90a_some(
+    const moe_work *work, const int32_t *pair, const uint16_t *x, const char *weights, const float *bias,
+    float *y) {
+  TILING_LDS(some, kblock, lds);
+  using order = item_order<true>;
+  if (!some::EARLY) {
+    await_inputs();
+    let_next_begin();
+  }
+  const moe_item item = work->item[order::item()]; // loaded together with the number of items
+  if (order::item() >= work->items) {
+    await_inputs();
+    return;
+  }
+  if (item.count <= 16)
+    return multiply_item<staged<3, 1, 1, 4, 2>, order, false>(item, pair, x, weights, bias, y, &lds);
+  if (item.count <= 32)
+    return multiply_item<staged<3, 2, 1, 4, 2>, order, false>(item, pair, x, weights, bias, y, &lds);
+  if (item.count <= 48)
+    return multiply_item<staged<3, 3, 1, 4, 2>, order, false>(item, pair, x, weights, bias, y, &lds);
+  if (item.count <= 64)
+    return multiply_item<staged<3, 4, 1, 4, 2>, order, false>(item, pair, x, weights, bias, y, &lds);
+}
+
+static void launch_some(const struct pass *pass, const operands &with) {
+  const int items = moe_items(pass->rows, TOP_K, N_EXPERTS, some_height);
+  const dim3 grid = item_order<true>::grid(weight_blocks<some>(TILES), items);
+  LAUNCH_TILING(pass, f16_mf4w_moe_down_n192_k128_e8_top2__gfx90a_some,
+      some, kblock, grid,
+      with.work, with.pair, with.x, with.weights, with.bias, with.y);
+}
+
 static __global__ void __launch_bounds__(many::THREADS, many::BLOCKS)
 f16_mf4w_moe_down_n192_k128_e8_top2__gfx90a_many(
     const moe_work *work, const int32_t *pair, const uint16_t *x, const char *weights, const float *bias,
@@ -156,5 +194,7 @@ void launch_moe_down(const struct pass *pass, size_t in, size_t out, size_t expe
     return launch_one(pass, with);
   if (pass->rows <= 16)
     return launch_few(pass, with);
+  if (pass->rows <= 256)
+    return launch_some(pass, with);
   launch_many(pass, with);
 }

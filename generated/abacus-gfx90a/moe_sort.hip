@@ -3,11 +3,11 @@
 #include "kernels.h"
 #include "target/gfx90a/mixed.h"
 
-constexpr int N_EXPERTS = 8, TOP_K = 2, BOUNDS = 2;
+constexpr int N_EXPERTS = 8, TOP_K = 2, BOUNDS = 3;
 constexpr int THREADS = 1024; // one block does all, so it is as large as can be
 // A work item has at most HEIGHT[i] pairs in passes of up to ROWS[i] rows, HEIGHT[BOUNDS] in larger ones. The tilings
 // of the expert matrices have the same bounds.
-constexpr int ROWS[BOUNDS] = {1, 16}, HEIGHT[BOUNDS + 1] = {1, 16, 128};
+constexpr int ROWS[BOUNDS] = {1, 16, 256}, HEIGHT[BOUNDS + 1] = {1, 16, 64, 128};
 
 // The sum of the first n of N_EXPERTS numbers.
 DEVICE int sum_before(const int *number, int n) {

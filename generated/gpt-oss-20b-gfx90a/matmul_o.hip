@@ -49,7 +49,7 @@ void launch_matmul_o(const struct pass *pass, size_t in, size_t out, enum weight
   if (pass->rows <= 32)
     return launch<direct<1, 2, 4, 2, 1>>(pass, x, weights, y);
   if (pass->rows <= 64)
-    return launch<staged<1, 4, 1, 4, 5>>(pass, x, weights, y);
+    return launch<staged<1, 4, 1, 4, 3>>(pass, x, weights, y);
   if (pass->rows <= 256)
     return launch<staged<2, 4, 1, 4, 2>>(pass, x, weights, y);
   if (pass->rows <= 384)

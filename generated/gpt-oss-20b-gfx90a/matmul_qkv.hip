@@ -115,7 +115,7 @@ void launch_matmul_qkv(const struct pass *pass, size_t in, size_t out, size_t kv
   if (pass->rows <= 32)
     return launch<direct<1, 2, 3, 1, 1>>(pass, h, weights, to);
   if (pass->rows <= 64)
-    return launch<staged<1, 4, 1, 4, 6>>(pass, h, weights, to);
+    return launch<staged<1, 4, 1, 4, 4>>(pass, h, weights, to);
   if (pass->rows <= 256)
     return launch<staged<2, 4, 1, 4, 2>>(pass, h, weights, to);
   if (pass->rows <= 384)

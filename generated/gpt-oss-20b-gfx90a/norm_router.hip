@@ -63,7 +63,7 @@ template <int COUNT> struct expert_weights {
     for (int i = 0; i < COUNT; i++)
       for (int r = 0; r < ROWS; r++) {
         const float4 p = of_lane[i][r];
-        sum[i][r] = wave_reduce(p.x + p.y + (p.z + p.w), [](float a, float b) { return a + b; });
+        sum[i][r] = wave_sum(p.x + p.y + (p.z + p.w));
       }
   }
 };

@@ -162,4 +162,45 @@ DEVICE float reciprocal(float x) {
   return __builtin_amdgcn_rcpf(x);
 }
 
+// 1 / sqrt(x) by one instruction, within 1 unit in the last place.
+DEVICE float reciprocal_root(float x) {
+  return __builtin_amdgcn_rsqf(x);
+}
+
+// The value of lane `lane ^ MASK`, for masks that the instructions of DPP have: they read another
+// lane of the same row of 16 without a detour through LDS.
+template <int MASK> DEVICE float of_lane_xor(float value) {
+  static_assert(MASK == 15 || MASK == 7 || MASK == 3 || MASK == 1, "a pattern within a row");
+#ifdef __AMDGCN__
+  constexpr int ROW_MIRROR = 0x140, HALF_MIRROR = 0x141, QUAD_3210 = 0x1b, QUAD_1032 = 0xb1;
+  constexpr int PATTERN = MASK == 15  ? ROW_MIRROR
+                          : MASK == 7 ? HALF_MIRROR
+                          : MASK == 3 ? QUAD_3210
+                                      : QUAD_1032;
+  return bits_as<float>(
+      __builtin_amdgcn_update_dpp(0, bits_as<int>(value), PATTERN, 0xf, 0xf, false));
+#else
+  return __shfl_xor(value, MASK);
+#endif
+}
+
+// The value of a lane, the same in all of them.
+DEVICE float of_lane(float value, int lane) {
+#ifdef __AMDGCN__
+  return bits_as<float>(__builtin_amdgcn_readlane(bits_as<int>(value), lane));
+#else
+  return __shfl(value, lane);
+#endif
+}
+
+// The sum over all lanes, returned to each.
+DEVICE float wave_sum(float value) {
+  value += of_lane_xor<15>(value);
+  value += of_lane_xor<7>(value);
+  value += of_lane_xor<3>(value);
+  value += of_lane_xor<1>(value);
+  const auto row = [&](int r) { return of_lane(value, r * 16); };
+  return (row(0) + row(1)) + (row(2) + row(3));
+}
+
 #endif

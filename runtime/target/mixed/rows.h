@@ -7,19 +7,11 @@
 #include "target/mixed/machine.h"
 #include "target/mixed/vectors.h"
 
-template <class Combine> DEVICE float wave_reduce(float value, Combine combine) {
-#pragma unroll
-  for (int step = WAVE / 2; step > 0; step /= 2)
-    value = combine(value, __shfl_xor(value, step));
-  return value;
-}
-
 // The sum over all THREADS of a block, returned to every thread. All of them must call it.
 template <int THREADS> DEVICE float block_total(float value) {
   constexpr int WAVES = THREADS / WAVE;
   __shared__ float of_wave[WAVES];
-  const auto add = [](float a, float b) { return a + b; };
-  value = wave_reduce(value, add);
+  value = wave_sum(value);
   __syncthreads();
   if (threadIdx.x % WAVE == 0)
     of_wave[threadIdx.x / WAVE] = value;
@@ -64,7 +56,7 @@ template <int N, int THREADS> struct row_slice {
 #pragma unroll
     for (int j = 0; j < COUNT; j++)
       squares += has(j) ? dot(value[j], value[j]) : 0;
-    return 1.0f / sqrtf(block_total<THREADS>(squares) / N + eps);
+    return reciprocal_root(block_total<THREADS>(squares) * (1.0f / N) + eps);
   }
 };
 

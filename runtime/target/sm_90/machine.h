@@ -166,4 +166,17 @@ DEVICE float reciprocal(float x) {
   return reciprocal_approximate(x);
 }
 
+// 1 / sqrt(x), within 2 units in the last place.
+DEVICE float reciprocal_root(float x) {
+  return rsqrtf(x);
+}
+
+// The sum over all lanes, returned to each.
+DEVICE float wave_sum(float value) {
+#pragma unroll
+  for (int step = WAVE / 2; step > 0; step /= 2)
+    value += __shfl_xor(value, step);
+  return value;
+}
+
 #endif

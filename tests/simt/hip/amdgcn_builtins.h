@@ -94,6 +94,10 @@ inline unsigned __builtin_bitreverse32(unsigned x) {
 }
 
 // v_rcp_f32 flushes subnormal numbers.
+inline float __builtin_amdgcn_rsqf(float x) {
+  return 1 / std::sqrt(x);
+}
+
 inline float __builtin_amdgcn_rcpf(float x) {
   return simt::flushed(1.0f / simt::flushed(x));
 }
