@@ -6,7 +6,7 @@
 constexpr int N_EXPERTS = 32, TOP_K = 4;
 constexpr int N = 5760, K = 2880, KBLOCKS = 45, TILES = 360;
 using kblock = mxfp4_kblock;
-using one = direct<1, 1, 5, 5, 1>;
+using one = direct<1, 1, 3, 3, 1>;
 constexpr int one_height = 1; // pairs of a work item at most
 using few = direct<1, 1, 5, 5, 1>;
 constexpr int few_height = 16; // pairs of a work item at most
@@ -82,7 +82,7 @@ f16_mf4w_moe_gate_up_swiglu_n5760_k2880_e32_top4__gfx90a_one(
   let_next_begin();
   const moe_item item = {expert[order::item()], order::item(), 1};
   if (item.count <= 1)
-    return multiply_item<direct<1, 1, 5, 5, 1>, order, true>(item, nullptr, x, weights, bias, y, &lds);
+    return multiply_item<direct<1, 1, 3, 3, 1>, order, true>(item, nullptr, x, weights, bias, y, &lds);
 }
 
 static void launch_one(const struct pass *pass, const operands &with) {
