@@ -17,7 +17,6 @@ local function buffers(model, target, limits)
   local top = model.top_k
   local list = {
     { name = "x", count = model.d_model },
-    { name = "residual", count = model.d_model }, -- x after attention
     { name = "h", count = padded(model.d_model, 64), dtype = "F16" },
     { name = "q", count = model.n_heads * padded(model.d_head, 32), dtype = "F16" },
     { name = "attn", count = padded(model.n_heads * model.d_head, 64), dtype = "F16" },
@@ -61,7 +60,7 @@ end
 
 -- next_norm: the weight of the norm after the layer.
 local function mlp_ops(add, model, w, next_norm)
-  local norm = { reads("in", "splits"), reads("x", "x"), writes("residual", "residual"), writes("out", "h"),
+  local norm = { reads("in", "splits"), updates("x", "x"), writes("out", "h"),
     writes("expert", "expert"), writes("expert_weight", "expert_weight"), updates("arrived", "arrived"),
     writes("logits", "router_logits"), weight("weight", w("MLP_NORM")), weight("router", w("ROUTER")),
     weight("router_bias", w("ROUTER_BIAS")) }
@@ -74,7 +73,7 @@ local function mlp_ops(add, model, w, next_norm)
   add("moe_down", "moe_down", reads("in", "gated"), writes("out", "down"), expert, pair, work,
     weight("weight", w("DOWN")), weight("bias", w("DOWN_BIAS")))
   add("moe_combine", "moe_combine", reads("in", "down"), reads("expert_weight", "expert_weight"),
-    reads("residual", "residual"), writes("x", "x"), writes("out", "h"), weight("weight", next_norm))
+    updates("x", "x"), writes("out", "h"), weight("weight", next_norm))
 end
 
 local function symbol_of(layer)

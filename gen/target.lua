@@ -47,8 +47,11 @@ local FIELDS = {
   { name = "figures", type = "table", means = "figures of compiled kernels for summary.txt: list, with compiler" },
 
   { name = "code_layout", type = "text", needed = "fused", means = "the layout of MXFP4 tiles" },
-  { name = "router", type = "integers", needed = "fused", keys = { "rows", "quads", "at_once" },
-    means = "norm_router in large passes: rows of a block, quads of a row per thread, experts of a wave at a time" },
+  { name = "row", type = "integers", needed = "fused", keys = { "quads", "step" },
+    means = "a block that has a row: its quads per thread; its threads are a multiple of step" },
+  { name = "router", type = "table", needed = "fused",
+    means = "list of { upto = rows, rows (of a block of norm_router), groups (most blocks of a row, for its experts), "
+      .. "quads (of a row, per thread), at_once (experts of a wave), resident (blocks on a compute unit) }" },
   { name = "few", type = "table", needed = "fused", means = "tilings of dense matrices for few rows" },
   { name = "forms", type = "table", needed = "fused", means = "candidates for tilings of dense matrices, more rows" },
   { name = "unembed", type = "table", needed = "fused", means = "tilings of the unembedding" },

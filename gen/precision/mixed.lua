@@ -190,11 +190,11 @@ end
 
 -- ---- kernels ----
 
--- Threads of a block that has whole rows: each has `most` quads of a row, or as many as blocks of 1024 threads need.
-local function row_threads(model, most)
-  local quads = model.d_model // 4
-  local each = math.max(most, pieces(quads, 1024))
-  return math.max(128, padded(pieces(quads, each), 64))
+-- Threads of a block that has whole rows: each has `quads` quads of a row, or as many as blocks of 1024 threads need.
+local function row_threads(model, target, quads)
+  local of_row = model.d_model // 4
+  local each = math.max(quads or target.row.quads, pieces(of_row, 1024))
+  return math.max(128, padded(pieces(of_row, each), target.row.step))
 end
 
 function kernel.embed(op, model, weights, target)
@@ -203,7 +203,7 @@ function kernel.embed(op, model, weights, target)
     template = "embed", because = "one block per row: the row and its first norm", weight = WEIGHT_NAME[dtype],
     name = "embed", fused = "norm", dims = { { "k", model.d_model } }, flops = 4 * model.d_model,
     parameters = { vocab = model.vocab, d_model = model.d_model, padded = padded(model.d_model, KBLOCK),
-      threads = row_threads(model, 1), eps = ctext.f32(model.eps), weight_type = WEIGHT_TYPE[dtype] },
+      threads = row_threads(model, target), eps = ctext.f32(model.eps), weight_type = WEIGHT_TYPE[dtype] },
   })
 end
 
@@ -271,24 +271,29 @@ function kernel.matmul_o(_, model, _, target)
   })
 end
 
--- A row of a small pass has at most so many blocks for the experts of its router: each reads all of the row.
-local MOST_GROUPS <const> = 4
+-- The blocks of norm_router for passes of so many rows.
+local function router_shapes(model, target)
+  local shapes = {}
+  for i, each in ipairs(target.router) do
+    local threads = row_threads(model, target, each.quads)
+    local waves = threads * target.waves // 256
+    local groups = math.min(pieces(model.n_experts, waves), each.groups)
+    shapes[i] = { upto = each.upto, rows = each.rows, threads = threads, groups = groups, resident = each.resident,
+      at_once = math.min(pieces(model.n_experts, waves * groups), each.at_once) }
+  end
+  return shapes
+end
 
 function kernel.norm_router(op, model, weights, target)
-  local dtype, experts, router = tensor_of(op, weights, "router").stored, model.n_experts, target.router
-  local few_threads = row_threads(model, 1)
-  local few_waves = few_threads * target.waves // 256
-  local groups = math.min(pieces(experts, few_waves), MOST_GROUPS)
+  local dtype, experts = tensor_of(op, weights, "router").stored, model.n_experts
   return choice(target, {
-    template = "norm_router", because = "few rows: several blocks per row, else one for several rows",
+    template = "norm_router", because = "few rows: several blocks per row, many rows: one for several",
     act = "f32", weight = WEIGHT_NAME[dtype], name = "norm_router", fused = "residual_topk",
     dims = { { "k", model.d_model }, { "e", experts }, { "top", model.top_k } }, flops = 2 * experts * model.d_model,
     parameters = {
       d_model = model.d_model, padded = padded(model.d_model, KBLOCK), eps = ctext.f32(model.eps),
       splits = target.splits(model), bias = model.attention_bias, n_experts = experts, top_k = model.top_k,
-      weight_type = WEIGHT_TYPE[dtype], few = 2 * target.compute_units // groups, groups = groups,
-      few_threads = few_threads, few_at_once = math.min(pieces(experts, few_waves * groups), 4),
-      block_rows = router.rows, threads = row_threads(model, router.quads), at_once = router.at_once,
+      weight_type = WEIGHT_TYPE[dtype], shapes = router_shapes(model, target),
     },
   })
 end
@@ -358,7 +363,7 @@ function kernel.moe_combine(_, model, _, target)
     template = "moe_combine", because = "one block per row: the experts' sum and the next norm", name = "moe_combine",
     act = "f32", fused = "norm", dims = { { "n", model.d_model }, { "top", model.top_k } },
     flops = 2 * model.d_model * model.top_k,
-    parameters = { d_model = model.d_model, padded = padded(model.d_model, KBLOCK), threads = row_threads(model, 1),
+    parameters = { d_model = model.d_model, padded = padded(model.d_model, KBLOCK), threads = row_threads(model, target),
       top_k = model.top_k, eps = ctext.f32(model.eps) },
   })
 end
@@ -431,8 +436,9 @@ local function work_numbers(target, model, rows)
     if rows > above then
       local of_pass = math.min(rows, each.upto or rows)
       local pairs_of_pass = of_pass * model.top_k
-      local more = of_pass > each.height and pairs_of_pass // each.height or 0
-      most = math.max(most, math.min(pairs_of_pass, model.n_experts) + more)
+      local hit = math.min(pairs_of_pass, model.n_experts)
+      local more = of_pass > each.height and (pairs_of_pass - hit) // each.height or 0
+      most = math.max(most, hit + more)
     end
     above = each.upto
   end

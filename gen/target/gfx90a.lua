@@ -25,8 +25,12 @@ local facts = {
   compute_units = 104, waves = 4, -- a block has 256 threads, 4 waves of 64 lanes
 
   -- For precision `mixed`: the order of MXFP4 codes; the cost of a staged block besides its products; the blocks of
-  -- norm_router in large passes, two of which fit LDS; and the tilings (gen/precision/mixed.lua).
-  code_layout = "TILES", block_overhead = 4, alone = 0.25, router = { rows = 2, quads = 2, at_once = 1 },
+  -- kernels that go by rows (two of norm_router in large passes fit LDS); and the tilings (gen/precision/mixed.lua).
+  code_layout = "TILES", block_overhead = 4, alone = 0.25, row = { quads = 1, step = 64 },
+  router = {
+    { upto = 64, rows = 1, groups = 4, quads = 1, at_once = 4, resident = 2 },
+    { rows = 2, groups = 1, quads = 2, at_once = 1, resident = 2 },
+  },
   -- dense matrices, few rows
   few = {
     { upto = 16, tiling = single_wave },

@@ -38,7 +38,12 @@ local facts = {
 
   -- For precision `mixed`, as in gfx90a.lua. In a large block two warps have the same weights and divide the tokens.
   -- Weights and tokens go through a ring of kblocks in shared memory.
-  code_layout = "WOVEN_TILES", block_overhead = 2, alone = 0, router = { rows = 4, quads = 2, at_once = 2 },
+  code_layout = "WOVEN_TILES", block_overhead = 2, alone = 0, row = { quads = 2, step = 256 },
+  router = {
+    { upto = 64, rows = 1, groups = 2, quads = 2, at_once = 1, resident = 1 },
+    { upto = 264, rows = 1, groups = 1, quads = 2, at_once = 1, resident = 1 },
+    { rows = 4, groups = 1, quads = 2, at_once = 2, resident = 1 },
+  },
   few = {
     { upto = 1, tiling = streamed { capacity = 1, round = 4, ring = longest } },
     { upto = 16, tiling = streamed { capacity = 16, round = 3, ring = 4 } },

@@ -7,23 +7,22 @@
 
 #include <stddef.h>
 
-#define BUF_ARRIVED ((size_t)493568) // 512 bytes, embed .. norm_router
+#define BUF_ARRIVED ((size_t)363520) // 512 bytes, embed .. norm_router
 #define BUF_ATTN ((size_t)0) // 131072 bytes, attn_sliding .. matmul_o
 #define BUF_BEST ((size_t)0) // 16384 bytes, unembed_best .. pick_best
 #define BUF_DOWN ((size_t)0) // 196608 bytes, moe_down .. moe_combine
-#define BUF_EXPERT ((size_t)491520) // 1024 bytes, norm_router .. moe_down
-#define BUF_EXPERT_WEIGHT ((size_t)492544) // 1024 bytes, norm_router .. moe_combine
-#define BUF_GATED ((size_t)294912) // 65536 bytes, moe_gate_up .. moe_down
+#define BUF_EXPERT ((size_t)360448) // 1024 bytes, norm_router .. moe_down
+#define BUF_EXPERT_WEIGHT ((size_t)361472) // 1024 bytes, norm_router .. moe_combine
+#define BUF_GATED ((size_t)196608) // 65536 bytes, moe_gate_up .. moe_down
 #define BUF_H ((size_t)524288) // 49152 bytes, embed .. draw
 #define BUF_LOGITS ((size_t)0) // 524288 bytes, unembed .. draw
-#define BUF_PAIR ((size_t)360448) // 1024 bytes, moe_sort .. moe_down
+#define BUF_PAIR ((size_t)362496) // 1024 bytes, moe_sort .. moe_down
 #define BUF_Q ((size_t)131072) // 131072 bytes, matmul_qkv .. attn_full
-#define BUF_RESIDUAL ((size_t)196608) // 98304 bytes, norm_router .. moe_combine
 #define BUF_ROUTER_LOGITS ((size_t)0) // 4096 bytes, norm_router .. norm_router
-#define BUF_SPLITS ((size_t)294912) // 98304 bytes, matmul_o .. norm_router
+#define BUF_SPLITS ((size_t)131072) // 98304 bytes, matmul_o .. norm_router
 #define BUF_SUMS ((size_t)573440) // 6144 bytes, unembed .. draw
-#define BUF_WORK ((size_t)361472) // 148 bytes, moe_sort .. moe_down
-#define BUF_X ((size_t)393216) // 98304 bytes, embed .. moe_combine
+#define BUF_WORK ((size_t)364032) // 136 bytes, moe_sort .. moe_down
+#define BUF_X ((size_t)262144) // 98304 bytes, embed .. moe_combine
 
 #define ARENA_BYTES ((size_t)579584)
 

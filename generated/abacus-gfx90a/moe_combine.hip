@@ -6,12 +6,12 @@
 constexpr int D_MODEL = 192, PADDED = 192, THREADS = 128, TOP_K = 2;
 static const float EPS = 1e-05f;
 
-// x = the residual + the weighted outputs of the row's experts, in ascending order of id; h = norm of x by the next norm's weight.
+// x += the weighted outputs of the row's experts, in ascending order of id; h = norm of x by the next norm's weight.
 // One block per row. A thread may use all registers, so that it waits for memory only once.
 static __global__ void __launch_bounds__(THREADS, 1)
 f32_moe_combine_norm_n192_top2__gfx90a(
-    const int32_t *counts, const float *outputs, const float *expert_weight, const float *weight,
-    const float *residual, float *x, uint16_t *h) {
+    const int32_t *counts, const float *outputs, const float *expert_weight, const float *weight, float *x,
+    uint16_t *h) {
   const int r = (int)blockIdx.x;
   row_slice<D_MODEL, THREADS> row, gain, output[TOP_K];
   float p[TOP_K];
@@ -20,14 +20,14 @@ f32_moe_combine_norm_n192_top2__gfx90a(
   await_inputs();
   if (r > 0 && r >= counts[PASS_ROWS])
     return;
-  float *sum_of_row = x + (size_t)r * D_MODEL;
+  float *residual = x + (size_t)r * D_MODEL;
   uint16_t *out = h + (size_t)r * PADDED;
 #pragma unroll
   for (int e = 0; e < TOP_K; e++) {
     p[e] = expert_weight[(size_t)r * TOP_K + e];
     output[e].fill([&](size_t k) { return load_quad(outputs + ((size_t)r * TOP_K + e) * D_MODEL + k); });
   }
-  row.fill([&](size_t k) { return load_quad(residual + (size_t)r * D_MODEL + k); });
+  row.fill([&](size_t k) { return load_quad(residual + k); });
 #pragma unroll
   for (int j = 0; j < row.COUNT; j++) {
     float4 sum = make_float4(0, 0, 0, 0);
@@ -37,15 +37,15 @@ f32_moe_combine_norm_n192_top2__gfx90a(
   }
   const float factor = row.inverse_rms(EPS);
   row.each(gain, [&](size_t k, float4 value, float4 g) {
-    store_quad(sum_of_row + k, value);
+    store_quad(residual + k, value);
     store_halves(out + k, scaled(value, factor, g));
   });
   pad_row<D_MODEL, PADDED, THREADS>(out);
 }
 
-void launch_moe_combine(const struct pass *pass, size_t in, size_t expert_weight, size_t residual, size_t x,
-    size_t out, enum weight weight) {
+void launch_moe_combine(const struct pass *pass, size_t in, size_t expert_weight, size_t x, size_t out,
+    enum weight weight) {
   LAUNCH_STEP(pass, f32_moe_combine_norm_n192_top2__gfx90a,
       dim3((unsigned)pass->rows), THREADS, pass->counts, pass_floats(pass, in), pass_floats(pass, expert_weight),
-      pass_packed(pass, weight), pass_floats(pass, residual), pass_floats(pass, x), pass_halves(pass, out));
+      pass_packed(pass, weight), pass_floats(pass, x), pass_halves(pass, out));
 }

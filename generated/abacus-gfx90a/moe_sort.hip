@@ -23,7 +23,7 @@ DEVICE int sum_before(const int *number, int n) {
 static __global__ void __launch_bounds__(THREADS, 1)
 i32_moe_sort_e8_top2__gfx90a(
     const int32_t *counts, int height, const int32_t *expert, int32_t *pair, struct moe_work *work) {
-  __shared__ __align__(16) int count[N_EXPERTS], items[N_EXPERTS], next[N_EXPERTS];
+  __shared__ __align__(sizeof(uint4)) int count[N_EXPERTS], items[N_EXPERTS], next[N_EXPERTS];
   const int t = (int)threadIdx.x, rows = counts[PASS_ROWS];
   if (t < N_EXPERTS)
     count[t] = 0;

@@ -7,17 +7,16 @@ constexpr int D_MODEL = 192, PADDED = 192, SPLITS = 1;
 constexpr int N_EXPERTS = 8, TOP_K = 2;
 static const float EPS = 1e-05f;
 
-// A block of a pass of up to FEW rows has one row, and some of the experts: those of one of GROUPS blocks.
-constexpr int FEW = 52;
-struct few_rows {
-  static constexpr int ROWS = 1, GROUPS = 4, THREADS = 128, RESIDENT = 2;
-  static constexpr int AT_ONCE = 1; // experts that a wave computes together
+// The blocks of a pass: each has ROWS rows, and the experts of one of GROUPS blocks of these rows. A wave computes
+// AT_ONCE experts together; RESIDENT blocks of a compute unit wait for memory in turns.
+template <int R, int G, int T, int A, int B> struct shape {
+  static constexpr int ROWS = R, GROUPS = G, THREADS = T, AT_ONCE = A, RESIDENT = B;
 };
-// A block of a larger pass uses the router's weights for some rows. RESIDENT of them wait for memory in turns.
-struct many_rows {
-  static constexpr int ROWS = 2, GROUPS = 1, THREADS = 128, RESIDENT = 2;
-  static constexpr int AT_ONCE = 1;
-};
+using shape_1 = shape<1, 4, 128, 1, 2>;
+using shape_2 = shape<2, 1, 128, 1, 2>;
+
+// Keys that are compared before the next ones are loaded.
+constexpr int KEYS_AT_ONCE = ROLLED_USE ? 8 : N_EXPERTS;
 
 constexpr int divide_up(int a, int b) {
   return (a + b - 1) / b;
@@ -71,19 +70,28 @@ template <int COUNT> struct expert_weights {
 // A key that orders the logits of a row: greater for a better one. NaN is the best; of equal logits, the one with the
 // lower index is better.
 DEVICE uint64_t key_of(float logit, int e) {
-  const uint32_t bits = bits_as<uint32_t>(logit + 0.0f); // -0 becomes 0
-  const uint32_t ordered = logit != logit ? ~0u : bits >> 31 ? ~bits : bits | 0x80000000u;
+  const uint32_t ordered = logit == logit ? ordered_bits(logit) : UINT32_MAX;
   return (uint64_t)ordered << 32 | (uint32_t)(N_EXPERTS - e);
 }
 
 // How many of the keys of a row are greater than `own`.
 DEVICE int rank_of(const uint64_t *key, uint64_t own) {
   int greater = 0;
-#pragma unroll 8
+#pragma unroll KEYS_AT_ONCE
   for (int i = 0; i < N_EXPERTS; i++)
     greater += key[i] > own;
   return greater;
 }
+
+// The logits of ROWS rows, and their keys.
+template <int ROWS> struct scores {
+  float logit[ROWS][N_EXPERTS];
+  uint64_t key[ROWS][N_EXPERTS];
+  DEVICE_MEMBER void set(int r, int e, float value) {
+    logit[r][e] = value;
+    key[r][e] = key_of(value, e);
+  }
+};
 
 // The index of chosen[k] among the TOP_K ids in ascending order.
 DEVICE int order_of(const int *chosen, int k) {
@@ -94,27 +102,23 @@ DEVICE int order_of(const int *chosen, int k) {
 }
 
 // Stores the TOP_K experts of ROWS rows from `first` on, in ascending order of id, and their weights: exp(logit) over
-// its sum for all TOP_K. All threads of the block must call it; logits may be stored right before, there is a barrier.
+// its sum for all TOP_K. All threads of the block must call it; scores may be set right before, there is a barrier.
 template <int ROWS, int THREADS>
-DEVICE void choose(const float (*logit)[N_EXPERTS], int first, int rows, int32_t *expert, float *expert_weight) {
+DEVICE void choose(const scores<ROWS> &of, int first, int rows, int32_t *expert, float *expert_weight) {
   static_assert(ROWS * TOP_K <= THREADS, "one thread per choice");
-  __shared__ __align__(16) uint64_t key[ROWS][N_EXPERTS];
-  __shared__ int chosen[ROWS][TOP_K];  // ids, the best first
+  __shared__ int chosen[ROWS][TOP_K]; // ids, the best first
   __shared__ float power[ROWS][TOP_K]; // of the chosen, in ascending order of their ids
   const int t = (int)threadIdx.x, r = t / TOP_K, k = t % TOP_K;
   __syncthreads();
-  for (int i = t; i < ROWS * N_EXPERTS; i += THREADS)
-    key[i / N_EXPERTS][i % N_EXPERTS] = key_of(logit[i / N_EXPERTS][i % N_EXPERTS], i % N_EXPERTS);
-  __syncthreads();
   for (int i = t; i < ROWS * N_EXPERTS; i += THREADS) {
-    const int rank = rank_of(key[i / N_EXPERTS], key[i / N_EXPERTS][i % N_EXPERTS]);
+    const int rank = rank_of(of.key[i / N_EXPERTS], of.key[i / N_EXPERTS][i % N_EXPERTS]);
     if (rank < TOP_K)
       chosen[i / N_EXPERTS][rank] = i % N_EXPERTS;
   }
   __syncthreads();
   const int order = r < ROWS ? order_of(chosen[r], k) : 0;
   if (r < ROWS)
-    power[r][order] = expf(logit[r][chosen[r][k]] - logit[r][chosen[r][0]]);
+    power[r][order] = expf(of.logit[r][chosen[r][k]] - of.logit[r][chosen[r][0]]);
   __syncthreads();
   if (r < ROWS && first + r < rows) {
     float total = 0;
@@ -126,14 +130,14 @@ DEVICE void choose(const float (*logit)[N_EXPERTS], int first, int rows, int32_t
 }
 
 // Stores this block's logits of a row for the other blocks of the row. True in the one that comes last, which gets
-// those of the others. All threads of the block must call it; logits may be stored right before, there is a barrier.
-template <class Shape> DEVICE bool gather(float *logit, int group, int *arrived, float *of_row) {
+// those of the others. All threads of the block must call it; scores may be set right before, there is a barrier.
+template <class Shape> DEVICE bool gather(scores<Shape::ROWS> &of, int group, int *arrived, float *of_row) {
   __shared__ int before;
   const int t = (int)threadIdx.x;
   __syncthreads();
   for (int e = t; e < N_EXPERTS; e += Shape::THREADS)
     if (e / (Shape::THREADS / WAVE) % Shape::GROUPS == group)
-      of_row[e] = logit[e];
+      of_row[e] = of.logit[0][e];
   // What a thread stored is seen by the other blocks before its block is counted.
   __threadfence();
   __syncthreads();
@@ -146,21 +150,22 @@ template <class Shape> DEVICE bool gather(float *logit, int group, int *arrived,
     *arrived = 0; // for the next layer
   __threadfence();
   for (int e = t; e < N_EXPERTS; e += Shape::THREADS)
-    logit[e] = of_row[e];
+    of.set(0, e, of_row[e]);
   return true;
 }
 
-// residual = x + the attention's output, bias and splits in order; h = norm of the residual; the router's choice for h.
+// x += the attention's output, bias and splits in order; h = norm of x; the router's choice for h. One block per ROWS
+// rows and group of experts. Of the blocks of a row the last one stores: then all of them have read x.
 template <class Shape>
 static __global__ void __launch_bounds__(Shape::THREADS, resident_blocks(Shape::RESIDENT, Shape::THREADS))
 f32_bf16w_norm_router_residual_topk_k192_e8_top2__gfx90a(
     const int32_t *counts, const float *splits, const float *bias, const float *weight,
-    const uint16_t *router, const float *router_bias, const float *x, float *residual, uint16_t *h,
-    int32_t *expert, float *expert_weight, int *arrived, float *logits) {
+    const uint16_t *router, const float *router_bias, float *x, uint16_t *h, int32_t *expert,
+    float *expert_weight, int *arrived, float *logits) {
   constexpr int ROWS = Shape::ROWS, GROUPS = Shape::GROUPS, THREADS = Shape::THREADS, AT_ONCE = Shape::AT_ONCE;
   constexpr int WAVES = THREADS / WAVE, STRIDE = WAVES * GROUPS; // from an expert of a wave to its next one
   __shared__ __align__(sizeof(float4)) float normed[ROWS][D_MODEL];
-  __shared__ float logit[ROWS][N_EXPERTS];
+  __shared__ __align__(sizeof(uint4)) scores<ROWS> scored;
   const int rows = counts[PASS_ROWS], first = (int)blockIdx.x * ROWS;
   const int t = (int)threadIdx.x, group = GROUPS > 1 ? (int)blockIdx.y : 0;
   const int first_expert = t / WAVE + group * WAVES;
@@ -189,22 +194,30 @@ f32_bf16w_norm_router_residual_topk_k192_e8_top2__gfx90a(
       row[i].value[j] = add(row[i].value[j], sum);
     }
   }
+  float factor[ROWS];
 #pragma unroll
   for (int i = 0; i < ROWS; i++) {
-    const float factor = row[i].inverse_rms(EPS);
-    float *sum = residual + row_at(i) * D_MODEL;
-    uint16_t *out = h + row_at(i) * PADDED;
+    factor[i] = row[i].inverse_rms(EPS);
     row[i].each(gain, [&](size_t k, float4 value, float4 g) {
-      const float4 norm = scaled(value, factor, g);
-      store_quad(&normed[i][k], norm);
-      if (group == 0 && first + i < rows) {
-        store_quad(sum + k, value);
-        store_halves(out + k, norm);
-      }
+      store_quad(&normed[i][k], scaled(value, factor[i], g));
     });
-    if (group == 0)
-      pad_row<D_MODEL, PADDED, THREADS>(out);
   }
+  const auto store_rows = [&] {
+#pragma unroll
+    for (int i = 0; i < ROWS; i++) {
+      if (first + i >= rows)
+        break;
+      float *residual = x + row_at(i) * D_MODEL;
+      uint16_t *out = h + row_at(i) * PADDED;
+      row[i].each(gain, [&](size_t k, float4 value, float4 g) {
+        store_quad(residual + k, value);
+        store_halves(out + k, scaled(value, factor[i], g));
+      });
+      pad_row<D_MODEL, PADDED, THREADS>(out);
+    }
+  };
+  if (GROUPS == 1)
+    store_rows();
   __syncthreads();
 #pragma unroll 1
   for (int e = first_expert; e < N_EXPERTS; e += STRIDE * AT_ONCE) {
@@ -216,18 +229,19 @@ f32_bf16w_norm_router_residual_topk_k192_e8_top2__gfx90a(
     for (int i = 0; i < AT_ONCE; i++)
       if (t % WAVE == 0 && e + i * STRIDE < N_EXPERTS)
         for (int r = 0; r < ROWS; r++)
-          logit[r][e + i * STRIDE] = sum[i][r] + router_bias[e + i * STRIDE];
+          scored.set(r, e + i * STRIDE, sum[i][r] + router_bias[e + i * STRIDE]);
   }
-  if (GROUPS > 1 && !gather<Shape>(logit[0], group, arrived + first, logits + (size_t)first * N_EXPERTS))
+  if (GROUPS > 1 && !gather<Shape>(scored, group, arrived + first, logits + (size_t)first * N_EXPERTS))
     return;
-  choose<ROWS, THREADS>(logit, first, rows, expert, expert_weight);
+  if (GROUPS > 1)
+    store_rows();
+  choose<ROWS, THREADS>(scored, first, rows, expert, expert_weight);
 }
 
 struct operands {
   const float *splits, *bias, *weight, *router_bias;
   const uint16_t *router;
-  const float *x;
-  float *residual, *expert_weight;
+  float *x, *expert_weight;
   uint16_t *h;
   int32_t *expert;
   int *arrived;
@@ -237,18 +251,17 @@ struct operands {
 template <class Shape> static void launch(const struct pass *pass, const operands &with) {
   LAUNCH_STEP(pass, f32_bf16w_norm_router_residual_topk_k192_e8_top2__gfx90a<Shape>,
       dim3((unsigned)divide_up(pass->rows, Shape::ROWS), Shape::GROUPS), Shape::THREADS,
-      pass->counts, with.splits, with.bias, with.weight, with.router, with.router_bias, with.x, with.residual,
+      pass->counts, with.splits, with.bias, with.weight, with.router, with.router_bias, with.x,
       with.h, with.expert, with.expert_weight, with.arrived, with.logits);
 }
 
-void launch_norm_router(const struct pass *pass, size_t in, size_t x, size_t residual, size_t out, size_t expert,
-    size_t expert_weight, size_t arrived, size_t logits, enum weight weight, enum weight router,
-    enum weight router_bias, enum weight bias) {
+void launch_norm_router(const struct pass *pass, size_t in, size_t x, size_t out, size_t expert, size_t expert_weight,
+    size_t arrived, size_t logits, enum weight weight, enum weight router, enum weight router_bias, enum weight bias) {
   const operands with = {pass_floats(pass, in), pass_packed(pass, bias), pass_packed(pass, weight),
       pass_packed(pass, router_bias), (const uint16_t *)pass->weight[router], pass_floats(pass, x),
-      pass_floats(pass, residual), pass_floats(pass, expert_weight), pass_halves(pass, out), pass_ints(pass, expert),
-      pass_ints(pass, arrived), pass_floats(pass, logits)};
-  if (pass->rows <= FEW)
-    return launch<few_rows>(pass, with);
-  launch<many_rows>(pass, with);
+      pass_floats(pass, expert_weight), pass_halves(pass, out), pass_ints(pass, expert), pass_ints(pass, arrived),
+      pass_floats(pass, logits)};
+  if (pass->rows <= 64)
+    return launch<shape_1>(pass, with);
+  launch<shape_2>(pass, with);
 }

@@ -18,12 +18,11 @@
 #define BUF_LOGITS ((size_t)0) // 102957056 bytes, unembed .. draw
 #define BUF_PAIR ((size_t)132759552) // 24576 bytes, moe_sort .. moe_down
 #define BUF_Q ((size_t)0) // 12582912 bytes, matmul_qkv .. attn_full
-#define BUF_RESIDUAL ((size_t)106168320) // 17694720 bytes, norm_router .. moe_combine
 #define BUF_ROUTER_LOGITS ((size_t)35389440) // 196608 bytes, norm_router .. norm_router
 #define BUF_SPLITS ((size_t)0) // 35389440 bytes, matmul_o .. norm_router
 #define BUF_SUMS ((size_t)102957056) // 806912 bytes, unembed .. draw
-#define BUF_WORK ((size_t)132790272) // 964 bytes, moe_sort .. moe_down
-#define BUF_X ((size_t)70778880) // 17694720 bytes, embed .. moe_combine
+#define BUF_WORK ((size_t)132790272) // 952 bytes, moe_sort .. moe_down
+#define BUF_X ((size_t)106168320) // 17694720 bytes, embed .. moe_combine
 
 #define ARENA_BYTES ((size_t)132791296)
 

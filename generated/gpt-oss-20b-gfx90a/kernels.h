@@ -46,16 +46,15 @@ void launch_matmul_qkv(const struct pass *pass, size_t in, size_t out, size_t kv
     enum weight k, enum weight v, enum weight q_bias, enum weight k_bias, enum weight v_bias);
 void launch_attn_sliding(const struct pass *pass, size_t in, size_t out, size_t kv, enum weight sinks);
 void launch_matmul_o(const struct pass *pass, size_t in, size_t out, enum weight weight);
-void launch_norm_router(const struct pass *pass, size_t in, size_t x, size_t residual, size_t out, size_t expert,
-    size_t expert_weight, size_t arrived, size_t logits, enum weight weight, enum weight router,
-    enum weight router_bias, enum weight bias);
+void launch_norm_router(const struct pass *pass, size_t in, size_t x, size_t out, size_t expert, size_t expert_weight,
+    size_t arrived, size_t logits, enum weight weight, enum weight router, enum weight router_bias, enum weight bias);
 void launch_moe_sort(const struct pass *pass, size_t expert, size_t pair, size_t work);
 void launch_moe_gate_up(const struct pass *pass, size_t in, size_t out, size_t expert, size_t pair, size_t work,
     enum weight weight, enum weight bias);
 void launch_moe_down(const struct pass *pass, size_t in, size_t out, size_t expert, size_t pair, size_t work,
     enum weight weight, enum weight bias);
-void launch_moe_combine(const struct pass *pass, size_t in, size_t expert_weight, size_t residual, size_t x,
-    size_t out, enum weight weight);
+void launch_moe_combine(const struct pass *pass, size_t in, size_t expert_weight, size_t x, size_t out,
+    enum weight weight);
 void launch_attn_full(const struct pass *pass, size_t in, size_t out, size_t kv, enum weight sinks);
 void launch_unembed_best(const struct pass *pass, size_t in, size_t out, enum weight weight);
 void launch_pick_best(const struct pass *pass, size_t in);

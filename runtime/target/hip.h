@@ -49,4 +49,10 @@ template <class To, class From> DEVICE To bits_as(From from) {
   return to;
 }
 
+// The bits of a number that is no NaN, greater for the greater number; those of -0 are those of 0.
+DEVICE uint32_t ordered_bits(float value) {
+  const uint32_t bits = bits_as<uint32_t>(value + 0.0f);
+  return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+
 #endif

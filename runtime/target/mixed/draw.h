@@ -20,9 +20,8 @@ template <int SEGMENTS> struct vocab_sums {
 
 // A key is greater the further in front a token is in the order. NaN comes after every number.
 DEVICE uint64_t key_of(scored token) {
-  const uint32_t bits = bits_as<uint32_t>(token.logit + 0.0f); // -0 becomes 0
-  const uint32_t ordered = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-  return (uint64_t)(token.logit == token.logit ? ordered : 0) << 32 | ~(uint32_t)token.id;
+  const uint32_t ordered = token.logit == token.logit ? ordered_bits(token.logit) : 0;
+  return (uint64_t)ordered << 32 | ~(uint32_t)token.id;
 }
 
 static const uint64_t NAN_KEY = UINT64_MAX; // greater than every key of a token; its logit is NaN

@@ -7,21 +7,6 @@
 #include "target/mixed/machine.h"
 #include "target/mixed/vectors.h"
 
-// The sum over all THREADS of a block, returned to every thread. All of them must call it.
-template <int THREADS> DEVICE float block_total(float value) {
-  constexpr int WAVES = THREADS / WAVE;
-  __shared__ float of_wave[WAVES];
-  value = wave_sum(value);
-  __syncthreads();
-  if (threadIdx.x % WAVE == 0)
-    of_wave[threadIdx.x / WAVE] = value;
-  __syncthreads();
-  value = 0;
-  for (int w = 0; w < WAVES; w++)
-    value += of_wave[w];
-  return value;
-}
-
 // The elements of a row of N that thread t holds: 4t..4t+3, and the same 4 THREADS further on, as
 // often as the row is long.
 template <int N, int THREADS> struct row_slice {
@@ -50,13 +35,24 @@ template <int N, int THREADS> struct row_slice {
       if (has(j))
         f(first(j), value[j], other.value[j]);
   }
-  // 1 / sqrt(mean of squares + eps). All threads of the block must call it.
+  // 1 / sqrt(mean of squares + eps). All threads of the block must call it. The sums of each WAVE
+  // quads are added in order, so that it does not depend on the number of threads.
   DEVICE_MEMBER float inverse_rms(float eps) const {
-    float squares = 0;
+    constexpr int SUMS = (N / 4 + WAVE - 1) / WAVE, WAVES = THREADS / WAVE;
+    __shared__ float sum[SUMS];
+    const int wave = (int)threadIdx.x / WAVE;
+    float total = 0;
+    __syncthreads();
 #pragma unroll
-    for (int j = 0; j < COUNT; j++)
-      squares += has(j) ? dot(value[j], value[j]) : 0;
-    return reciprocal_root(block_total<THREADS>(squares) * (1.0f / N) + eps);
+    for (int j = 0; j < COUNT; j++) {
+      const float squares = wave_sum(has(j) ? dot(value[j], value[j]) : 0);
+      if (threadIdx.x % WAVE == 0 && wave + j * WAVES < SUMS)
+        sum[wave + j * WAVES] = squares;
+    }
+    __syncthreads();
+    for (int i = 0; i < SUMS; i++)
+      total += sum[i];
+    return reciprocal_root(total * (1.0f / N) + eps);
   }
 };
 
