@@ -154,6 +154,26 @@ template <class Shape> DEVICE bool gather(scores<Shape::ROWS> &of, int group, in
   return true;
 }
 
+// scored = the products of a wave's experts with the normed rows. It holds the first of them.
+template <class Shape>
+DEVICE void multiply_experts(expert_weights<Shape::AT_ONCE> &held, const uint16_t *router,
+    const float *router_bias, int first_expert, const float (*normed)[D_MODEL], scores<Shape::ROWS> &scored) {
+  constexpr int ROWS = Shape::ROWS, AT_ONCE = Shape::AT_ONCE;
+  constexpr int STRIDE = Shape::THREADS / WAVE * Shape::GROUPS; // from an expert of a wave to its next one
+#pragma unroll 1
+  for (int e = first_expert; e < N_EXPERTS; e += STRIDE * AT_ONCE) {
+    float sum[AT_ONCE][ROWS];
+    if (STRIDE * AT_ONCE < N_EXPERTS && e > first_expert)
+      held.load(router, e, STRIDE);
+    held.multiply(normed, sum);
+#pragma unroll
+    for (int i = 0; i < AT_ONCE; i++)
+      if (lane_of_wave() == 0 && e + i * STRIDE < N_EXPERTS)
+        for (int r = 0; r < ROWS; r++)
+          scored.set(r, e + i * STRIDE, sum[i][r] + router_bias[e + i * STRIDE]);
+  }
+}
+
 // x += the attention's output, bias and splits in order; h = norm of x; the router's choice for h. One block per ROWS
 // rows and group of experts. Of the blocks of a row the last one stores: then all of them have read x.
 template <class Shape>
@@ -162,8 +182,7 @@ f32_bf16w_norm_router_residual_topk_k2880_e32_top4__gfx90a(
     const int32_t *counts, const float *splits, const float *bias, const float *weight,
     const uint16_t *router, const float *router_bias, float *x, uint16_t *h, int32_t *expert,
     float *expert_weight, int *arrived, float *logits) {
-  constexpr int ROWS = Shape::ROWS, GROUPS = Shape::GROUPS, THREADS = Shape::THREADS, AT_ONCE = Shape::AT_ONCE;
-  constexpr int WAVES = THREADS / WAVE, STRIDE = WAVES * GROUPS; // from an expert of a wave to its next one
+  constexpr int ROWS = Shape::ROWS, GROUPS = Shape::GROUPS, THREADS = Shape::THREADS, WAVES = THREADS / WAVE;
   __shared__ __align__(sizeof(float4)) float normed[ROWS][D_MODEL];
   __shared__ __align__(sizeof(uint4)) scores<ROWS> scored;
   const int rows = counts[PASS_ROWS], first = (int)blockIdx.x * ROWS;
@@ -171,8 +190,8 @@ f32_bf16w_norm_router_residual_topk_k2880_e32_top4__gfx90a(
   const int first_expert = t / WAVE + group * WAVES;
   const auto row_at = [&](int i) { return (size_t)(first + i < rows ? first + i : first); };
   row_slice<D_MODEL, THREADS> row[ROWS], gain, o_bias;
-  expert_weights<AT_ONCE> held;
-  held.load(router, first_expert, STRIDE);
+  expert_weights<Shape::AT_ONCE> held;
+  held.load(router, first_expert, WAVES * GROUPS);
   gain.fill([&](size_t k) { return load_quad(weight + k); });
   o_bias.fill([&](size_t k) { return load_quad(bias + k); });
   await_inputs();
@@ -219,18 +238,7 @@ f32_bf16w_norm_router_residual_topk_k2880_e32_top4__gfx90a(
   if (GROUPS == 1)
     store_rows();
   __syncthreads();
-#pragma unroll 1
-  for (int e = first_expert; e < N_EXPERTS; e += STRIDE * AT_ONCE) {
-    float sum[AT_ONCE][ROWS];
-    if (STRIDE * AT_ONCE < N_EXPERTS && e > first_expert)
-      held.load(router, e, STRIDE);
-    held.multiply(normed, sum);
-#pragma unroll
-    for (int i = 0; i < AT_ONCE; i++)
-      if (t % WAVE == 0 && e + i * STRIDE < N_EXPERTS)
-        for (int r = 0; r < ROWS; r++)
-          scored.set(r, e + i * STRIDE, sum[i][r] + router_bias[e + i * STRIDE]);
-  }
+  multiply_experts<Shape>(held, router, router_bias, first_expert, normed, scored);
   if (GROUPS > 1 && !gather<Shape>(scored, group, arrived + first, logits + (size_t)first * N_EXPERTS))
     return;
   if (GROUPS > 1)

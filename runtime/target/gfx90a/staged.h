@@ -44,6 +44,55 @@ DEVICE int index_of_token(int token, int octet) {
   return token ^ octet;
 }
 
+// What a wave has on its way from memory: kblocks of its weights, and its share of the tokens of
+// the block, for AHEAD kblocks. `columns` are those of a kblock of the first token.
+template <class Kblock, int WEIGHTS, class Ring> struct loads_ahead {
+  static constexpr int COPIES = Ring::COPIES, AHEAD = Ring::AHEAD;
+  const char *tile[WEIGHTS];
+  uint32_t from[COPIES];
+  lds_copy<COPIES> copy[AHEAD];
+  Kblock next[AHEAD][WEIGHTS];
+
+  template <class Tile, class Offset>
+  DEVICE_MEMBER void plan(Tile tile_at, int first_tile, Offset offset, int present) {
+    const int octet = (int)threadIdx.x % OCTETS, mine = (int)threadIdx.x / OCTETS;
+#pragma unroll
+    for (int f = 0; f < WEIGHTS; f++)
+      tile[f] = tile_at(first_tile + f);
+#pragma unroll
+    for (int i = 0; i < COPIES; i++) {
+      const int t = mine + i * Ring::ROUND;
+      from[i] = offset(t < present ? t : present - 1) + (uint32_t)octet * 16;
+    }
+  }
+  DEVICE_MEMBER void start_copy(Ring &lds, int d, int i, int buffer, const char *columns) {
+    const int octet = (int)threadIdx.x % OCTETS, mine = (int)threadIdx.x / OCTETS;
+    copy[d].start(i, &lds.octet[buffer][octet][i * Ring::ROUND + index_of_token(mine, octet)],
+                  (const uint4 *)(columns + offset_of_lane(from[i])));
+  }
+  // Starts all loads of kblock d, the first ones of a product.
+  DEVICE_MEMBER void start(Ring &lds, int d, int kblock, const char *columns) {
+#pragma unroll
+    for (int i = 0; i < COPIES; i++)
+      start_copy(lds, d, i, d % Ring::BUFFERS, columns);
+#pragma unroll
+    for (int f = 0; f < WEIGHTS; f++)
+      next[d][f].load(tile[f], kblock);
+  }
+  // Starts those of a round of `rounds`, so that they are spread over the products of a kblock. The
+  // first ones have to wait longest.
+  DEVICE_MEMBER void start_part(Ring &lds, int d, int round, int rounds, int kblock, int buffer,
+                                const char *columns) {
+    constexpr int PARTS = WEIGHTS * Kblock::PARTS, LOADS = PARTS + COPIES;
+#pragma unroll
+    for (int i = round * LOADS / rounds; i < (round + 1) * LOADS / rounds; i++)
+      if (i < PARTS)
+        next[d][i % WEIGHTS].load_part(i / WEIGHTS, tile[i % WEIGHTS], kblock);
+      else
+        start_copy(lds, d, i - PARTS, buffer, columns);
+  }
+};
+
 // sums = weights x tokens over KBLOCKS kblocks from `first_kblock` on. Tile i of the block's
 // weights is tile_at(i). Token t of the block begins at byte offset(t) of `tokens`, t < present;
 // the sums of other tokens are meaningless. Weights and tokens are loaded AHEAD kblocks before they
@@ -54,40 +103,18 @@ DEVICE void product_staged(sums<WEIGHTS, TOKENS> &sum, Tile tile_at, int first_k
                            ring_of<Kblock, WEIGHTS, TOKENS, SPLIT, WAVES, RING> &lds,
                            const char *tokens, Offset offset, int present) {
   using ring = ring_of<Kblock, WEIGHTS, TOKENS, SPLIT, WAVES, RING>;
-  constexpr int ROUND = ring::ROUND, COPIES = ring::COPIES, AHEAD = ring::AHEAD;
+  constexpr int AHEAD = ring::AHEAD;
   static_assert(KBLOCKS % AHEAD == 0, "whole rounds");
-  const int octet = (int)threadIdx.x % OCTETS, mine = (int)threadIdx.x / OCTETS,
-            lane = lane_of_wave();
-  const int first_tile = first_tile_of_wave<WEIGHTS, SPLIT>(),
-            first_token = first_token_of_wave<TOKENS, SPLIT>();
-  const char *tile[WEIGHTS];
-#pragma unroll
-  for (int f = 0; f < WEIGHTS; f++)
-    tile[f] = tile_at(first_tile + f);
-  uint32_t from[COPIES];
-  lds_copy<COPIES> copy[AHEAD];
-  Kblock now[WEIGHTS], next[AHEAD][WEIGHTS];
+  const int lane = lane_of_wave(), first_token = first_token_of_wave<TOKENS, SPLIT>();
   const auto columns_of = [&](int u) { return tokens + (first_kblock + u) * KBLOCK * 2; };
-  const auto start_copy = [&](int d, int i, int buffer, const char *columns) {
-    copy[d].start(i, &lds.octet[buffer][octet][i * ROUND + index_of_token(mine, octet)],
-                  (const uint4 *)(columns + offset_of_lane(from[i])));
-  };
+  loads_ahead<Kblock, WEIGHTS, ring> loads;
+  Kblock now[WEIGHTS];
+  loads.plan(tile_at, first_tile_of_wave<WEIGHTS, SPLIT>(), offset, present);
 #pragma unroll
-  for (int i = 0; i < COPIES; i++) {
-    const int t = mine + i * ROUND;
-    from[i] = offset(t < present ? t : present - 1) + (uint32_t)octet * 16;
-  }
-#pragma unroll
-  for (int d = 0; d < AHEAD; d++) {
-#pragma unroll
-    for (int i = 0; i < COPIES; i++)
-      start_copy(d, i, d % 2, columns_of(d));
-#pragma unroll
-    for (int f = 0; f < WEIGHTS; f++)
-      next[d][f].load(tile[f], first_kblock + d);
-  }
+  for (int d = 0; d < AHEAD; d++)
+    loads.start(lds, d, first_kblock + d, columns_of(d));
   sum.clear();
-  copy[0].finish();
+  loads.copy[0].finish();
   lds_barrier();
 #pragma unroll 1
   for (int round = 0; round < KBLOCKS; round += AHEAD)
@@ -97,7 +124,7 @@ DEVICE void product_staged(sums<WEIGHTS, TOKENS> &sum, Tile tile_at, int first_k
       const char *columns = columns_of(ahead);
 #pragma unroll
       for (int f = 0; f < WEIGHTS; f++)
-        now[f] = next[d][f];
+        now[f] = loads.next[d][f];
       const auto load = [&](int s, int n) {
         fragments both;
         const int octet = s * 4 + first_column(lane) / 4;
@@ -105,19 +132,11 @@ DEVICE void product_staged(sums<WEIGHTS, TOKENS> &sum, Tile tile_at, int first_k
                                              index_of_token(token_of_lane(lane, 0), octet)]);
         return both;
       };
-      // The loads are spread over the rounds of products; the first ones have to wait longest.
-      const auto load_ahead = [&](int round) {
-        constexpr int PARTS = WEIGHTS * Kblock::PARTS, LOADS = PARTS + COPIES, ROUNDS = 2 * TOKENS;
-#pragma unroll
-        for (int i = round * LOADS / ROUNDS; i < (round + 1) * LOADS / ROUNDS; i++)
-          if (i < PARTS)
-            next[d][i % WEIGHTS].load_part(i / WEIGHTS, tile[i % WEIGHTS], first_kblock + ahead);
-          else
-            start_copy(d, i - PARTS, (u + AHEAD) % 2, columns);
-      };
-      multiply_kblock(sum, now, load, load_ahead);
+      multiply_kblock(sum, now, load, [&](int part) {
+        loads.start_part(lds, d, part, 2 * TOKENS, first_kblock + ahead, (u + AHEAD) % 2, columns);
+      });
       keep_order();
-      copy[(d + 1) % AHEAD].finish();
+      loads.copy[(d + 1) % AHEAD].finish();
       lds_barrier();
     }
 }
