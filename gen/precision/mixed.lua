@@ -363,8 +363,8 @@ function kernel.moe_combine(_, model, _, target)
     template = "moe_combine", because = "one block per row: the experts' sum and the next norm", name = "moe_combine",
     act = "f32", fused = "norm", dims = { { "n", model.d_model }, { "top", model.top_k } },
     flops = 2 * model.d_model * model.top_k,
-    parameters = { d_model = model.d_model, padded = padded(model.d_model, KBLOCK), threads = row_threads(model, target),
-      top_k = model.top_k, eps = ctext.f32(model.eps) },
+    parameters = { d_model = model.d_model, padded = padded(model.d_model, KBLOCK),
+      threads = row_threads(model, target), top_k = model.top_k, eps = ctext.f32(model.eps) },
   })
 end
 

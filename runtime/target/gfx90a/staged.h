@@ -44,8 +44,8 @@ DEVICE int index_of_token(int token, int octet) {
   return token ^ octet;
 }
 
-// What a wave has on its way from memory: kblocks of its weights, and its share of the tokens of
-// the block, for AHEAD kblocks. `columns` are those of a kblock of the first token.
+// What a wave has on its way from memory: kblocks of its weights, and some of the tokens of the
+// block, for AHEAD kblocks. `columns` are those of a kblock of the first token.
 template <class Kblock, int WEIGHTS, class Ring> struct loads_ahead {
   static constexpr int COPIES = Ring::COPIES, AHEAD = Ring::AHEAD;
   const char *tile[WEIGHTS];

@@ -21,7 +21,8 @@ local GATES <const> = {
     lds_load = 25, l1_load = 25, barriers_per_64_k = 1, slots_per_mfma = 11 },
   { name = "large tiles", roles = "", kernels = { "<staged<3,8,1,4,2>>$", "_many$" }, waves = 2, mfma_percent = 35,
     lds_load = 25, l1_load = 25, barriers_per_64_k = 1 },
-  { name = "small tiles", roles = "", kernels = { "<staged<.*>>$", "<direct<.*>>$", "_one$", "_few$" }, waves = 2 },
+  { name = "small tiles", roles = "", kernels = { "<staged<.*>>$", "<direct<.*>>$", "_one$", "_few$", "_some$" },
+    waves = 2 },
 }
 
 -- The limits of every other kernel. A SIMD has 512 registers per lane for all its waves: four waves, which hide the
