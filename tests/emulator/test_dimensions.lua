@@ -10,7 +10,7 @@ local support = require "tests.support"
 local trees = require "tests.gpu.trees"
 
 local LAYERS <const> = 2
-local LENGTHS <const> = { 1, 14, 31, 40 } -- of the sequences: more than 64 rows, from which on a router has other blocks
+local LENGTHS <const> = { 1, 14, 31, 40 } -- of the sequences; routers have other blocks from 65 rows on
 local BOUND <const> = 1.5e-2 -- relative L2 error of a position, as tests/gpu/check.lua has it
 local machine = trees.machine("gfx90a")
 local failed = false
