@@ -21,8 +21,8 @@ local MISTAKES <const> = {
   { name = "one scale of weights for all, in a header", kernel = "moe_down", header = "target/mixed/matrix.h",
     text = "upper_bytes<SPAN>(scales[h])", mutant = "upper_bytes<0>(scales[h])", model = "rand_mxfp4",
     want = "layer 00, moe_down: down" },
-  { name = "items begin a pair late", kernel = "moe_sort", text = "{t, start[t] + done,",
-    mutant = "{t, start[t] + done + 1,", model = "rand_mxfp4", want = "layer 00, moe_sort: visits" },
+  { name = "items begin a pair late", kernel = "moe_sort", text = "{t, first + i * height,",
+    mutant = "{t, first + i * height + 1,", model = "rand_mxfp4", want = "layer 00, moe_sort: visits" },
 }
 local MODELS <const> = { "abacus", "rand_mxfp4", "rand_bf16" }
 
