@@ -60,9 +60,9 @@ end
 
 -- next_norm: the weight of the norm after the layer.
 local function mlp_ops(add, model, w, next_norm)
-  local norm = { reads("in", "splits"), updates("x", "x"), writes("out", "h"),
-    writes("expert", "expert"), writes("expert_weight", "expert_weight"), updates("arrived", "arrived"),
-    writes("logits", "router_logits"), weight("weight", w("MLP_NORM")), weight("router", w("ROUTER")),
+  local norm = { reads("in", "splits"), updates("x", "x"), writes("out", "h"), writes("expert", "expert"),
+    writes("expert_weight", "expert_weight"), updates("arrived", "arrived"), writes("logits", "router_logits"),
+    weight("weight", w("MLP_NORM")), weight("router", w("ROUTER")),
     weight("router_bias", w("ROUTER_BIAS")) }
   if model.attention_bias then norm[#norm + 1] = weight("bias", w("O_BIAS")) end
   local expert, pair, work = reads("expert", "expert"), reads("pair", "pair"), reads("work", "work")
@@ -72,8 +72,8 @@ local function mlp_ops(add, model, w, next_norm)
     weight("weight", w("GATE_UP")), weight("bias", w("GATE_UP_BIAS")))
   add("moe_down", "moe_down", reads("in", "gated"), writes("out", "down"), expert, pair, work,
     weight("weight", w("DOWN")), weight("bias", w("DOWN_BIAS")))
-  add("moe_combine", "moe_combine", reads("in", "down"), reads("expert_weight", "expert_weight"),
-    updates("x", "x"), writes("out", "h"), weight("weight", next_norm))
+  add("moe_combine", "moe_combine", reads("in", "down"), reads("expert_weight", "expert_weight"), updates("x", "x"),
+    writes("out", "h"), weight("weight", next_norm))
 end
 
 local function symbol_of(layer)

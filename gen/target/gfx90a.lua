@@ -25,7 +25,7 @@ local facts = {
   compute_units = 104, waves = 4, -- a block has 256 threads, 4 waves of 64 lanes
 
   -- For precision `mixed`: the order of MXFP4 codes; the cost of a staged block besides its products; the blocks of
-  -- kernels that go by rows (two of norm_router in large passes fit LDS); and the tilings (gen/precision/mixed.lua).
+  -- kernels that go by rows (LDS has room for two of norm_router); and the tilings (gen/precision/mixed.lua).
   code_layout = "TILES", block_overhead = 4, alone = 0.25, row = { quads = 1, step = 64 },
   router = {
     { upto = 64, rows = 1, groups = 4, quads = 1, at_once = 4, resident = 2 },

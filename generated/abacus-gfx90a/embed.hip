@@ -8,7 +8,8 @@ static const float EPS = 1e-05f;
 
 // x = the embedding of a row's token, which may be one that the device picked in the previous pass. If that pass
 // picked no id (PICKED_NAN), its sequence has ended, and the row may be anything: it is token 0.
-// h = x / sqrt(mean of x^2 + eps) * weight, the first layer's norm. arrived = 0 blocks of a router. One block per row.
+// h = x / sqrt(mean of x^2 + eps) * weight, the first layer's norm. No block of a router has arrived yet. One block
+// per row.
 static __global__ void __launch_bounds__(THREADS, 1)
 f16_bf16w_embed_norm_k192__gfx90a(
     const int32_t *counts, const int32_t *token, const int32_t *picked, const uint16_t *table,

@@ -21,9 +21,9 @@ inline bool trace_has_addresses(const TraceInstruction &about) {
   return about.kind >= TRACE_SMEM && about.kind <= TRACE_LDS;
 }
 
-// Appends the addresses of an instruction that is about to run: of scalar memory its line; of LDS
-// the cycles of its banks (low half) and those lost to conflicts (high half); of vector memory the
-// number of lines and each line.
+// Appends what an instruction that is about to run touches. Scalar memory has one line. LDS has the
+// cycles of its banks (low half) and those lost to conflicts (high half). Vector memory has the
+// number of lines, then each line.
 void trace_addresses(Wave &wave, const Instruction &inst, const TraceInstruction &about,
                      std::vector<u32> &trace);
 

@@ -292,8 +292,8 @@ function TestBuffers.test_splits_of_k()
 end
 
 -- The arena has room for the number of work items and three numbers per item, for the pass with the most items: as
--- many experts as possible have one pair, and the other pairs fill whole items: of 64 pairs in passes of up to 256
--- rows, of 128 in larger ones. An expert has at most one pair with each row.
+-- many experts as possible have one pair, and the other pairs fill whole items. An item has up to 64 pairs in passes of
+-- up to 256 rows, and up to 128 in larger ones. An expert has at most one pair with each row.
 function TestBuffers.test_work_items()
   for path, of in pairs { [chain.GPT_OSS_20B] = { 32, 4 }, [of_tests "odd_one_expert"] = { 1, 1 },
     [of_tests "odd_all_experts"] = { 6, 6 }, [of_tests "odd_128_experts"] = { 128, 4 } } do
